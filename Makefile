@@ -1,0 +1,35 @@
+# Every target sets up what it needs first; what is set up already is left alone.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install lab run test lint benchmark lock
+install: .venv/.notebooks
+
+# A stamp for each set of extras: pip runs again only when what is asked for has changed.
+.venv/.%: pyproject.toml requirements.lock
+	@test -x $(BIN)/python || { echo "Making .venv"; $(PYTHON) -m venv .venv; }
+	@echo "Installing the tested versions ($*)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[$*]'
+	@touch $@
+
+lab: install
+	$(BIN)/course lab
+
+run: install
+	$(BIN)/course run
+
+test: .venv/.notebooks,tests lint
+	$(BIN)/pytest -n 2
+
+lint: .venv/.notebooks,tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+benchmark: .venv/.notebooks,tests
+	$(BIN)/python tests/benchmarks/training_speed.py
+
+# Needs uv. Keeps every version that the lock names already; take a newer one on purpose with `--upgrade-package NAME`.
+lock:
+	uv pip compile --universal --python-version 3.11 --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock

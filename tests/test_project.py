@@ -1,0 +1,65 @@
+"""The project's own files agree with one another."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+
+
+def test_importing_the_package_loads_no_torch_and_prints_nothing() -> None:
+    program = "import sys, course_lib; assert not {'torch', 'numpy', 'matplotlib'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_help_of_the_command_loads_no_torch() -> None:
+    program = (
+        "import sys\nfrom course_lib.cli import app\ntry: app(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
+    extras = PROJECT["optional-dependencies"]
+    wanted = set()
+    for line in [*PROJECT["dependencies"], *extras["notebooks"], *extras["tests"]]:
+        name, bound = re.fullmatch(r"([a-z0-9-]+)(>=.+)", line).groups()
+        wanted.add(CONDA_NAMES.get(name, name) + bound)
+    stated = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    found = {line for line in stated if isinstance(line, str)}
+    assert found == wanted | {f"python{PROJECT['requires-python']}", "pip"}
+    assert {"pip": ["--no-deps -e ."]} in stated
+
+
+def test_the_lock_names_no_address_and_holds_every_dependency() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"https?:|file:|--(extra-)?index|--find-links", lock)
+    locked = {line.split("==")[0] for line in lock.splitlines() if "==" in line}
+    extras = PROJECT["optional-dependencies"].values()
+    asked = {re.match(r"[a-z0-9-]+", line).group() for line in sum(extras, PROJECT["dependencies"])}
+    assert asked <= locked
+
+
+def test_the_lock_keeps_torch_and_torchvision_of_one_release_together() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert re.findall(r"^(?:torch|torchvision)==\S+", lock, re.M) == ["torch==2.14.1", "torchvision==0.29.1"]
+
+
+@pytest.mark.parametrize("top", ["README.md", "LICENSE", "environment.yml", "data/README.md", "Makefile", ".ci/run"])
+def test_the_top_level_is_complete(top: str) -> None:
+    assert (ROOT / top).stat().st_size > 0
+
+
+def test_ci_runs_the_test_command_of_the_readme_and_no_other() -> None:
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert re.findall(r"^\s*(?:exec )?(make .*|pytest.*|.*-m pytest.*)$", ci, re.M) == ["make test"]
+    assert "make test" in (ROOT / "README.md").read_text()
