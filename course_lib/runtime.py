@@ -1,0 +1,90 @@
+"""What this machine offers: its device, its precision, and seeds that make a run repeatable."""
+
+import contextlib
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device to train on: CUDA if there is one, else Apple's MPS, else the CPU.
+
+    Args:
+        name: take this one instead, such as "cpu" or "cuda:1".
+
+    Raises:
+        ValueError: the named device is not available here.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name is None:
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    kind = name.split(":")[0]
+    if not available.get(kind, False):
+        here = ", ".join(kind for kind, there in available.items() if there)
+        raise ValueError(f"device {name!r} is not available; this machine has: {here}.")
+    return torch.device(name)
+
+
+def seed_everything(seed: int) -> torch.Generator:
+    """Seed Python, NumPy and torch, and return a CPU generator with the same seed.
+
+    On one machine the same seed then gives the same CPU run; other processors round differently, and so drift apart.
+
+    >>> torch.equal(torch.rand(2, generator=seed_everything(7)), torch.rand(2, generator=seed_everything(7)))
+    True
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The number format in which a network multiplies; its weights stay float32.
+
+    Attributes:
+        device_type: "cpu", "cuda" or "mps".
+        dtype: what autocast computes in; None leaves everything in float32.
+    """
+
+    device_type: str
+    dtype: torch.dtype | None
+
+    @classmethod
+    def best(cls, device: torch.device) -> "Precision":
+        """bfloat16 where the processor or GPU multiplies it in hardware, float16 on older GPUs, else float32.
+
+        Processors without such instructions emulate bfloat16 and become slower with it, so they are asked, not assumed.
+        """
+        if device.type == "cuda":
+            major, _ = torch.cuda.get_device_capability(device)
+            return cls("cuda", torch.bfloat16 if major >= 8 else torch.float16 if major == 7 else None)
+        return cls(device.type, torch.bfloat16 if device.type == "cpu" and _cpu_has_bfloat16() else None)
+
+    @property
+    def name(self) -> str:
+        return str(self.dtype or torch.float32).removeprefix("torch.")
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which to run the forward pass and the loss."""
+        if self.dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device_type, self.dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Keeps small float16 gradients from vanishing; does nothing in the other formats."""
+        return torch.amp.GradScaler(self.device_type, enabled=self.dtype is torch.float16)
+
+
+def _cpu_has_bfloat16() -> bool:
+    try:
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    except AttributeError:  # private names: a torch without them is treated as a processor without bfloat16
+        return False

@@ -1,0 +1,57 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib.runtime import Precision, pick_device, seed_everything
+
+
+def test_an_absent_device_is_named_with_those_that_are_here() -> None:
+    with pytest.raises(ValueError, match=r"'tpu' is not available; this machine has: cpu"):
+        pick_device("tpu")
+
+
+def test_cuda_is_preferred_to_mps_and_mps_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cuda, mps, expected in ((True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
+        assert pick_device().type == expected
+
+
+def test_the_seed_reaches_python_numpy_and_torch() -> None:
+    def draw() -> tuple[float, float, float]:
+        seed_everything(3)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    assert draw() == draw()
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((6, 1), None), ((7, 5), torch.float16), ((8, 0), torch.bfloat16)])
+def test_a_gpu_is_given_the_format_that_its_generation_multiplies(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert Precision.best(torch.device("cuda")).dtype is dtype
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_processor_gets_bfloat16_only_if_it_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    precision = Precision.best(torch.device("cpu"))
+    assert precision.name == ("bfloat16" if has else "float32")
+    with precision.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (precision.dtype or torch.float32)
+
+
+def test_a_torch_without_the_private_question_gets_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert Precision.best(torch.device("cpu")).name == "float32"
+
+
+def test_only_float16_scales_its_gradients() -> None:
+    assert not Precision("cpu", torch.bfloat16).scaler().is_enabled()
+    assert Precision("cpu", torch.float16).scaler().is_enabled()
