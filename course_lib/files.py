@@ -1,0 +1,41 @@
+"""Where the course keeps its files, and how it writes them so that a crash never leaves half of one."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def data_dir() -> Path:
+    """The folder for downloads and caches.
+
+    `COURSE_DATA_DIR` if it is set; else `data/` of the clone that this package lies in; else, where the package was
+    installed without a clone (Colab), a folder `course-data` in the home directory.
+    """
+    if chosen := os.environ.get("COURSE_DATA_DIR"):
+        return Path(chosen).expanduser()
+    clone = Path(__file__).parents[1]
+    return clone / "data" if (clone / "notebooks").is_dir() else Path.home() / "course-data"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place of `path` in one step.
+
+    Whatever happens in between (a full disk, a kill), the file that was there before stays whole.
+
+    Raises:
+        OSError: the file could not be written; the message names it, and that the old one is kept.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        kept = "what was there is kept" if path.exists() else "nothing was written"
+        raise OSError(f"{path}: cannot be written ({error.strerror or error}), {kept}; free some space.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
