@@ -1,0 +1,258 @@
+"""Scores from probabilities, each with its 95% interval. Class 1 is the positive class where there are two."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.stats import binomtest, rankdata
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional import classification as judge
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class BinaryReport:
+    """How well probabilities of class 1 fit the labels, at one threshold.
+
+    `confusion[i][j]` counts images of class i called class j. `ci95` holds the 95% interval of each rate: Wilson's for
+    accuracy, sensitivity and specificity, 1,000 bootstrap samples for AUC and balanced accuracy.
+    """
+
+    n: int
+    threshold: float
+    confusion: list[list[int]]
+    accuracy: float
+    balanced_accuracy: float
+    auc: float
+    sensitivity: float
+    specificity: float
+    ece: float
+    ci95: dict[str, Interval]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class MulticlassReport:
+    """How well class probabilities fit the labels, when each image is called its most probable class.
+
+    `auc` is the mean over classes, each against the rest; `ece` looks at the probability of the called class.
+    """
+
+    n: int
+    confusion: list[list[int]]
+    accuracy: float
+    balanced_accuracy: float
+    auc: float
+    ece: float
+    ci95: dict[str, Interval]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def binary_report(probs: Tensor, labels: Tensor, *, threshold: float = 0.5) -> BinaryReport:
+    """Score probabilities of class 1.
+
+    Args:
+        probs: float (N,), in 0..1.
+        labels: int (N,), 0 or 1, both present.
+        threshold: called class 1 from this probability on.
+
+    Raises:
+        ValueError: `probs` are not probabilities, or one of the classes is absent.
+    """
+    _check(probs, labels, num_classes=2)
+    matrix = confusion((probs >= threshold).long(), labels, num_classes=2)
+    (true_negative, false_positive), (false_negative, true_positive) = matrix.tolist()
+    negatives, positives = true_negative + false_positive, false_negative + true_positive
+    auc, auc_interval = _auc_with_interval(probs, labels)
+    sensitivity, specificity = true_positive / positives, true_negative / negatives
+    hit = ((probs >= threshold).long() == labels).double()
+    return BinaryReport(
+        n=len(labels),
+        threshold=threshold,
+        confusion=matrix.tolist(),
+        accuracy=(true_positive + true_negative) / len(labels),
+        balanced_accuracy=(sensitivity + specificity) / 2,
+        auc=auc,
+        sensitivity=sensitivity,
+        specificity=specificity,
+        ece=float(judge.binary_calibration_error(probs.contiguous(), labels, n_bins=15)),
+        ci95={
+            "accuracy": _wilson(true_positive + true_negative, len(labels)),
+            "balanced_accuracy": _balanced_accuracy_interval(hit, labels, num_classes=2),
+            "auc": auc_interval,
+            "sensitivity": _wilson(true_positive, positives),
+            "specificity": _wilson(true_negative, negatives),
+        },
+    )
+
+
+def multiclass_report(probs: Tensor, labels: Tensor) -> MulticlassReport:
+    """Score class probabilities.
+
+    Args:
+        probs: float (N, C), rows that sum to 1.
+        labels: int (N,), 0..C-1, every class present.
+
+    Raises:
+        ValueError: `probs` are not probabilities, or a class is absent.
+    """
+    num_classes = probs.shape[1]
+    _check(probs, labels, num_classes=num_classes)
+    matrix = confusion(probs.argmax(dim=1), labels, num_classes=num_classes)
+    right = int(matrix.diagonal().sum())
+    hit = (probs.argmax(dim=1) == labels).double()
+    return MulticlassReport(
+        n=len(labels),
+        confusion=matrix.tolist(),
+        accuracy=right / len(labels),
+        balanced_accuracy=float((matrix.diagonal() / matrix.sum(dim=1)).mean()),
+        auc=float(judge.multiclass_auroc(probs, labels, num_classes)),
+        ece=float(judge.multiclass_calibration_error(probs, labels, num_classes, n_bins=15)),
+        ci95={
+            "accuracy": _wilson(right, len(labels)),
+            "balanced_accuracy": _balanced_accuracy_interval(hit, labels, num_classes=num_classes),
+        },
+    )
+
+
+def confusion(predicted: Tensor, labels: Tensor, *, num_classes: int) -> Tensor:
+    """int64 (C, C): row i, column j counts images of class i that were called class j.
+
+    >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), num_classes=2)
+    tensor([[1, 1],
+            [0, 1]])
+    """
+    return judge.multiclass_confusion_matrix(predicted, labels, num_classes)
+
+
+class Reliability(NamedTuple):
+    """Probabilities in bins: what was promised and what came; each is (bins,), NaN where a bin is empty."""
+
+    promised: Tensor
+    observed: Tensor
+    counts: Tensor
+
+
+def reliability(probs: Tensor, labels: Tensor, *, num_bins: int = 10) -> Reliability:
+    """Mean probability of class 1 and share of class 1 in equal-width bins of probability.
+
+    Args:
+        probs: float (N,), in 0..1.
+        labels: int (N,), 0 or 1.
+    """
+    _check(probs, labels, num_classes=2)
+    bins = (probs * num_bins).long().clamp(max=num_bins - 1)
+    counts = torch.bincount(bins, minlength=num_bins)
+    promised = torch.bincount(bins, weights=probs.double(), minlength=num_bins) / counts
+    observed = torch.bincount(bins, weights=labels.double(), minlength=num_bins) / counts
+    return Reliability(promised, observed, counts)
+
+
+Criterion = Literal["youden", "sensitivity"]
+
+
+def choose_threshold(probs: Tensor, labels: Tensor, *, criterion: Criterion = "youden", target: float = 0.95) -> float:
+    """A threshold chosen on validation.
+
+    "youden" makes sensitivity + specificity largest. "sensitivity" takes the highest threshold that still finds the
+    share `target` of class 1. Between two scores the middle is taken, so that the choice rests on no single image.
+
+    Args:
+        probs: float (N,), of class 1.
+        labels: int (N,), 0 or 1, both present.
+
+    Source: Youden 1950, "Index for rating diagnostic tests".
+
+    >>> choose_threshold(torch.tensor([0.1, 0.2, 0.6, 0.8]), torch.tensor([0, 0, 1, 1]))
+    0.4
+    """
+    _check(probs, labels, num_classes=2)
+    scores, inverse = probs.double().unique(return_inverse=True)  # ascending
+    positives = torch.bincount(inverse, weights=labels.double())
+    negatives = torch.bincount(inverse, weights=1 - labels.double())
+    # With the cut just below scores[i], everything from i on is called class 1.
+    sensitivity = positives.flip(0).cumsum(0).flip(0) / positives.sum()
+    specificity = 1 - negatives.flip(0).cumsum(0).flip(0) / negatives.sum()
+    if criterion == "youden":
+        cut = int((sensitivity + specificity).argmax())
+    else:
+        cut = int((sensitivity >= target).nonzero().max())
+    below = scores[cut - 1] if cut else scores.new_zeros(())
+    return round(float((below + scores[cut]) / 2), 6)
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The number T for which softmax(logits / T) fits the labels best: above 1 means that the network was too sure.
+
+    Dividing by T changes no ranking and no most probable class.
+
+    Args:
+        logits: float (N, C), of validation images.
+        labels: int (N,).
+
+    Source: Guo et al. 2017, "On calibration of modern neural networks".
+    """
+    wide = logits.double()
+    found = minimize_scalar(
+        lambda log_t: F.cross_entropy(wide / torch.tensor(log_t).exp(), labels).item(), bounds=(-3, 3), method="bounded"
+    )
+    return round(float(torch.tensor(found.x).exp()), 4)
+
+
+def _check(probs: Tensor, labels: Tensor, *, num_classes: int) -> None:
+    if len(probs) != len(labels):
+        raise ValueError(f"{len(probs)} probabilities for {len(labels)} labels; give one for each.")
+    if not len(probs) or not 0 <= float(probs.min()) <= float(probs.max()) <= 1:
+        found = f"from {float(probs.min()):.3g} to {float(probs.max()):.3g}" if len(probs) else "nothing"
+        raise ValueError(f"probabilities in 0..1 expected, found {found}; apply softmax to logits first.")
+    counts = torch.bincount(labels, minlength=num_classes)
+    if len(counts) > num_classes or not bool(counts.all()):
+        raise ValueError(f"every one of {num_classes} classes must occur, found counts {counts.tolist()}; add images.")
+
+
+def _wilson(successes: int, trials: int) -> Interval:
+    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _resamples(labels: Tensor, *, times: int = 1000) -> dict[int, Tensor]:
+    """For each class, bootstrap indices (times, count) drawn among its own images, the same ones at every call."""
+    generator = torch.Generator().manual_seed(0)
+    own = {int(label): (labels == label).nonzero().squeeze(1) for label in labels.unique()}
+    return {
+        label: indices[torch.randint(len(indices), (times, len(indices)), generator=generator)]
+        for label, indices in own.items()
+    }
+
+
+def _percentiles(values: Tensor) -> Interval:
+    low, high = values.double().quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high
+
+
+def binary_auc(probs: Tensor, labels: Tensor) -> float:
+    """Area under the ROC curve of probabilities (N,) of class 1; 0.5 is chance."""
+    return float(judge.binary_auroc(probs.double(), labels))
+
+
+def _auc_with_interval(probs: Tensor, labels: Tensor) -> tuple[float, Interval]:
+    auc = binary_auc(probs, labels)
+    drawn = _resamples(labels)
+    scores = probs.double()[torch.cat([drawn[0], drawn[1]], dim=1)]  # (1000, N), negatives first
+    num_negative, num_positive = drawn[0].shape[1], drawn[1].shape[1]
+    ranks = torch.from_numpy(rankdata(scores.numpy(), axis=1))
+    wins = ranks[:, num_negative:].sum(dim=1) - num_positive * (num_positive + 1) / 2  # Mann-Whitney U
+    return auc, _percentiles(wins / (num_negative * num_positive))
+
+
+def _balanced_accuracy_interval(hit: Tensor, labels: Tensor, *, num_classes: int) -> Interval:
+    drawn = _resamples(labels)
+    recalls = [hit[drawn[label]].mean(dim=1) for label in range(num_classes)]
+    return _percentiles(torch.stack(recalls).mean(dim=0))
