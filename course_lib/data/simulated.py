@@ -1,0 +1,134 @@
+"""Chest radiographs computed from physics: nobody's data, and the truth about each picture is known.
+
+`phantom` gives the path of each ray through soft tissue, lung and bone; here the beam is weakened along it, detected,
+and shown as a radiograph is shown. Attenuation comes from published tables.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from course_lib.data.images import ImageSet
+from course_lib.data.phantom import Field, Patient, smooth, tissue_paths
+
+SUPERSAMPLE = 2  # rays along one side of a pixel, averaged
+MASK_SHARE = 0.3  # of the lesion's peak attenuation; a fainter edge counts as healthy
+
+ENERGIES = (40.0, 60.0, 80.0)  # keV
+ATTENUATION = {  # per cm, at these energies; lung as it is inflated, at a quarter of its solid density
+    "soft": (0.285, 0.217, 0.193),
+    "lung": (0.070, 0.053, 0.047),
+    "bone": (1.278, 0.604, 0.428),
+}
+
+
+def transmission(paths: Mapping[str, Field], *, energy: float = 60.0) -> Field:
+    """Share of the beam that reaches the detector: exp(-sum of attenuation times path), the law of Beer and Lambert.
+
+    `paths` holds the cm of "soft", "lung" and "bone" along each ray; `energy` is the beam's, effective, 40 to 80 keV.
+
+    Source: Hubbell and Seltzer, NIST Standard Reference Database 126, mass attenuation of the ICRU-44 materials.
+
+    >>> float(transmission({"soft": np.array([10.0])}).round(3)[0])
+    0.114
+    """
+    depths = [float(np.interp(energy, ENERGIES, ATTENUATION[tissue])) * path for tissue, path in paths.items()]
+    return np.exp(-sum(depths, np.zeros_like(depths[0])))
+
+
+def marker_box(image_size: int) -> tuple[slice, slice]:
+    """Rows and columns, near the upper right corner, that hold every hospital marker."""
+    side, edge = max(6, round(0.15 * image_size)), round(0.03 * image_size)
+    return slice(edge, edge + side), slice(image_size - edge - side, image_size - edge)
+
+
+def simulate_radiographs(
+    num_images: int,
+    *,
+    image_size: int = 64,
+    seed: int = 0,
+    prevalence: float = 0.5,
+    difficulty: float = 0.5,
+    marker_rates: tuple[float, float] = (0.0, 0.0),
+) -> ImageSet:
+    """Frontal chest radiographs of simulated patients, one image each, with the mask of each pneumonia.
+
+    Images are uint8 (N, 1, S, S) with bone white; `round(prevalence * num_images)` of the labels are PNEUMONIA.
+    `difficulty` runs from 0 to 1: opacities become fainter and smaller, healthy distractors stronger. `marker_rates`
+    are the shares of NORMAL and of PNEUMONIA images that carry a bright letter inside `marker_box`; they change
+    nothing else. Equal arguments give equal images. Patient i of a seed keeps the anatomy at every image size, and
+    prevalence 0 and 1 show the same patients in health and in disease.
+
+    Raises:
+        ValueError: an argument lies outside its range.
+
+    >>> simulate_radiographs(8, image_size=32, prevalence=0.25).counts()
+    {'NORMAL': 6, 'PNEUMONIA': 2}
+    """
+    for name, number, least in (("num_images", num_images, 1), ("image_size", image_size, 16), ("seed", seed, 0)):
+        if number < least:
+            raise ValueError(f"{name} must be {least} or more, got {number}; ask for {name}={least} at least.")
+    if len(marker_rates) != 2:
+        raise ValueError(f"marker_rates must be two shares, got {marker_rates}; give (in NORMAL, in PNEUMONIA).")
+    rates = [("marker_rates", rate) for rate in marker_rates]
+    for name, share in (("prevalence", prevalence), ("difficulty", difficulty), *rates):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must lie between 0 and 1, got {share}; write 30 percent as 0.3.")
+    labels = np.zeros(num_images, dtype=np.int64)
+    labels[: round(prevalence * num_images)] = 1
+    np.random.default_rng(seed).shuffle(labels)
+    images = np.empty((num_images, 1, image_size, image_size), dtype=np.uint8)
+    masks = np.zeros(images.shape, dtype=bool)
+    for i, label in enumerate(labels.tolist()):
+        # Streams of their own, so that a letter or a photon more leaves the patient unchanged.
+        anatomy, physics, planting = (np.random.default_rng([seed, i, stream]) for stream in range(3))
+        patient = Patient(anatomy, image_size * SUPERSAMPLE)
+        paths, fluid = tissue_paths(patient, anatomy, sick=bool(label), difficulty=difficulty)
+        rays = np.stack([transmission(paths, energy=physics.uniform(48, 70)), fluid])
+        beam, lesion = rays.reshape(2, image_size, SUPERSAMPLE, image_size, SUPERSAMPLE).mean(axis=(2, 4))
+        images[i, 0] = _expose(beam, physics)
+        masks[i, 0] = lesion > max(MASK_SHARE * float(lesion.max()), 1e-6)
+        if planting.uniform() < marker_rates[label]:
+            _plant_marker(images[i, 0], planting)
+    return ImageSet(
+        images=torch.from_numpy(images),
+        labels=torch.from_numpy(labels),
+        classes=("NORMAL", "PNEUMONIA"),
+        groups=tuple(f"simulated-{seed}-{i}" for i in range(num_images)),
+        name="simulated chest radiographs",
+        licence="CC0: simulated, no patient",
+        masks=torch.from_numpy(masks),
+    )
+
+
+def _expose(beam: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The picture: scatter and blur at the detector, photon noise, logarithm, window, and the collimator's border."""
+    size = len(beam)
+    across, down, veil, blur = rng.normal(0, 0.12), rng.normal(0, 0.08), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.7)
+    low, reach, gamma, dose = rng.uniform(0.3, 0.85), rng.uniform(1, 1.15), rng.uniform(0.85, 1.3), rng.uniform(1.5, 6)
+    edges = rng.uniform(0, size / 16, 4) * (rng.uniform(size=4) < 0.3)
+    ramp = np.linspace(-1, 1, size, dtype=np.float32)
+    beam = beam * (1 + across * ramp + down * ramp[:, None])
+    beam = smooth((1 - veil) * beam + veil * smooth(beam, size, 0.1), size, round(blur, 2) / size)
+    photons = 1e4 * dose * beam
+    # At these counts Poisson's law is a normal one; drawn as such, rounding on another processor moves no other pixel.
+    photons += np.sqrt(photons) * rng.standard_normal((size, size), dtype=np.float32)
+    depth = -np.log(np.maximum(photons / photons.max(), 1e-5))
+    high = reach * float(np.quantile(depth[:, size // 8 : -size // 8], 0.99))
+    shown = np.clip((depth - low) / (high - low), 0, 1) ** gamma
+    top, bottom, left, right = edges.astype(int)
+    picture = np.zeros((size, size), dtype=np.uint8)
+    lit = (slice(top, size - bottom), slice(left, size - right))
+    picture[lit] = np.round(255 * shown[lit])
+    return picture
+
+
+def _plant_marker(picture: NDArray[np.uint8], rng: np.random.Generator) -> None:
+    """Draw a bright L, as technicians put it on the patient's left, somewhere inside `marker_box`."""
+    box = picture[marker_box(len(picture))]
+    tall, wide, stroke = round(0.7 * len(box)), round(0.5 * len(box)), max(1, round(0.17 * len(box)))
+    top, left = rng.integers(0, len(box) - tall + 1), rng.integers(0, len(box) - wide + 1)
+    box[top : top + tall, left : left + stroke] = 250
+    box[top + tall - stroke : top + tall, left : left + wide] = 250
