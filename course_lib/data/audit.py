@@ -1,0 +1,88 @@
+"""What is wrong with a data set before any network sees it."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from itertools import combinations
+
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+
+from course_lib.data.images import ImageSet, Splits
+
+
+@dataclass(frozen=True)
+class SplitAudit:
+    """What `audit_splits` found; as text, a page to read.
+
+    Attributes:
+        name: of the data set.
+        counts: for each split, the number of images of each class.
+        groups: for each split, the number of groups (patients).
+        duplicates_within: for each split, images whose pixels another image of the split has too.
+        duplicates_across: for each pair of splits, images of the second whose pixels the first has too.
+        shared_groups: for each pair of splits, the groups in both.
+        size_auc: for each split, the AUC of a classifier that knows only the area of the file's image; None where the
+            files' sizes are not known or there are more than two classes. 0.5 is harmless, 0 and 1 give all away.
+    """
+
+    name: str
+    counts: dict[str, dict[str, int]]
+    groups: dict[str, int]
+    duplicates_within: dict[str, int]
+    duplicates_across: dict[str, int]
+    shared_groups: dict[str, int]
+    size_auc: dict[str, float | None]
+
+    def __str__(self) -> str:
+        lines = [self.name]
+        for split, of_class in self.counts.items():
+            total = sum(of_class.values())
+            shares = ", ".join(f"{count} {name} ({count / total:.1%})" for name, count in of_class.items())
+            auc = self.size_auc[split]
+            size = "not known" if auc is None else f"{auc:.3f}"
+            lines.append(
+                f"{split}: {total} images of {self.groups[split]} groups: {shares}; "
+                f"{self.duplicates_within[split]} duplicates; AUC of file size alone: {size}"
+            )
+        for pair, count in self.shared_groups.items():
+            lines.append(f"{pair}: {count} groups in both, {self.duplicates_across[pair]} duplicates across")
+        return "\n".join(lines)
+
+
+def audit_splits(splits: Splits) -> SplitAudit:
+    """Count classes, duplicates and groups shared between splits, and ask what the files' sizes alone predict.
+
+    Reads all three splits. Duplicates are images that are equal pixel by pixel after resizing.
+    """
+    sets = {"train": splits.train, "val": splits.val, "test": splits.test}
+    prints = {split: [_fingerprint(image) for image in image_set.images] for split, image_set in sets.items()}
+    pairs = {f"{first} and {second}": (first, second) for first, second in combinations(sets, 2)}
+    return SplitAudit(
+        name=splits.train.name,
+        counts={split: image_set.counts() for split, image_set in sets.items()},
+        groups={split: len(set(image_set.groups)) for split, image_set in sets.items()},
+        duplicates_within={
+            split: sum(count for count in Counter(found).values() if count > 1) for split, found in prints.items()
+        },
+        duplicates_across={
+            pair: sum(found in set_of_first for found in prints[second])
+            for pair, (first, second) in pairs.items()
+            for set_of_first in [set(prints[first])]
+        },
+        shared_groups={
+            pair: len(set(sets[first].groups) & set(sets[second].groups)) for pair, (first, second) in pairs.items()
+        },
+        size_auc={split: _size_auc(image_set) for split, image_set in sets.items()},
+    )
+
+
+def _fingerprint(image: Tensor) -> bytes:
+    return hashlib.sha256(image.numpy().tobytes()).digest()
+
+
+def _size_auc(image_set: ImageSet) -> float | None:
+    if image_set.file_sizes is None or len(image_set.classes) != 2:
+        return None
+    areas = image_set.file_sizes.prod(dim=1).double()
+    return float(binary_auroc(areas / areas.max(), image_set.labels))

@@ -1,0 +1,55 @@
+"""Batches cut straight from the images in memory, without worker processes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from course_lib.data.images import ImageSet
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Iterate over a set in batches of float images (B, C, H, W) in 0..1 and labels (B,), on `device`.
+
+    Bytes become floats, and are augmented, one batch at a time and as one tensor. Every iteration draws its order (and
+    the augmentation its numbers) from torch's global random numbers, so that a seed set before it repeats it.
+
+    Args:
+        images: what to iterate over.
+        batch_size: images in a batch; the last may be shorter.
+        shuffle: in a new order each time.
+        augment: applied to each float batch.
+        device: where the batches are wanted.
+
+    Raises:
+        ValueError: `batch_size` is not positive.
+
+    >>> zeros = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+    >>> five = ImageSet(zeros, torch.zeros(5, dtype=torch.long), ("NORMAL",), tuple("abcde"), "zeros", "none")
+    >>> [len(labels) for _, labels in Batches(five, 2)]
+    [2, 2, 1]
+    """
+
+    images: ImageSet
+    batch_size: int
+    shuffle: bool = False
+    augment: Callable[[Tensor], Tensor] | None = None
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size={self.batch_size} must be at least 1.")
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        count = len(self.images)
+        order = torch.randperm(count) if self.shuffle else torch.arange(count)
+        for chosen in order.split(self.batch_size):
+            images = self.images.images[chosen].to(self.device).float() / 255
+            if self.augment is not None:
+                images = self.augment(images)
+            yield images, self.images.labels[chosen].to(self.device)

@@ -1,0 +1,197 @@
+"""Chest X-rays of children with and without pneumonia, from whichever source is at hand."""
+
+import os
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from course_lib.data.cache import cached
+from course_lib.data.fetch import Remote, answers, download, verify
+from course_lib.data.folder import cut, read_class_folders
+from course_lib.data.images import ImageSet, Splits
+from course_lib.data.simulated import simulate_radiographs
+from course_lib.files import data_dir
+
+Source = Literal["auto", "real", "simulated"]
+
+CLASSES = ("NORMAL", "PNEUMONIA")
+KERMANY = "Kermany, Zhang and Goldbaum 2018, doi 10.17632/rscbjbr9sj.2, CC BY 4.0"
+MEDMNIST = f"MedMNIST v2, CC BY 4.0, after {KERMANY}"
+KAGGLE = "paultimothymooney/chest-xray-pneumonia"
+_ZENODO = "https://zenodo.org/records/10519652/files/"
+PNEUMONIA_MNIST = {
+    28: Remote(f"{_ZENODO}pneumoniamnist.npz", "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f", 4),
+    64: Remote(f"{_ZENODO}pneumoniamnist_64.npz", "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6", 20),
+    128: Remote(f"{_ZENODO}pneumoniamnist_128.npz", "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971", 75),
+    224: Remote(f"{_ZENODO}pneumoniamnist_224.npz", "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1", 221),
+}
+
+
+def load_chest_xray(
+    source: Source | None = None,
+    *,
+    root: Path | None = None,
+    image_size: int = 128,
+    val_fraction: float = 0.15,
+    seed: int = 0,
+) -> Splits:
+    """Chest X-rays in grey, classes NORMAL (0) and PNEUMONIA (1), and one line on stderr saying which they are.
+
+    Real images are found in `root` as: the Kaggle layout (`chest_xray/train/NORMAL/...`), in `root` or below it; or a
+    MedMNIST file (`pneumoniamnist_128.npz`), by itself or in `root`. Validation is cut from train by patient, since
+    the 16 images of the published validation folder can select nothing; they are added to train. A MedMNIST file
+    names no patients, so its own validation split is kept.
+
+    Args:
+        source: "real"; "simulated"; or "auto": real images that are there, else a download if the network answers
+            within 3 seconds, else simulated ones. Default: the environment's COURSE_DATA, else "auto".
+        root: where real images lie. Default: the course's data folder.
+        image_size: height and width, in pixels.
+        val_fraction: share of the training images to validate on.
+        seed: of the cut, and of the simulation.
+
+    Raises:
+        FileNotFoundError: no real images below `root`.
+        OSError: they must be downloaded and the network does not answer.
+        ValueError: a damaged file, a wrong checksum, an unknown source.
+    """
+    source = source or os.environ.get("COURSE_DATA", "auto")  # type: ignore[assignment]  # checked on the next line
+    if source not in get_args(Source):
+        raise ValueError(f"source {source!r} is not known; choose one of: {', '.join(get_args(Source))}.")
+    if source == "simulated":
+        return _say(_simulated(image_size, seed), "simulated chest radiographs; for real ones: --data real --root DIR")
+    layout = find_chest_xray(root)
+    if layout is None and root is not None:
+        raise FileNotFoundError(
+            f"{root}: no chest X-rays there; expected chest_xray/train/NORMAL/..., or a pneumoniamnist .npz file."
+        )
+    if layout is None and source == "auto" and not answers(_mnist_for(image_size)):
+        splits = _simulated(image_size, seed)
+        return _say(splits, "simulated chest radiographs (no network); for real ones: course data get chest_xray")
+    layout = layout or download(_mnist_for(image_size))
+    if layout.is_dir():
+        return _say(_kaggle(layout, image_size, val_fraction, seed), f"real chest X-rays in {layout}")
+    if remote_here := next((r for r in PNEUMONIA_MNIST.values() if r.filename == layout.name), None):
+        verify(layout, remote_here)
+    return _say(_medmnist(layout, image_size), f"real chest X-rays in {layout}")
+
+
+def _say(splits: Splits, what: str) -> Splits:
+    print(f"Data: {what}.", file=sys.stderr)
+    return splits
+
+
+def find_chest_xray(root: Path | None = None) -> Path | None:
+    """The folder that holds train/ or test/, or the MedMNIST file, in `root` or at the usual depth below it.
+
+    Without a `root`: in the course's data folder, or where Kaggle and kagglehub put the data set.
+    """
+    if root is None:
+        return next(filter(None, map(find_chest_xray, _usual_places())), None)
+    if root.suffix == ".npz" and root.is_file():
+        return root
+    for folder in (root, root / "chest_xray", root / "chest_xray" / "chest_xray"):
+        if any((folder / split).is_dir() for split in ("train", "test")):
+            return folder
+    files = [root / sub / remote.filename for remote in PNEUMONIA_MNIST.values() for sub in ("", "downloads")]
+    return max((file for file in files if file.is_file()), key=lambda file: file.stat().st_size, default=None)
+
+
+def _usual_places() -> list[Path]:
+    kagglehub = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache" / "kagglehub"))
+    versions = (kagglehub / "datasets" / KAGGLE / "versions").glob("*")
+    return [data_dir(), Path("/kaggle/input/chest-xray-pneumonia"), *sorted(versions, reverse=True)]
+
+
+def get_chest_xray(image_size: int = 128) -> Path:
+    """Download real chest X-rays: with kagglehub where it is installed, full size; else MedMNIST's small ones.
+
+    Raises:
+        OSError: the network does not answer.
+        ValueError: what arrived has another checksum.
+    """
+    if find_spec("kagglehub"):
+        import kagglehub
+
+        return Path(kagglehub.dataset_download(KAGGLE))
+    return download(_mnist_for(image_size))
+
+
+def _mnist_for(image_size: int) -> Remote:
+    return PNEUMONIA_MNIST[min((size for size in PNEUMONIA_MNIST if size >= image_size), default=224)]
+
+
+def patient_of(path: Path) -> str:
+    """The patient that a file name of the Kaggle layout tells: person12_virus_34.jpeg, NORMAL2-IM-0567-0001.jpeg.
+
+    >>> patient_of(Path("person12_virus_34.jpeg")), patient_of(Path("NORMAL2-IM-0567-0001.jpeg"))
+    ('person12', 'NORMAL2-IM-0567')
+    """
+    found = re.match(r"person\d+|(NORMAL2-)?IM-\d+", path.name)
+    return found.group() if found else path.name
+
+
+def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
+    def read(split: str, *more: Path) -> ImageSet:
+        found = read_class_folders(
+            folder / split,
+            image_size=image_size,
+            channels=1,
+            name="chest X-rays",
+            licence=KERMANY,
+            group_of=patient_of,
+            more=more,
+        )
+        if found.classes != CLASSES:
+            raise ValueError(
+                f"{folder / split}: class folders {' and '.join(CLASSES)} expected, found {', '.join(found.classes)}; "
+                "rename the folders, or use `load_folder` for images of another kind."
+            )
+        return found
+
+    return Splits(
+        train_and_val=lambda: cut(read("train", folder / "val"), fraction=val_fraction, seed=seed),
+        test=lambda: read("test"),
+    )
+
+
+def _medmnist(path: Path, image_size: int) -> Splits:
+    def read(split: str) -> ImageSet:
+        try:
+            with np.load(path) as archive:
+                images = torch.from_numpy(archive[f"{split}_images"])
+                labels = torch.from_numpy(archive[f"{split}_labels"]).long().flatten()
+        except (BadZipFile, EOFError, ValueError, OSError) as error:
+            raise ValueError(f"{path}: not a whole .npz archive ({error}); delete it and download it again.") from error
+        except KeyError as error:
+            raise ValueError(f"{path}: {error.args[0]}; expected MedMNIST's layout with {split}_images.") from error
+        if images.ndim != 3:
+            raise ValueError(f"{path}: {split}_images must be grey (N, H, W), found {tuple(images.shape)}.")
+        if images.shape[1:] != (image_size, image_size):
+            resized = F.interpolate(
+                images[:, None].float(), size=(image_size, image_size), mode="bilinear", antialias=True
+            )
+            images = resized.round().clamp(0, 255).byte()[:, 0]
+        groups = tuple(f"{split}-{index}" for index in range(len(images)))
+        return ImageSet(images[:, None], labels, CLASSES, groups, "chest X-rays", MEDMNIST)
+
+    return Splits(train_and_val=lambda: (read("train"), read("val")), test=lambda: read("test"))
+
+
+def _simulated(image_size: int, seed: int) -> Splits:
+    def make(num_images: int, part: int) -> ImageSet:
+        own_seed = 3 * seed + part  # no part shares a patient with another, nor with those of the next seed
+        return cached(
+            f"simulated-radiographs-{image_size}px",
+            (num_images, image_size, own_seed),
+            lambda: simulate_radiographs(num_images, image_size=image_size, seed=own_seed),
+        )
+
+    return Splits(train_and_val=lambda: (make(1200, 0), make(300, 1)), test=lambda: make(600, 2))

@@ -1,0 +1,73 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from course_lib.data import Augmentation, Batches, ImageSet
+
+MakeSet = Callable[..., ImageSet]
+
+
+def test_batches_hold_every_image_once_with_its_label(make_set: MakeSet) -> None:
+    data = make_set(10)
+    pairs = list(Batches(data, 4, shuffle=True))
+    assert [len(labels) for _, labels in pairs] == [4, 4, 2]
+    assert len(Batches(data, 4)) == 3
+    images, labels = torch.cat([i for i, _ in pairs]), torch.cat([y for _, y in pairs])
+    for image, label in zip(data.images.float() / 255, data.labels, strict=True):
+        matches = (images == image).flatten(1).all(dim=1)
+        assert labels[matches].tolist() == [label]
+
+
+def test_each_pass_is_shuffled_anew_and_a_seed_repeats_it(make_set: MakeSet) -> None:
+    batches = Batches(make_set(64), 64, shuffle=True)
+
+    def order() -> list[float]:
+        return next(iter(batches))[0].mean(dim=(1, 2, 3)).tolist()
+
+    torch.manual_seed(0)
+    first, second = order(), order()
+    torch.manual_seed(0)
+    assert first == order() != second
+
+
+def test_an_empty_batch_size_is_refused(make_set: MakeSet) -> None:
+    with pytest.raises(ValueError, match="batch_size=0 must be at least 1"):
+        Batches(make_set(4), 0)
+
+
+def test_augmentation_with_all_limits_at_zero_changes_nothing() -> None:
+    none = Augmentation(**dict.fromkeys(Augmentation().__dict__, 0))
+    images = torch.rand(3, 1, 16, 16)
+    torch.testing.assert_close(none(images), images, atol=1e-5, rtol=0)
+
+
+def test_augmentation_changes_each_image_differently_and_stays_in_range() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(1, 1, 32, 32).expand(8, -1, -1, -1)
+    changed = Augmentation()(images)
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+    assert len({tuple(image.flatten().tolist()) for image in changed}) == 8
+
+
+def test_a_shift_moves_by_at_most_its_share_of_the_side() -> None:
+    torch.manual_seed(0)
+    shift = Augmentation(**{**dict.fromkeys(Augmentation().__dict__, 0), "shift": 0.25})
+    dot = torch.zeros(200, 1, 40, 40)
+    dot[:, :, 19:21, 19:21] = 1
+    moved = shift(dot)
+    grid = torch.arange(40.0)
+    rows = (moved.sum(dim=(1, 3)) * grid).sum(dim=1) / moved.sum(dim=(1, 2, 3)) - 19.5
+    assert 9 < float(rows.abs().max()) <= 10.01
+    assert abs(float(rows.mean())) < 1.5
+
+
+def test_nothing_is_mirrored_unless_asked_for() -> None:
+    torch.manual_seed(0)
+    still = dict.fromkeys(Augmentation().__dict__, 0)
+    left = torch.zeros(100, 1, 8, 8)
+    left[..., :2] = 1
+    sides = lambda images: images[..., :2].mean(dim=(1, 2, 3)) > 0.5  # noqa: E731
+    assert bool(sides(Augmentation(**still)(left)).all())
+    mirrored = Augmentation(**{**still, "horizontal_flip": True})(left)
+    assert 30 < int((~sides(mirrored)).sum()) < 70

@@ -1,0 +1,231 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from course_lib.data import audit_splits, load_chest_xray
+from course_lib.data.chest_xray import find_chest_xray, get_chest_xray, patient_of
+
+CUT_SHORT = 400  # bytes
+
+
+def test_validation_is_cut_from_train_by_patient(kaggle_root: Path) -> None:
+    splits = load_chest_xray("real", root=kaggle_root, image_size=32)
+    assert len(splits.train) + len(splits.val) == 80
+    assert not set(splits.train.groups) & set(splits.val.groups)
+    assert len(set(splits.train.groups) | set(splits.val.groups)) == 40  # two images of each patient
+    assert 0.4 < splits.val.labels.float().mean() < 0.6
+
+
+def test_images_are_grey_and_labels_follow_the_folders(kaggle_root: Path) -> None:
+    test = load_chest_xray("real", root=kaggle_root, image_size=32).test
+    assert test.images.shape == (20, 1, 32, 32)
+    assert (test.classes, test.counts()) == (("NORMAL", "PNEUMONIA"), {"NORMAL": 10, "PNEUMONIA": 10})
+    blob = test.images[:, 0, 13:22, 9:18].float().mean(dim=(1, 2))
+    assert bool(blob[test.labels == 1].min() > blob[test.labels == 0].max())
+
+
+@pytest.mark.parametrize("nested", ["", "chest_xray", "chest_xray/chest_xray"])
+def test_the_kaggle_folder_is_found_at_any_usual_depth(kaggle_root: Path, tmp_path: Path, nested: str) -> None:
+    place = tmp_path / "unpacked"
+    shutil.copytree(kaggle_root / "chest_xray", place / nested)
+    assert find_chest_xray(place) == place / nested
+
+
+def test_a_test_folder_alone_can_be_read(kaggle_root: Path) -> None:
+    shutil.rmtree(kaggle_root / "chest_xray" / "train")
+    splits = load_chest_xray("real", root=kaggle_root, image_size=16)
+    assert len(splits.test) == 20
+    with pytest.raises(FileNotFoundError, match="train: no such folder"):
+        _ = splits.train
+
+
+def test_the_test_folder_is_not_opened_for_training(kaggle_root: Path) -> None:
+    for path in (kaggle_root / "chest_xray" / "test").rglob("*.jpeg"):
+        path.write_bytes(b"must not be read")
+    splits = load_chest_xray("real", root=kaggle_root, image_size=16)
+    assert len(splits.train) > 0
+    with pytest.raises(ValueError, match="not a readable image"):
+        _ = splits.test
+
+
+def test_the_published_validation_images_are_added_to_train(kaggle_root: Path) -> None:
+    published = kaggle_root / "chest_xray" / "val" / "NORMAL"
+    published.mkdir(parents=True)
+    shutil.copy(next((kaggle_root / "chest_xray" / "test" / "NORMAL").iterdir()), published / "IM-0900-0001.jpeg")
+    splits = load_chest_xray("real", root=kaggle_root, image_size=16)
+    assert len(splits.train) + len(splits.val) == 81
+
+
+def test_a_truncated_jpeg_is_named(kaggle_root: Path) -> None:
+    path = kaggle_root / "chest_xray" / "train" / "NORMAL" / "IM-0003-0001.jpeg"
+    path.write_bytes(path.read_bytes()[:CUT_SHORT])
+    with pytest.raises(ValueError, match=r"IM-0003-0001\.jpeg: not a readable image"):
+        _ = load_chest_xray("real", root=kaggle_root, image_size=16).train
+
+
+def test_other_class_folders_are_named(kaggle_root: Path) -> None:
+    (kaggle_root / "chest_xray" / "test" / "NORMAL").rename(kaggle_root / "chest_xray" / "test" / "HEALTHY")
+    with pytest.raises(ValueError, match=r"class folders NORMAL and PNEUMONIA expected, found HEALTHY, PNEUMONIA"):
+        _ = load_chest_xray("real", root=kaggle_root, image_size=16).test
+
+
+def test_patients_are_read_from_file_names() -> None:
+    names = {
+        "person1_bacteria_2.jpeg": "person1",
+        "person10_virus_35.jpeg": "person10",
+        "IM-0115-0001.jpeg": "IM-0115",
+        "IM-0467-0001-0002.jpeg": "IM-0467",
+        "NORMAL2-IM-0383-0001.jpeg": "NORMAL2-IM-0383",
+        "scan.jpeg": "scan.jpeg",
+    }
+    assert {name: patient_of(Path(name)) for name in names} == names
+
+
+def write_npz(path: Path, *, size: int = 28, channels: int | None = None) -> Path:
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for split, count in (("train", 12), ("val", 4), ("test", 6)):
+        shape = (count, size, size) if channels is None else (count, size, size, channels)
+        arrays[f"{split}_images"] = generator.integers(0, 255, shape, dtype=np.uint8)
+        arrays[f"{split}_labels"] = (np.arange(count) % 2)[:, None].astype(np.uint8)
+    np.savez(path, **arrays)
+    return path
+
+
+def test_a_medmnist_file_named_as_the_root_is_read_as_it_is(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "my_xrays.npz")
+    splits = load_chest_xray("real", root=path, image_size=28)
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [12, 4, 6]
+    assert torch.equal(splits.test.images[:, 0], torch.from_numpy(np.load(path)["test_images"]))
+    assert load_chest_xray("real", root=path, image_size=64).train.images.shape == (12, 1, 64, 64)
+
+
+def test_a_file_that_calls_itself_official_must_have_the_official_checksum(tmp_path: Path) -> None:
+    write_npz(tmp_path / "pneumoniamnist.npz")
+    with pytest.raises(
+        ValueError, match=r"pneumoniamnist\.npz: not the published .* expected 28209eda62fecd6e6a2d98b1"
+    ):
+        load_chest_xray("real", root=tmp_path)
+
+
+def test_an_archive_cut_short_is_named(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "my_xrays.npz")
+    path.write_bytes(path.read_bytes()[:CUT_SHORT])
+    with pytest.raises(
+        ValueError, match=r"my_xrays\.npz: not a whole \.npz archive .*; delete it and download it again"
+    ):
+        _ = load_chest_xray("real", root=path).train
+
+
+def test_an_archive_of_another_layout_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", images=np.zeros(3))
+    with pytest.raises(ValueError, match=r"other\.npz: .*expected MedMNIST's layout with train_images"):
+        _ = load_chest_xray("real", root=tmp_path / "other.npz").train
+    with pytest.raises(ValueError, match=r"train_images must be grey"):
+        _ = load_chest_xray("real", root=write_npz(tmp_path / "colour.npz", channels=3)).train
+
+
+def test_an_empty_root_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no chest X-rays there; expected chest_xray/train/NORMAL/"):
+        load_chest_xray("real", root=tmp_path)
+
+
+def test_an_unknown_source_names_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_DATA", "mine")
+    with pytest.raises(ValueError, match="source 'mine' is not known; choose one of: auto, real, simulated"):
+        load_chest_xray()
+
+
+def test_auto_takes_real_images_that_are_there(
+    kaggle_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COURSE_DATA_DIR", str(kaggle_root))
+    assert len(load_chest_xray("auto", image_size=16).test) == 20
+    assert "Data: real chest X-rays in" in capsys.readouterr().err
+
+
+def test_auto_without_network_says_that_it_simulates_and_how_to_get_real_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("course_lib.data.chest_xray.answers", lambda remote: False)
+    load_chest_xray("auto", image_size=16)
+    assert "simulated chest radiographs (no network); for real ones: course data get" in capsys.readouterr().err
+
+
+def test_the_environment_chooses_the_simulation_and_its_parts_share_no_patient() -> None:
+    splits = load_chest_xray(image_size=16)
+    parts = [splits.train, splits.val, splits.test]
+    assert [len(part) for part in parts] == [1200, 300, 600]
+    assert len({group for part in parts for group in part.groups}) == 2100
+    assert all("simulated" in part.name for part in parts)
+    assert splits.train.masks is not None
+
+
+def test_kagglehub_is_used_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kagglehub.py").write_text("def dataset_download(name): return '/kaggle/' + name")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert get_chest_xray() == Path("/kaggle/paultimothymooney/chest-xray-pneumonia")
+
+
+def test_what_kagglehub_downloaded_is_found(tmp_path: Path, kaggle_root: Path) -> None:
+    place = tmp_path / "kagglehub" / "datasets" / "paultimothymooney" / "chest-xray-pneumonia" / "versions" / "2"
+    shutil.copytree(kaggle_root, place)
+    assert find_chest_xray() == place / "chest_xray"
+
+
+def test_the_audit_finds_planted_duplicates_shared_patients_and_telling_sizes(kaggle_root: Path) -> None:
+    train, test = kaggle_root / "chest_xray" / "train", kaggle_root / "chest_xray" / "test"
+    shutil.copy(test / "NORMAL" / "IM-0250-0000.jpeg", test / "NORMAL" / "IM-0999-0000.jpeg")
+    shutil.copy(train / "PNEUMONIA" / "person3_virus_6.jpeg", test / "PNEUMONIA" / "person3_virus_99.jpeg")
+    for path in (test / "PNEUMONIA").iterdir():
+        picture = Image.open(path).convert("L")
+        picture.resize((100, 100)).save(path) if "person3_" not in path.name else None
+    audit = audit_splits(load_chest_xray("real", root=kaggle_root, image_size=16))
+    assert audit.counts["test"] == {"NORMAL": 11, "PNEUMONIA": 11}
+    assert audit.duplicates_within["test"] == 2
+    shared = {pair: count for pair, count in audit.shared_groups.items() if "test" in pair}
+    assert sum(shared.values()) == 1
+    assert sum(count for pair, count in audit.duplicates_across.items() if "test" in pair) == 1
+    assert audit.shared_groups["train and val"] == 0
+    assert audit.size_auc["test"] == pytest.approx(10 / 11 + 0.5 / 11)  # ten of eleven are larger, one is as large
+    assert "test: 22 images of 12 groups" in str(audit)
+
+
+@pytest.mark.real_data
+def test_the_real_training_set_has_its_published_size_and_known_patients(
+    real_data: Path, real_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COURSE_DATA_DIR", str(real_cache))
+    splits = load_chest_xray("real", root=real_data, image_size=64)
+    together = {name: splits.train.counts()[name] + splits.val.counts()[name] for name in splits.train.classes}
+    assert together == {"NORMAL": 1341, "PNEUMONIA": 3875}
+    assert not set(splits.train.groups) & set(splits.val.groups)
+    share = splits.val.counts()["PNEUMONIA"] / len(splits.val)
+    assert share == pytest.approx(3875 / 5216, abs=0.02)
+    assert splits.test.counts() == {"NORMAL": 117, "PNEUMONIA": 195}
+
+
+@pytest.mark.real_data
+def test_the_shared_npz_is_not_taken_for_the_official_one(real_data: Path, tmp_path: Path) -> None:
+    shutil.copy(real_data / "pneumoniamnist_balanced_28.npz", tmp_path / "pneumoniamnist.npz")
+    with pytest.raises(ValueError, match=r"not the published pneumoniamnist\.npz"):
+        load_chest_xray("real", root=tmp_path)
+    assert len(load_chest_xray("real", root=real_data / "pneumoniamnist_balanced_28.npz", image_size=28).test) == 468
+
+
+@pytest.mark.real_data
+def test_in_the_originals_the_file_size_tells_the_class(real_data: Path) -> None:
+    from course_lib.data.audit import _size_auc
+    from course_lib.data.folder import read_class_folders
+
+    originals = read_class_folders(
+        real_data / "chest_xray_originals", image_size=64, channels=1, name="originals", licence="CC BY 4.0"
+    )
+    assert originals.counts() == {"NORMAL": 10, "PNEUMONIA": 10}
+    auc = _size_auc(originals)
+    assert auc is not None
+    assert auc < 0.2  # pneumonia has the smaller files

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from course_lib.data import load_cifar10
+from course_lib.data.cifar10 import find_cifar10
+
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def write_folders(root: Path) -> Path:
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 20), ("test", 2)):
+        for name in NAMES:
+            folder = root / "cifar10" / split / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                Image.fromarray(generator.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    return root
+
+
+def test_class_folders_are_read_and_validation_is_cut_from_train(tmp_path: Path) -> None:
+    splits = load_cifar10(root=write_folders(tmp_path))
+    assert splits.test.classes == NAMES
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (180, 20, 20)
+    assert splits.val.counts() == dict.fromkeys(NAMES, 2)
+    assert splits.train.images.shape[1:] == (3, 32, 32)
+
+
+def test_an_archive_with_the_wrong_checksum_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"something else")
+    with pytest.raises(
+        ValueError, match=r"cifar-10-python\.tar\.gz: not the published .*c58f30108f718f92721af3b95e74349a"
+    ):
+        load_cifar10(root=tmp_path)
+
+
+def test_an_empty_root_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no CIFAR-10 there; expected cifar-10-python\.tar\.gz or"):
+        load_cifar10(root=tmp_path)
+    assert find_cifar10(tmp_path) is None
+
+
+@pytest.mark.real_data
+def test_the_shared_copy_has_its_test_images(real_data: Path) -> None:
+    assert load_cifar10(root=real_data).test.counts() == dict.fromkeys(NAMES, 500)

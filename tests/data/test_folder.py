@@ -1,0 +1,105 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from course_lib.data import ImageSet, load_folder
+from course_lib.data.folder import cut, read_class_folders
+
+MakeSet = Callable[..., ImageSet]
+
+
+def write(folder: Path, count: int, *, value: int = 0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        Image.fromarray(np.full((8, 8, 3), value + index, np.uint8)).save(folder / f"{index}.png")
+
+
+def read(folder: Path) -> ImageSet:
+    return read_class_folders(folder, image_size=8, channels=3, name="pets", licence="own")
+
+
+def test_classes_are_the_folders_in_the_order_of_their_names(tmp_path: Path) -> None:
+    write(tmp_path / "dogs", 2, value=100)
+    write(tmp_path / "cats", 3)
+    (tmp_path / "cats" / "notes.txt").write_text("not an image")
+    (tmp_path / "cats" / ".hidden.png").write_text("nor this")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    data = read(tmp_path)
+    assert (data.classes, data.counts()) == (("cats", "dogs"), {"cats": 3, "dogs": 2})
+    assert data.images[:, 0, 0, 0].tolist() == [0, 1, 2, 100, 101]
+
+
+def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "cats", 1)
+    (tmp_path / "dogs").mkdir()
+    with pytest.raises(ValueError, match=r"dogs: an empty class, no image in it"):
+        read(tmp_path)
+
+
+def test_one_class_only_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "cats", 1)
+    with pytest.raises(ValueError, match=r"one class only \(cats\); a classifier needs two or more"):
+        read(tmp_path)
+
+
+def test_a_folder_without_class_folders_is_named(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    with pytest.raises(FileNotFoundError, match="no class folders in it"):
+        read(tmp_path)
+    with pytest.raises(FileNotFoundError, match="gone: no such folder"):
+        read(tmp_path / "gone")
+
+
+def test_the_second_reading_comes_from_the_cache_until_a_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pets = tmp_path / "pets"
+    for name in ("cats", "dogs"):
+        write(pets / name, 2)
+    first = read(pets)
+    with monkeypatch.context() as patch:
+        patch.setattr("course_lib.data.folder.read_images", lambda *_, **__: pytest.fail("decoded again"))
+        again = read(pets)
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.file_sizes, again.file_sizes)
+    assert (first.groups, first.classes) == (again.groups, again.classes)
+    write(pets / "dogs", 1, value=50)
+    assert int(read(pets).images[2, 0, 0, 0]) == 50
+
+
+def test_a_cut_separates_groups_and_keeps_the_proportions(make_set: MakeSet) -> None:
+    labels = torch.tensor([0] * 60 + [1] * 180)
+    groups = tuple(f"{label}-{index // 3}" for index, label in enumerate(labels.tolist()))
+    data = replace(make_set(240), labels=labels, groups=groups)
+    first, second = cut(data, fraction=0.2, seed=0)
+    assert not set(first.groups) & set(second.groups)
+    assert len(first) + len(second) == 240
+    assert second.counts() == {"class 0": 12, "class 1": 36}
+    assert cut(data, fraction=0.2, seed=0)[1].groups == second.groups != cut(data, fraction=0.2, seed=1)[1].groups
+
+
+def test_too_few_images_to_cut_are_counted(make_set: MakeSet) -> None:
+    with pytest.raises(ValueError, match=r"class class 0 has only 2 images \(or patients\), and 5 are needed"):
+        cut(make_set(4), fraction=0.2, seed=0)
+
+
+def test_a_folder_of_ones_own_is_cut_into_three_without_overlap(tmp_path: Path) -> None:
+    for number, name in enumerate(("cats", "dogs")):
+        write(tmp_path / "pets" / name, 40, value=number * 100)
+    splits = load_folder(tmp_path / "pets", image_size=8)
+    parts = [set(part.groups) for part in (splits.train, splits.val, splits.test)]
+    assert [len(part) for part in parts] == [57, 11, 12]  # a seventh to test on, then a sixth of the rest
+    assert len(parts[0] | parts[1] | parts[2]) == 80
+
+
+def test_a_test_folder_is_kept_as_it_is(tmp_path: Path) -> None:
+    for split, count in (("train", 20), ("test", 3)):
+        for name in ("cats", "dogs"):
+            write(tmp_path / "pets" / split / name, count)
+    splits = load_folder(tmp_path / "pets", image_size=8)
+    assert (len(splits.test), len(splits.train) + len(splits.val)) == (6, 40)
