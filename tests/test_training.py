@@ -1,0 +1,247 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from course_lib.data import Augmentation, Batches, ImageSet
+from course_lib.models import CompactCNN, PneumoniaCNN
+from course_lib.runtime import Precision
+from course_lib.training import DivergenceError, EarlyStopping, evaluate, fit, train_one_epoch
+
+FLOAT32 = Precision("cpu", None)
+MakeSet = Callable[..., ImageSet]
+
+
+def small_network(seed: int = 0) -> CompactCNN:
+    torch.manual_seed(seed)
+    return CompactCNN(widths=(8, 16))
+
+
+def same_weights(first: nn.Module, second: nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_epoch_loss_counts_a_short_last_batch_by_its_samples(make_set: MakeSet) -> None:
+    data = make_set(10)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(256, 2))
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    loss = train_one_epoch(model, Batches(data, 4), frozen)  # batches of 4, 4 and 2
+    expected = F.cross_entropy(model(data.images.float() / 255), data.labels)
+    assert loss == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_one_epoch_takes_the_same_steps_as_the_loop_written_out(make_set: MakeSet) -> None:
+    data = make_set(24)
+    ours, theirs = small_network(), small_network()
+    train_one_epoch(ours, Batches(data, 8), torch.optim.SGD(ours.parameters(), lr=0.1))
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1)
+    theirs.train()
+    for start in range(0, 24, 8):
+        logits = theirs(data.images[start : start + 8].float() / 255)
+        optimizer.zero_grad()
+        F.cross_entropy(logits, data.labels[start : start + 8]).backward()
+        optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_one_batch_can_be_overfitted(make_set: MakeSet) -> None:
+    data, model = make_set(16), small_network()
+    fit(model, Batches(data, 16), Batches(data, 16), epochs=40, learning_rate=0.01, precision=FLOAT32)
+    assert evaluate(model, Batches(data, 16)).accuracy == 1
+
+
+def test_a_torch_data_loader_serves_as_well_as_batches(make_set: MakeSet) -> None:
+    data, model = make_set(16), small_network()
+    history = fit(model, DataLoader(data, 8, shuffle=True), DataLoader(data, 8), epochs=2)
+    assert len(history.val_auc) == 2
+
+
+def test_evaluation_agrees_with_torch_and_restores_each_modules_mode(make_set: MakeSet) -> None:
+    data, model = make_set(10), small_network().train()
+    model.blocks[0][1].eval()
+    outcome = evaluate(model, Batches(data, 4))
+    assert model.training
+    assert not model.blocks[0][1].training
+    logits = model.eval()(data.images.float() / 255)
+    torch.testing.assert_close(outcome.logits, logits)
+    assert outcome.loss == pytest.approx(F.cross_entropy(logits, data.labels).item(), rel=1e-5)
+    assert outcome.accuracy == (logits.argmax(dim=1) == data.labels).float().mean().item()
+
+
+def test_history_holds_the_auc_that_scikit_learn_finds(make_set: MakeSet) -> None:
+    data, model = make_set(32), small_network()
+    history = fit(model, Batches(data, 8, shuffle=True), Batches(data, 32), epochs=1, precision=FLOAT32)
+    probs = evaluate(model, Batches(data, 32)).probs[:, 1]
+    assert history.val_auc == [pytest.approx(roc_auc_score(data.labels, probs))]
+
+
+def test_many_classes_have_no_auc_in_the_history(make_set: MakeSet) -> None:
+    data = make_set(12, channels=3, num_classes=3)
+    model = CompactCNN(in_channels=3, num_classes=3, widths=(4,))
+    assert "val_auc" not in fit(model, Batches(data, 6), Batches(data, 6), epochs=1).columns()
+
+
+def test_the_learning_rate_rises_and_falls_as_one_cycle(make_set: MakeSet) -> None:
+    rates: list[float] = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self, closure: None = None) -> None:
+            rates.append(self.param_groups[0]["lr"])
+            super().step(closure)
+
+    data = make_set(32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "AdamW", Watched)
+        fit(small_network(), Batches(data, 4), Batches(data, 32), epochs=5, learning_rate=0.01, warmup=0.25)
+    assert len(rates) == 40
+    assert rates.index(max(rates)) == 9  # a quarter of 40 steps
+    assert max(rates) == pytest.approx(0.01)
+    assert rates[-1] < 1e-6
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_any_number_of_steps_has_a_schedule(make_set: MakeSet, count: int) -> None:
+    data = make_set(2 * count)
+    fit(small_network(), Batches(data, 2), Batches(data, 8), epochs=1)
+
+
+def test_class_weights_and_label_smoothing_reach_the_loss(make_set: MakeSet) -> None:
+    data, weights = make_set(8), torch.tensor([1.0, 3.0])
+    model = small_network()
+    first = small_network().train()(data.images.float() / 255)
+    expected = F.cross_entropy(first, data.labels, weight=weights, label_smoothing=0.1)
+    history = fit(
+        model,
+        Batches(data, 8),
+        Batches(data, 8),
+        epochs=1,
+        class_weights=weights,
+        label_smoothing=0.1,
+        precision=FLOAT32,
+    )
+    assert history.train_loss[0] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_clipping_bounds_the_gradient(make_set: MakeSet) -> None:
+    data, model = make_set(8), small_network()
+    train_one_epoch(model, Batches(data, 8), torch.optim.SGD(model.parameters(), lr=0.1), clip_norm=1e-3)
+    norm = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+    assert float(norm) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_averaged_weights_are_those_that_validation_sees_and_fit_returns(make_set: MakeSet) -> None:
+    data, plain, averaged = make_set(32), small_network(), small_network()
+    fit(plain, Batches(data, 8), Batches(data, 32), epochs=2, precision=FLOAT32)
+    history = fit(averaged, Batches(data, 8), Batches(data, 32), epochs=2, average_decay=0.9, precision=FLOAT32)
+    assert not same_weights(plain, averaged)
+    assert history.val_loss[-1] == pytest.approx(evaluate(averaged, Batches(data, 32)).loss, rel=1e-5)
+
+
+def test_early_stopping_returns_the_best_epochs_weights(make_set: MakeSet) -> None:
+    train, model = make_set(32), small_network()
+    val = make_set(32)
+    val.labels.copy_(val.labels.flip(0)[torch.randperm(32, generator=torch.Generator().manual_seed(1))])  # noise
+    stopping = EarlyStopping("val_loss", patience=2)
+    history = fit(
+        model, Batches(train, 8), Batches(val, 32), epochs=30, learning_rate=0.02, early_stopping=stopping,
+        precision=FLOAT32,
+    )  # fmt: skip
+    assert len(history.val_loss) < 30
+    assert len(history.val_loss) - 1 - stopping.best_epoch(history.val_loss) == 2
+    assert evaluate(model, Batches(val, 32)).loss == pytest.approx(min(history.val_loss), rel=1e-5)
+
+
+def test_early_stopping_on_an_unknown_column_names_the_known_ones(make_set: MakeSet) -> None:
+    data = make_set(8)
+    with pytest.raises(ValueError, match=r"cannot monitor 'val_f1'; choose one of: train_loss, val_loss"):
+        fit(small_network(), Batches(data, 8), Batches(data, 8), epochs=2, early_stopping=EarlyStopping("val_f1"))
+
+
+def test_a_nan_loss_stops_with_the_batch_and_the_mend(make_set: MakeSet) -> None:
+    class Poisoned(Batches):
+        def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+            for number, (images, labels) in enumerate(super().__iter__()):
+                yield (images * float("nan") if number == 2 else images), labels
+
+    data = make_set(32)
+    with pytest.raises(DivergenceError, match=r"became nan at batch 3 of epoch 1/2, .*lower the learning rate"):
+        fit(small_network(), Poisoned(data, 8), Batches(data, 8), epochs=2)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the loop may catch it."""
+
+
+class DiesIn(Batches):
+    """Batches that end the process in the middle of one epoch, counted from 0."""
+
+    epoch = 2
+    passes = -1
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        type(self).passes += 1
+        for number, batch in enumerate(super().__iter__()):
+            if type(self).passes == self.epoch and number == 2:
+                raise Killed
+            yield batch
+
+
+@pytest.mark.parametrize("options", [{}, {"average_decay": 0.9}, {"early_stopping": EarlyStopping("val_loss", 99)}])
+def test_a_killed_run_resumes_to_the_same_weights(
+    make_set: MakeSet, tmp_path: Path, options: dict[str, object]
+) -> None:
+    data, augment = make_set(32), Augmentation()
+    DiesIn.passes = -1
+
+    def trained(model: nn.Module, batches: type[Batches], **more: object) -> list[float]:
+        train = batches(data, 8, shuffle=True, augment=augment)
+        return fit(model, train, Batches(data, 32), epochs=4, **options, **more).train_loss
+
+    whole, killed, resumed = small_network(), small_network(), small_network(seed=5)
+    losses = trained(whole, Batches)
+    with pytest.raises(Killed):
+        trained(killed, DiesIn, state_path=tmp_path / "state.pt")
+    assert trained(resumed, Batches, state_path=tmp_path / "state.pt", resume=True) == losses
+    assert same_weights(whole, resumed)
+
+
+def test_the_state_of_another_network_is_refused(make_set: MakeSet, tmp_path: Path) -> None:
+    data, path = make_set(16), tmp_path / "state.pt"
+    fit(small_network(), Batches(data, 8), Batches(data, 8), epochs=1, state_path=path)
+    with pytest.raises(ValueError, match=r"state\.pt: the state of another network or recipe"):
+        fit(PneumoniaCNN(16), Batches(data, 8), Batches(data, 8), epochs=2, state_path=path, resume=True)
+
+
+def test_training_leaves_torchs_random_numbers_as_they_were(make_set: MakeSet) -> None:
+    data, model = make_set(16), small_network()
+    before = torch.get_rng_state()
+    fit(model, Batches(data, 8, shuffle=True), Batches(data, 8), epochs=1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_seed_decides_the_order_and_nothing_else_does(make_set: MakeSet) -> None:
+    data = make_set(32)
+
+    def loss(seed: int) -> float:
+        torch.rand(seed + 7)  # what was drawn before does not matter
+        batches = Batches(data, 4, shuffle=True)
+        return fit(small_network(), batches, Batches(data, 8), epochs=1, seed=seed).train_loss[0]
+
+    assert loss(1) == loss(1) != loss(2)
+
+
+def test_training_in_bfloat16_stays_close_to_float32_and_keeps_float32_weights(make_set: MakeSet) -> None:
+    data, losses = make_set(32), []
+    for dtype in (None, torch.bfloat16):
+        model = small_network()
+        history = fit(model, Batches(data, 8), Batches(data, 32), epochs=1, precision=Precision("cpu", dtype))
+        losses.append(history.train_loss[0])
+        assert all(p.dtype == torch.float32 for p in model.parameters())
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
