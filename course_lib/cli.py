@@ -1,0 +1,219 @@
+"""The `course` command: parses, calls one function, prints."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+app = typer.Typer(
+    help="A course on convolutional networks, from one kernel to a pneumonia classifier.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="The data sets: what there is, fetching, auditing.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+Task = Literal["pneumonia", "cifar10"]
+DataSet = Literal["chest_xray", "cifar10"]
+Source = Literal["auto", "real", "simulated"]
+Split = Literal["train", "val", "test"]
+Root = Annotated[Path | None, typer.Option(help="Folder that holds the real images.", show_default=False)]
+Data = Annotated[Source | None, typer.Option(help="Where the images come from.", show_default=False)]
+
+
+@app.command()
+def lab() -> None:
+    """Open JupyterLab on the lessons.
+
+    Example: course lab
+    """
+    notebooks = Path(__file__).parents[1] / "notebooks"
+    raise SystemExit(subprocess.call([sys.executable, "-m", "jupyterlab", str(notebooks)]))
+
+
+@app.command()
+def run() -> None:
+    """Train and evaluate on simulated radiographs, in under two minutes: does everything work here?
+
+    Example: course run
+    """
+    from course_lib.runs import Recipe, evaluate_run, train_run
+
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Recipe.of("pneumonia", data="simulated", image_size=64)
+        train_run(recipe, Path(folder))
+        print_scores(evaluate_run(Path(folder)))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has, what is missing, and how to mend it.
+
+    Example: course doctor
+    """
+    from course_lib.doctor import examine
+
+    page, healthy = examine()
+    print(page)
+    raise SystemExit(0 if healthy else 1)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the data sets and where they lie.
+
+    Example: course data list
+    """
+    from course_lib.data.chest_xray import KERMANY, find_chest_xray
+    from course_lib.data.cifar10 import LICENCE, find_cifar10
+    from course_lib.files import data_dir
+
+    for name, found, licence in (
+        ("chest_xray", find_chest_xray(), KERMANY),
+        ("cifar10", find_cifar10(data_dir()), LICENCE),
+        ("simulated", "made when asked for", "simulated, no patient"),
+    ):
+        print(f"{name:11} {found or 'absent'}\n            {licence}")
+
+
+@data_app.command("get")
+def data_get(name: DataSet) -> None:
+    """Download a data set and verify it.
+
+    Example: course data get chest_xray
+    """
+    from course_lib.data.chest_xray import get_chest_xray
+    from course_lib.data.cifar10 import ARCHIVE
+    from course_lib.data.fetch import download
+
+    print(get_chest_xray() if name == "chest_xray" else download(ARCHIVE))
+
+
+@data_app.command("audit")
+def data_audit(name: DataSet, data: Data = None, root: Root = None) -> None:
+    """Look for duplicates, patients in two splits, and what the files' sizes give away.
+
+    Example: course data audit chest_xray --root ~/data
+    """
+    from course_lib.data import audit_splits, load_chest_xray, load_cifar10
+
+    print(audit_splits(load_chest_xray(data, root=root) if name == "chest_xray" else load_cifar10(root=root)))
+
+
+@app.command()
+def train(
+    task: Task,
+    data: Data = None,
+    root: Root = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/TASK-SEED.", show_default=False)] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.", show_default=False)] = None,
+    image_size: Annotated[int | None, typer.Option(min=16, help="Pixels a side.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Of the validation cut, the weights and the order.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+) -> None:
+    """Train a network; the run folder then holds weights, history, curves and a model card.
+
+    Example: course train pneumonia --data real --root ~/data --out runs/first
+    """
+    from course_lib.runs import Recipe, train_run
+
+    folder = out or Path("runs") / f"{task}-{seed}"
+    recipe = Recipe.of(
+        task,
+        data=data,
+        root=root and str(root.resolve()),
+        epochs=epochs,
+        image_size=image_size,
+        seed=seed,
+    )
+    try:
+        config = train_run(recipe, folder, resume=resume)
+    except KeyboardInterrupt:
+        print(f"course: stopped; {folder} keeps the last whole epoch, go on with --resume.", file=sys.stderr)
+        raise SystemExit(130) from None
+    print_scores({"data": config["data"]["name"], "split": "val", "classes": config["classes"], **config["validation"]})
+    print(f"\n{folder}: trained in {config['training']['seconds_in_all']:.0f} s; now: course evaluate {folder}")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    data: Data = None,
+    root: Root = None,
+    split: Annotated[Split, typer.Option(help="Which images to score.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score a trained network on a split, with 95% intervals.
+
+    Example: course evaluate runs/first --root ~/data
+    """
+    from course_lib.runs import evaluate_run
+
+    scores = evaluate_run(run, data=data, root=root, split=split)
+    if as_json:
+        print(json.dumps(scores))
+    else:
+        print_scores(scores)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files of any size.")],
+) -> None:
+    """Classify images; a file that cannot be read is named, and the others are still classified.
+
+    Example: course predict runs/first scan1.png scan2.jpeg
+    """
+    from course_lib.runs import load_run
+    from course_lib.runs import predict as predict_one
+
+    trained, failed = load_run(run), 0
+    for path in images:
+        try:
+            said = predict_one(trained, path)
+        except (OSError, ValueError) as error:
+            print(f"course: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        rule = "" if said.threshold is None else f" (threshold {said.threshold:.3f}, chosen on validation)"
+        print(f"{path}: {said.called}, probability of {said.prob_of} {said.prob:.3f}{rule}")
+    if trained.recipe.task == "pneumonia":
+        print("Not for diagnosis: a teaching model of one hospital's children; see model_card.md in the run folder.")
+    raise SystemExit(1 if failed else 0)
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """A report as a table: each score with its 95% interval, then the confusion matrix."""
+    print(f"{scores['data']}, {scores['split']}: {scores['n']} images")
+    for name in ("auc", "balanced_accuracy", "accuracy", "sensitivity", "specificity", "ece", "threshold"):
+        if name in scores:
+            low, high = scores["ci95"].get(name, (None, None))
+            print(f"  {name:18} {scores[name]:.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))
+    for name, row in zip(scores["classes"], scores["confusion"], strict=True):
+        print(f"  true {name:13} {' '.join(f'{count:5}' for count in row)}")
+
+
+def main() -> None:
+    """Run the command; an error is one sentence on stderr, or a traceback with --debug."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except BrokenPipeError:  # the reader of our output has gone, as in `course data list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (OSError, ValueError, ArithmeticError) as error:
+        if debug:
+            raise
+        print(f"course: {error}", file=sys.stderr)
+        sys.exit(1)

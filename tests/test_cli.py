@@ -1,0 +1,173 @@
+"""The `course` command as a user meets it: in a process of its own, by what it prints and how it ends."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from course_lib.checkpoint import save_weights
+from course_lib.models import PneumoniaCNN
+
+
+def course(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "course_lib", *map(str, arguments)]
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, stdin=subprocess.DEVNULL)
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The command failed with one sentence on stderr that holds `words`."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("course: ")]
+    assert len(said) == 1, done.stderr
+    for word in words:
+        assert word in said[0]
+
+
+TRAIN = ("--data", "real", "--image-size", 32, "--epochs", 4)
+
+
+@pytest.fixture(scope="module")
+def trained(kaggle_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    done = course("train", "pneumonia", *TRAIN, "--root", kaggle_images, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    # In a pipe there is no progress bar, only the line that names the data.
+    assert done.stderr.splitlines() == [f"Data: real chest X-rays in {kaggle_images / 'chest_xray'}."]
+    assert f"now: course evaluate {folder}" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run, for one test to use and to spoil."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for command in ("lab", "run", "doctor", "train", "evaluate", "predict", "data list", "data get", "data audit"):
+        done = course(*command.split(), "--help")
+        assert done.returncode == 0
+        assert f"Example: course {command}" in done.stdout
+
+
+def test_from_training_to_a_prediction(run: Path, kaggle_root: Path, tmp_path: Path) -> None:
+    evaluated = course("evaluate", run, "--data", "real", "--root", kaggle_root, "--split", "test", "--json")
+    scores = json.loads(evaluated.stdout)
+    assert (scores["task"], scores["split"], scores["n"]) == ("pneumonia", "test", 20)
+    assert 0 <= scores["ci95"]["auc"][0] <= scores["auc"] <= 1
+    table = course("evaluate", run, "--split", "val")
+    assert "balanced_accuracy" in table.stdout
+    said = course("predict", run, *(kaggle_root / "chest_xray" / "test" / "NORMAL").iterdir())
+    lines = said.stdout.splitlines()
+    assert (said.returncode, len(lines)) == (0, 11)
+    assert "probability of PNEUMONIA" in lines[0]
+    assert f"(threshold {scores['threshold']:.3f}, chosen on validation)" in lines[0]
+    assert "Not for diagnosis" in lines[-1]
+
+
+def test_evaluation_needs_nothing_but_a_test_folder(run: Path, kaggle_root: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(kaggle_root / "chest_xray" / "test", own / "chest_xray" / "test")
+    done = course("evaluate", run, "--data", "real", "--root", own, "--split", "test", "--json")
+    assert json.loads(done.stdout)["n"] == 20
+
+
+def test_the_other_images_are_still_classified_when_one_cannot_be_read(run: Path, tmp_path: Path) -> None:
+    Image.new("RGBA", (90, 70)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"not an image")
+    done = course("predict", run, tmp_path / "bad.png", tmp_path / "good.png")
+    refused(done, "bad.png: not a readable image")
+    assert "good.png: " in done.stdout
+
+
+def test_a_killed_training_resumes_to_the_same_weights(run: Path, kaggle_root: Path, tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    arguments = ["train", "pneumonia", *TRAIN, "--root", kaggle_root, "--out", killed]
+    command = [sys.executable, "-m", "course_lib", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (killed / "state.pt").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (killed / "weights.safetensors").exists(), "the training ended before it could be killed"
+    done = course("train", "pneumonia", "--out", killed, "--resume")
+    assert done.returncode == 0, done.stderr
+    whole, resumed = (load_file(folder / "weights.safetensors") for folder in (run, killed))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child")
+def test_ctrl_c_keeps_the_last_epoch_and_says_how_to_go_on(kaggle_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = ["train", "pneumonia", "--data", "real", "--image-size", 32, "--epochs", 500, "--root", kaggle_root]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "course_lib", *map(str, command), "--out", out], stderr=subprocess.PIPE, text=True
+    )
+    while not (out / "state.pt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "go on with --resume" in said
+    assert (out / "state.pt").exists()
+
+
+def test_faults_end_in_one_sentence(run: Path, kaggle_root: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    out = ("--out", tmp_path / "other")
+    refused(course("train", "pneumonia", "--data", "real", "--root", empty, *out), "no chest X-rays there")
+    refused(course("train", "pneumonia", *TRAIN, "--root", kaggle_root, "--out", run), "holds a run already")
+    refused(course("train", "pneumonia", *out, "--resume"), "not a run folder")
+    refused(course("evaluate", empty), "not a run folder", "course train")
+    save_weights(run / "weights.safetensors", PneumoniaCNN(32))
+    refused(course("evaluate", run), "weights.safetensors: holds weights of PneumoniaCNN")
+    cut = kaggle_root / "chest_xray" / "train" / "NORMAL" / "IM-0003-0001.jpeg"
+    cut.write_bytes(cut.read_bytes()[:400])
+    refused(course("train", "pneumonia", *TRAIN, "--root", kaggle_root, *out), "IM-0003-0001.jpeg", "delete it")
+    for path in cut.parent.iterdir():
+        path.unlink()
+    refused(course("train", "pneumonia", *TRAIN, "--root", kaggle_root, *out), "NORMAL: an empty class")
+    cut.parent.rmdir()
+    refused(course("train", "pneumonia", *TRAIN, "--root", kaggle_root, *out), "one class only (PNEUMONIA)")
+
+
+def test_without_a_network_a_download_fails_in_one_sentence(tmp_path: Path) -> None:
+    closed = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    refused(course("data", "get", "cifar10", **closed), "cannot be downloaded", "need no network")
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = course("evaluate", tmp_path, "--debug")
+    assert "Traceback" in done.stderr
+    assert done.returncode != 0
+
+
+def test_doctor_names_versions_device_and_data(tmp_path: Path) -> None:
+    page = course("doctor").stdout
+    for word in ("python", "torch", "device", "memory", "chest_xray", "course data get cifar10"):
+        assert word in page
+
+
+def test_data_list_names_every_set_with_its_licence() -> None:
+    page = course("data", "list").stdout
+    assert [line.split()[0] for line in page.splitlines()[::2]] == ["chest_xray", "cifar10", "simulated"]
+    assert "CC BY 4.0" in page
+
+
+def test_data_audit_prints_a_line_for_each_split(kaggle_root: Path) -> None:
+    done = course("data", "audit", "chest_xray", "--data", "real", "--root", kaggle_root)
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[1:4]] == ["train", "val", "test"]
