@@ -1,0 +1,102 @@
+"""Scores of a trained run on a split, and its word on single images."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from course_lib.data import Batches
+from course_lib.data.chest_xray import Source
+from course_lib.data.decode import read_image
+from course_lib.files import write_atomically
+from course_lib.runs.folder import TrainedRun, load_run, read_config, write_json
+from course_lib.runs.model_card import model_card
+from course_lib.runs.train import report
+from course_lib.training import evaluate
+
+Split = Literal["train", "val", "test"]
+
+
+def evaluate_run(
+    run: Path, *, data: Source | None = None, root: Path | None = None, split: Split = "test"
+) -> dict[str, Any]:
+    """Score the network of a run folder on a split, in float32, at the threshold that validation chose.
+
+    Only that split is read: `split="test"` needs no training images. The scores are also noted in the run folder
+    (evaluations.json) and on its model card.
+
+    Args:
+        run: the run folder.
+        data: where to look for images; default, as the run was trained.
+        root: the folder that holds them; default, as the run was trained.
+        split: "test", "val" or "train".
+
+    Returns:
+        task, data, split, n, classes, confusion, accuracy, balanced_accuracy, auc, sensitivity, specificity, threshold,
+        ece, and ci95 with an interval for each rate.
+
+    Raises:
+        FileNotFoundError, ValueError: not a trained run, or images of other classes than it was trained on.
+    """
+    trained = load_run(run)
+    recipe = replace(trained.recipe, data=data or trained.recipe.data, root=str(root) if root else trained.recipe.root)
+    images = getattr(recipe.splits(), split)
+    if images.classes != trained.classes:
+        raise ValueError(
+            f"{run}: trained on the classes {', '.join(trained.classes)}, but the images are of "
+            f"{', '.join(images.classes)}; name the class folders as in training."
+        )
+    device = next(trained.model.parameters()).device
+    outcome = evaluate(trained.model, Batches(images, 256, device=device))
+    scores = {
+        "task": recipe.task,
+        "data": images.name,
+        "split": split,
+        "classes": list(images.classes),
+        **report(trained.probs(outcome.logits), outcome.labels, trained.threshold),
+    }
+    _note(run, scores)
+    return scores
+
+
+def _note(run: Path, scores: dict[str, Any]) -> None:
+    path = run / "evaluations.json"
+    evaluations = json.loads(path.read_text()) if path.exists() else {}
+    evaluations[f"{scores['data']}, {scores['split']}"] = scores
+    write_json(path, evaluations)
+    config = read_config(run)
+    write_atomically(run / "model_card.md", lambda card: card.write_text(model_card(config, evaluations)))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one image.
+
+    `prob` is the calibrated probability of `called` where there are many classes, of class 1 where there are two.
+    """
+
+    path: Path
+    called: str
+    prob: float
+    prob_of: str
+    threshold: float | None
+
+
+def predict(trained: TrainedRun, path: Path) -> Prediction:
+    """What the network of a run says of an image file of any size and mode.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is absent or not an image.
+    """
+    channels = trained.recipe.network_arguments.get("in_channels", 1)
+    image, _ = read_image(path, image_size=trained.recipe.image_size, channels=channels)
+    device = next(trained.model.parameters()).device
+    with torch.no_grad():
+        probs = trained.probs(trained.model(image[None].to(device).float() / 255).cpu())[0]
+    if trained.threshold is None:
+        best = int(probs.argmax())
+        return Prediction(path, trained.classes[best], float(probs[best]), trained.classes[best], None)
+    called = int(probs[1] >= trained.threshold)
+    return Prediction(path, trained.classes[called], float(probs[1]), trained.classes[1], trained.threshold)

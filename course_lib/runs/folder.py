@@ -1,0 +1,77 @@
+"""A run folder: config.json, weights.safetensors, state.pt, history.csv, curves.png, model_card.md."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.checkpoint import load_weights
+from course_lib.files import write_atomically
+from course_lib.runs.recipe import Recipe
+from course_lib.runtime import pick_device
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(json.dumps(content, indent=2) + "\n"))
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """What config.json of a run folder says.
+
+    Raises:
+        FileNotFoundError: this is not a run folder.
+        ValueError: config.json is damaged.
+    """
+    path = run / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{run}: not a run folder, it has no config.json; make one with `course train`.")
+    try:
+        config = json.loads(path.read_text())
+        Recipe(**config["recipe"])
+    except (json.JSONDecodeError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: damaged, or of another version of the course ({error}); train again.") from error
+    return config
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained network with what is needed to use it.
+
+    Attributes:
+        recipe: how it was trained.
+        model: the network, in evaluation mode.
+        classes: one name for each logit.
+        threshold: from this calibrated probability on an image is called class 1; None with more than two classes.
+        temperature: logits are divided by it before softmax.
+    """
+
+    recipe: Recipe
+    model: nn.Module
+    classes: tuple[str, ...]
+    threshold: float | None
+    temperature: float
+
+    def probs(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities (N, C)."""
+        return (logits / self.temperature).softmax(dim=1)
+
+
+def load_run(run: Path, *, device: torch.device | None = None) -> TrainedRun:
+    """The trained network of a run folder.
+
+    Raises:
+        FileNotFoundError, ValueError: not a run folder, damaged, or not trained to its end.
+    """
+    config = read_config(run)
+    recipe = Recipe(**config["recipe"])
+    if "validation" not in config:
+        raise ValueError(
+            f"{run}: its training did not end; go on with `course train {recipe.task} --out {run} --resume`."
+        )
+    model = recipe.build()
+    load_weights(run / "weights.safetensors", model)
+    model.to(device or pick_device()).eval()
+    return TrainedRun(recipe, model, tuple(config["classes"]), config["threshold"], config["temperature"])

@@ -1,0 +1,129 @@
+"""From a recipe to a run folder."""
+
+import csv
+import platform
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.checkpoint import save_weights
+from course_lib.data import Augmentation, Batches, ImageSet
+from course_lib.files import write_atomically
+from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
+from course_lib.plots import plot_history
+from course_lib.runs.folder import read_config, write_json
+from course_lib.runs.model_card import model_card
+from course_lib.runs.recipe import Recipe
+from course_lib.runtime import Precision, pick_device
+from course_lib.training import History, evaluate, fit
+
+
+def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
+    """Train, choose temperature and threshold on validation, and write everything into the folder `out`.
+
+    The test images are not read.
+
+    Args:
+        recipe: what to train and how.
+        out: the run folder; must not hold a run already unless `resume` is given.
+        resume: go on with the run in `out`, by the recipe that it was started with.
+
+    Returns:
+        What config.json then holds.
+
+    Raises:
+        FileExistsError: `out` holds a run already.
+        FileNotFoundError: nothing to resume in `out`.
+        ValueError, OSError: from the data; see `load_chest_xray`.
+    """
+    if resume:
+        recipe = Recipe(**read_config(out)["recipe"])
+    elif (out / "config.json").exists():
+        raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
+    started = time.perf_counter()
+    splits = recipe.splits()
+    train, val = splits.train, splits.val
+    config: dict[str, Any] = {"recipe": asdict(recipe), "classes": list(train.classes)}
+    write_json(out / "config.json", config)
+
+    device = pick_device()
+    precision = Precision.best(device)
+    model = recipe.build().to(device)
+    augment = Augmentation(**recipe.augmentation)
+    history = fit(
+        model,
+        Batches(train, recipe.batch_size, shuffle=True, augment=augment, device=device),
+        Batches(val, 256, device=device),
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        class_weights=_balanced(train) if recipe.balance else None,
+        label_smoothing=recipe.label_smoothing,
+        average_decay=recipe.average_decay,
+        precision=precision,
+        seed=recipe.seed,
+        state_path=out / "state.pt",
+        resume=resume and (out / "state.pt").exists(),
+        on_epoch=lambda history: _write_history(out, history),
+    )
+    save_weights(out / "weights.safetensors", model)
+
+    outcome = evaluate(model, Batches(val, 256, device=device))
+    temperature = fit_temperature(outcome.logits, outcome.labels)
+    probs = (outcome.logits / temperature).softmax(dim=1)
+    threshold = None
+    if len(train.classes) == 2:
+        threshold = choose_threshold(probs[:, 1], outcome.labels, criterion=recipe.criterion)
+    config |= {
+        "data": {"name": train.name, "licence": train.licence},
+        "counts": {"train": train.counts(), "val": val.counts()},
+        "temperature": temperature,
+        "threshold": threshold,
+        "validation": report(probs, outcome.labels, threshold),
+        "training": {
+            "epochs": len(history.train_loss),
+            "seconds_in_epochs": round(sum(history.seconds), 1),
+            "seconds_in_all": round(time.perf_counter() - started, 1),
+            "device": str(device),
+            "precision": precision.name,
+            "threads": torch.get_num_threads(),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("course-lib", "torch", "torchvision", "numpy")},
+        },
+    }
+    write_json(out / "config.json", config)
+    write_atomically(out / "model_card.md", lambda path: path.write_text(model_card(config, {})))
+    return config
+
+
+def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, Any]:
+    """The scores of probabilities (N, C): a binary report with a threshold, a multiclass one without."""
+    if threshold is None:
+        return multiclass_report(probs, labels).as_dict()
+    return binary_report(probs[:, 1], labels, threshold=threshold).as_dict()
+
+
+def _balanced(train: ImageSet) -> Tensor:
+    counts = torch.tensor(list(train.counts().values()), dtype=torch.float)
+    return counts.sum() / (len(counts) * counts)
+
+
+def _write_history(out: Path, history: History) -> None:
+    columns = history.columns()
+
+    def write(path: Path) -> None:
+        with open(path, "w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["epoch", *columns])
+            for epoch, values in enumerate(zip(*columns.values(), strict=True), start=1):
+                rows.writerow([epoch, *(f"{value:.6g}" for value in values)])
+
+    write_atomically(out / "history.csv", write)
+    write_atomically(out / "curves.png", lambda path: plot_history(columns).savefig(path, format="png", dpi=120))

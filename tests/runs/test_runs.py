@@ -1,0 +1,176 @@
+"""One run from data to model card, on forty tiny images of each class."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from course_lib.data import load_chest_xray
+from course_lib.runs import Recipe, evaluate_run, load_run, predict, train_run
+
+
+@pytest.fixture
+def recipe(kaggle_root: Path) -> Recipe:
+    return tiny_recipe(kaggle_root)
+
+
+def tiny_recipe(root: Path) -> Recipe:
+    return Recipe.of(
+        "pneumonia",
+        data="real",
+        root=str(root),
+        image_size=32,
+        epochs=6,
+        batch_size=16,
+        network_arguments={"widths": (8, 16)},
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(kaggle_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train_run(tiny_recipe(kaggle_images), folder)
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run, for one test to use and to spoil."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def test_a_run_folder_holds_what_it_promises(run: Path) -> None:
+    assert {path.name for path in run.iterdir()} == {
+        "config.json", "weights.safetensors", "state.pt", "history.csv", "curves.png", "model_card.md",
+    }  # fmt: skip
+    rows = list(csv.DictReader((run / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 7)]
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    with Image.open(run / "curves.png") as curves:
+        assert curves.size[0] > 500
+
+
+def test_the_model_card_states_data_limits_scores_and_versions(run: Path) -> None:
+    card, config = (run / "model_card.md").read_text(), json.loads((run / "config.json").read_text())
+    for expected in (
+        "Not for diagnosis", "one hospital", "CC BY 4.0", "| train | 68 |", "| val | 12 |", "ECE", "95% intervals",
+        f"torch {torch.__version__.split('+')[0]}", f"{config['validation']['auc']:.3f} [",
+        f"{config['threshold']:.3f}",
+    ):  # fmt: skip
+        assert expected in card, expected
+
+
+def test_evaluation_agrees_with_scikit_learn_on_the_stored_weights(run: Path, kaggle_root: Path) -> None:
+    scores = evaluate_run(run)
+    loaded = load_run(run, device=torch.device("cpu"))
+    test = load_chest_xray("real", root=kaggle_root, image_size=32).test
+    with torch.no_grad():
+        probs = (loaded.model(test.images.float() / 255) / loaded.temperature).softmax(dim=1)[:, 1]
+    assert scores["auc"] == pytest.approx(roc_auc_score(test.labels, probs))
+    called = probs >= scores["threshold"]
+    assert scores["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(test.labels, called))
+    assert {
+        "task",
+        "data",
+        "split",
+        "n",
+        "classes",
+        "confusion",
+        "accuracy",
+        "sensitivity",
+        "specificity",
+        "ece",
+    } <= set(scores)
+    assert set(scores["ci95"]) == {"accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity"}
+
+
+def test_the_validation_scores_of_training_are_those_of_evaluating_on_val(run: Path) -> None:
+    stored = json.loads((run / "config.json").read_text())["validation"]
+    again = json.loads(json.dumps(evaluate_run(run, split="val")))
+    assert {name: again[name] for name in stored} == stored
+
+
+def test_an_evaluation_is_noted_on_the_model_card(run: Path) -> None:
+    scores = evaluate_run(run)
+    assert f"| chest X-rays, test | 20 | {scores['auc']:.3f} [" in (run / "model_card.md").read_text()
+
+
+def test_training_never_opens_the_test_folder(recipe: Recipe, kaggle_root: Path, tmp_path: Path) -> None:
+    for path in (kaggle_root / "chest_xray" / "test").rglob("*.jpeg"):
+        path.write_bytes(b"must not be read")
+    train_run(replace(recipe, epochs=1), tmp_path / "run")
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_gives_others(recipe: Recipe, tmp_path: Path) -> None:
+    def weights(name: str, **changes: Any) -> dict[str, torch.Tensor]:
+        train_run(replace(recipe, epochs=1, **changes), tmp_path / name)
+        return load_file(tmp_path / name / "weights.safetensors")
+
+    first, same, other = weights("a"), weights("b"), weights("c", seed=1)
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(run: Path, recipe: Recipe) -> None:
+    before = (run / "weights.safetensors").read_bytes()
+    with pytest.raises(FileExistsError, match="run: holds a run already; choose another --out, or go on"):
+        train_run(recipe, run)
+    assert (run / "weights.safetensors").read_bytes() == before
+
+
+def test_a_run_that_did_not_end_says_how_to_go_on(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    del config["validation"]
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"its training did not end; go on with `course train pneumonia .* --resume`"):
+        evaluate_run(run)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"not a run folder, it has no config\.json"):
+        load_run(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json: damaged, or of another version of the course"):
+        load_run(tmp_path)
+
+
+def test_weights_swapped_for_a_pickle_are_refused(run: Path) -> None:
+    torch.save({"anything": 1}, run / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"weights\.safetensors: not a whole safetensors file .* refused"):
+        evaluate_run(run)
+
+
+def test_images_of_other_classes_are_refused(run: Path, kaggle_root: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["classes"] = ["cats", "dogs"]
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="trained on the classes cats, dogs, but the images are of NORMAL, PNEUMONIA"):
+        evaluate_run(run)
+
+
+def test_prediction_takes_any_size_and_mode_and_follows_the_threshold(
+    run: Path, kaggle_root: Path, tmp_path: Path
+) -> None:
+    loaded = load_run(run)
+    test = kaggle_root / "chest_xray" / "test"
+    sick, well = (next((test / name).iterdir()) for name in ("PNEUMONIA", "NORMAL"))
+    larger = tmp_path / "larger.png"
+    with Image.open(sick) as picture:
+        picture.convert("RGBA").resize((300, 360)).save(larger)
+    for path, expected in ((sick, "PNEUMONIA"), (larger, "PNEUMONIA"), (well, "NORMAL")):
+        said = predict(loaded, path)
+        assert said.called == expected
+        assert (said.prob >= said.threshold) == (expected == "PNEUMONIA")
+
+
+def test_an_unknown_task_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="task 'cats' is not known; choose one of: pneumonia, cifar10"):
+        Recipe.of("cats")
