@@ -80,7 +80,7 @@ class CompactCNN(nn.Module):
     """
 
     def __init__(
-        self, *, in_channels: int = 1, num_classes: int = 2, widths: tuple[int, ...] = (16, 32, 64, 128)
+        self, *, in_channels: int = 1, num_classes: int = 2, widths: tuple[int, ...] = (16, 32, 64, 96, 96)
     ) -> None:
         super().__init__()
         self.smallest = 2 ** len(widths)
@@ -97,8 +97,8 @@ class CompactCNN(nn.Module):
                 f"images of at least {self.smallest}x{self.smallest} pixels expected, got {tuple(images.shape[2:])}; "
                 "enlarge them or use fewer blocks."
             )
-        maps = self.blocks(self.standardise(images))  # (N, 128, H/16, W/16)
-        pooled = maps.mean(dim=(2, 3))  # (N, 128)
+        maps = self.blocks(self.standardise(images))  # (N, 96, H/32, W/32)
+        pooled = maps.mean(dim=(2, 3))  # (N, 96)
         return self.head(pooled)  # (N, num_classes)
 
 

@@ -25,7 +25,6 @@ class Recipe:
         network: name of a class in `course_lib.models`.
         network_arguments: its arguments.
         epochs, batch_size, learning_rate, weight_decay, label_smoothing, average_decay: see `training.fit`.
-        balance: weigh each class by the inverse of its share of the training images.
         augmentation: arguments of `Augmentation`.
         criterion: how the threshold is chosen on validation; see `choose_threshold`. Two classes only.
         seed: of the cut, the first weights and the order of the images.
@@ -43,7 +42,6 @@ class Recipe:
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     average_decay: float | None = None
-    balance: bool = True
     augmentation: dict[str, Any] = field(default_factory=lambda: asdict(Augmentation()))
     criterion: Criterion = "youden"
     seed: int = 0
@@ -76,10 +74,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "pneumonia": {
         "task": "pneumonia",
         "data": "auto",
-        "image_size": 128,
+        "image_size": 96,
         "network": "CompactCNN",
         "network_arguments": {},
-        "epochs": 10,
+        "epochs": 20,
+        "criterion": "sensitivity",
     },
     "cifar10": {
         "task": "cifar10",
@@ -88,7 +87,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "network": "CompactCNN",
         "network_arguments": {"in_channels": 3, "num_classes": 10, "widths": (32, 64, 128)},
         "epochs": 10,
-        "balance": False,
-        "augmentation": asdict(Augmentation(horizontal_flip=True, degrees=0, gamma=0, shift=0.12)),
+        "augmentation": asdict(
+            Augmentation(degrees=0, shift=0.12, gamma=0, shade=0, blur=0, noise=0, horizontal_flip=True)
+        ),
     },
 }

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from course_lib.checkpoint import save_weights
-from course_lib.data import Augmentation, Batches, ImageSet
+from course_lib.data import Augmentation, Batches
 from course_lib.files import write_atomically
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
 from course_lib.plots import plot_history
@@ -62,7 +62,6 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
-        class_weights=_balanced(train) if recipe.balance else None,
         label_smoothing=recipe.label_smoothing,
         average_decay=recipe.average_decay,
         precision=precision,
@@ -108,11 +107,6 @@ def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, 
     if threshold is None:
         return multiclass_report(probs, labels).as_dict()
     return binary_report(probs[:, 1], labels, threshold=threshold).as_dict()
-
-
-def _balanced(train: ImageSet) -> Tensor:
-    counts = torch.tensor(list(train.counts().values()), dtype=torch.float)
-    return counts.sum() / (len(counts) * counts)
 
 
 def _write_history(out: Path, history: History) -> None:

@@ -42,11 +42,11 @@ def test_augmentation_with_all_limits_at_zero_changes_nothing() -> None:
     torch.testing.assert_close(none(images), images, atol=1e-5, rtol=0)
 
 
-def test_augmentation_changes_each_image_differently_and_stays_in_range() -> None:
+def test_augmentation_changes_each_image_differently_but_not_its_shape() -> None:
     torch.manual_seed(0)
-    images = torch.rand(1, 1, 32, 32).expand(8, -1, -1, -1)
+    images = torch.rand(1, 1, 32, 48).expand(8, -1, -1, -1)
     changed = Augmentation()(images)
-    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+    assert changed.shape == images.shape
     assert len({tuple(image.flatten().tolist()) for image in changed}) == 8
 
 
@@ -60,6 +60,18 @@ def test_a_shift_moves_by_at_most_its_share_of_the_side() -> None:
     rows = (moved.sum(dim=(1, 3)) * grid).sum(dim=1) / moved.sum(dim=(1, 2, 3)) - 19.5
     assert 9 < float(rows.abs().max()) <= 10.01
     assert abs(float(rows.mean())) < 1.5
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "shade", "blur", "noise"])
+def test_each_change_of_light_can_be_had_alone_and_moves_nothing(name: str) -> None:
+    torch.manual_seed(0)
+    change = Augmentation(**{**dict.fromkeys(Augmentation().__dict__, 0), name: 0.3})
+    image = torch.zeros(32, 1, 16, 16)
+    image[:, :, 4:12, 4:12] = 0.5
+    changed = change(image)
+    assert not torch.allclose(changed, image, atol=0.01)
+    inside, outside = changed[:, :, 6:10, 6:10].mean(dim=(1, 2, 3)), changed[:, :, :3].mean(dim=(1, 2, 3))
+    assert bool((inside > outside).all())
 
 
 def test_nothing_is_mirrored_unless_asked_for() -> None:
