@@ -28,6 +28,7 @@ lint: .venv/.notebooks,tests
 	$(BIN)/lint-imports --no-logo
 
 benchmark: .venv/.notebooks,tests
+	$(BIN)/python tests/benchmarks/data_speed.py
 	$(BIN)/python tests/benchmarks/training_speed.py
 
 # Needs uv. Keeps every version that the lock names already; take a newer one on purpose with `--upgrade-package NAME`.

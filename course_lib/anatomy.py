@@ -133,8 +133,9 @@ class ShapeTrace:
 def trace_shapes(model: nn.Module, input_shape: Sequence[int]) -> ShapeTrace:
     """Pass zeros through `model` and note each layer's output shape, parameters and multiply-adds.
 
-    Layers are the modules without children. A layer that runs twice is listed twice, its parameters once. The mode of
-    the model and its batch-norm statistics stay as they were.
+    Layers are the modules without children, and those that hold parameters of their own. A layer that runs twice is
+    listed twice, its parameters once; one whose parameters others use is listed last, without a shape. The mode of the
+    model and its batch-norm statistics stay as they were.
 
     Args:
         model: on any device.
@@ -143,16 +144,21 @@ def trace_shapes(model: nn.Module, input_shape: Sequence[int]) -> ShapeTrace:
     rows: list[LayerTrace] = []
     seen: set[nn.Parameter] = set()
 
-    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         new = [parameter for parameter in module.parameters(recurse=False) if parameter not in seen]
         seen.update(new)
         multiply_adds = 0
-        if isinstance(module, nn.Conv2d):
+        if not isinstance(output, Tensor):
+            pass
+        elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             multiply_adds = output.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+            multiply_adds = inputs[0].numel() * module.weight[0].numel()
         elif isinstance(module, nn.Linear):
             multiply_adds = output.numel() * module.in_features
         parameters = sum(parameter.numel() for parameter in new)
-        rows.append(LayerTrace(name, type(module).__name__, tuple(output.shape), parameters, multiply_adds))
+        shape = tuple(output.shape) if isinstance(output, Tensor) else ()
+        rows.append(LayerTrace(name, type(module).__name__, shape, parameters, multiply_adds))
 
     modes = {module: module.training for module in model.modules()}
     handles = [
@@ -160,7 +166,7 @@ def trace_shapes(model: nn.Module, input_shape: Sequence[int]) -> ShapeTrace:
             lambda module, inputs, output, name=name: note(name, module, inputs, output)  # type: ignore[misc]  # default binds the name now
         )
         for name, module in model.named_modules()
-        if not list(module.children())
+        if not list(module.children()) or list(module.parameters(recurse=False))
     ]
     try:
         model.eval()
@@ -172,6 +178,9 @@ def trace_shapes(model: nn.Module, input_shape: Sequence[int]) -> ShapeTrace:
             handle.remove()
         for module, training in modes.items():
             module.training = training
+    for name, module in model.named_modules():
+        if any(parameter not in seen for parameter in module.parameters(recurse=False)):
+            note(name, module, (), None)
     return ShapeTrace(tuple(input_shape), tuple(rows))
 
 

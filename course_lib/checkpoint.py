@@ -85,10 +85,11 @@ def load_state(path: Path) -> dict[str, Any]:
         ValueError: the file is damaged, or holds more than tensors, numbers and strings.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; there is nothing to resume from, so leave out --resume.")
+        raise FileNotFoundError(f"{path}: no such file; there is nothing to resume from, so start anew.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise ValueError(
-            f"{path}: not a state that this course saved, or cut short; delete it and start the run again."
+            f"{path}: not a state that this course saved, or cut short; delete it, and the run starts from its "
+            "first epoch."
         ) from error

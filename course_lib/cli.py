@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 app = typer.Typer(
-    help="A course on convolutional networks, from one kernel to a pneumonia classifier.",
+    help="A course on convolutional networks, from one kernel to a pneumonia classifier. "
+    "Add --debug to any command to see where an error comes from.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -117,7 +118,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/TASK-SEED.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.", show_default=False)] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Pixels a side.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(help="Of the validation cut, the weights and the order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the cut, the weights and the order.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Train a network; the run folder then holds weights, history, curves and a model card.
@@ -138,10 +139,12 @@ def train(
     try:
         config = train_run(recipe, folder, resume=resume)
     except KeyboardInterrupt:
-        print(f"course: stopped; {folder} keeps the last whole epoch, go on with --resume.", file=sys.stderr)
+        kept = (folder / "state.pt").exists()
+        how = f"{folder} keeps the last whole epoch, go on with --resume" if kept else "before the first epoch ended"
+        print(f"course: stopped; {how}.", file=sys.stderr)
         raise SystemExit(130) from None
     print_scores({"data": config["data"]["name"], "split": "val", "classes": config["classes"], **config["validation"]})
-    print(f"\n{folder}: trained in {config['training']['seconds_in_all']:.0f} s; now: course evaluate {folder}")
+    print(f"\n{folder}: trained in {config['training']['seconds']:.0f} s; now: course evaluate {folder}")
 
 
 @app.command()
@@ -168,7 +171,7 @@ def evaluate(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files of any size.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files of any size.", readable=False)],
 ) -> None:
     """Classify images; a file that cannot be read is named, and the others are still classified.
 
@@ -188,7 +191,8 @@ def predict(
         rule = "" if said.threshold is None else f" (threshold {said.threshold:.3f}, chosen on validation)"
         print(f"{path}: {said.called}, probability of {said.prob_of} {said.prob:.3f}{rule}")
     if trained.recipe.task == "pneumonia":
-        print("Not for diagnosis: a teaching model of one hospital's children; see model_card.md in the run folder.")
+        of = "simulated patients" if trained.recipe.data == "simulated" else "one hospital's children"
+        print(f"Not for diagnosis: a teaching model of {of}; see model_card.md in the run folder.")
     raise SystemExit(1 if failed else 0)
 
 
@@ -219,4 +223,10 @@ def main() -> None:
         if debug:
             raise
         print(f"course: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(f"course: unexpected {what}; add --debug to see where, and please report it.", file=sys.stderr)
         sys.exit(1)

@@ -5,12 +5,7 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 
-import torch
-
-from course_lib.data.chest_xray import find_chest_xray
-from course_lib.data.cifar10 import find_cifar10
 from course_lib.files import data_dir
-from course_lib.runtime import Precision, pick_device
 
 
 def examine() -> tuple[str, bool]:
@@ -21,7 +16,16 @@ def examine() -> tuple[str, bool]:
             lines.append(f"{package:12} {version(package)}")
         except PackageNotFoundError:
             healthy = False
-            lines.append(f'{package:12} missing; mend it with: pip install "course-lib[notebooks]"')
+            lines.append(f"{package:12} missing; mend it with: make install")
+    if not healthy:
+        return "\n".join(lines), healthy
+
+    import torch
+
+    from course_lib.data.chest_xray import find_chest_xray
+    from course_lib.data.cifar10 import find_cifar10
+    from course_lib.runtime import Precision, pick_device
+
     device = pick_device()
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
     lines.append(f"{'device':12} {device} ({what}), trains in {Precision.best(device).name}")

@@ -15,7 +15,7 @@ def data_dir() -> Path:
     if chosen := os.environ.get("COURSE_DATA_DIR"):
         return Path(chosen).expanduser()
     clone = Path(__file__).parents[1]
-    return clone / "data" if (clone / "notebooks").is_dir() else Path.home() / "course-data"
+    return clone / "data" if (clone / "pyproject.toml").is_file() else Path.home() / "course-data"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -30,12 +30,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # some libraries write files that nobody else may read
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
         kept = "what was there is kept" if path.exists() else "nothing was written"
-        raise OSError(f"{path}: cannot be written ({error.strerror or error}), {kept}; free some space.") from error
+        raise OSError(
+            f"{path}: cannot be written ({error.strerror or error}), {kept}; free some space, or choose a folder that "
+            "you may write to."
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

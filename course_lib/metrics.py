@@ -1,5 +1,7 @@
 """Scores from probabilities, each with its 95% interval. Class 1 is the positive class where there are two."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -17,8 +19,9 @@ Interval = tuple[float, float]
 class BinaryReport:
     """How well probabilities of class 1 fit the labels, at one threshold.
 
-    `confusion[i][j]` counts images of class i called class j. `ci95` holds the 95% interval of each rate: Wilson's for
-    accuracy, sensitivity and specificity, 1,000 bootstrap samples for AUC and balanced accuracy.
+    `confusion[i][j]` counts images of class i called class j. `ci95` holds 95% intervals: Wilson's
+    for accuracy, sensitivity and specificity; these two combined for balanced accuracy; 1,000 bootstrap samples for
+    AUC, whose interval has no width where the classes are separated perfectly.
     """
 
     n: int
@@ -70,23 +73,21 @@ def binary_report(probs: Tensor, labels: Tensor, *, threshold: float = 0.5) -> B
     matrix = confusion((probs >= threshold).long(), labels, num_classes=2)
     (true_negative, false_positive), (false_negative, true_positive) = matrix.tolist()
     negatives, positives = true_negative + false_positive, false_negative + true_positive
-    auc, auc_interval = _auc_with_interval(probs, labels)
     sensitivity, specificity = true_positive / positives, true_negative / negatives
-    hit = ((probs >= threshold).long() == labels).double()
     return BinaryReport(
         n=len(labels),
         threshold=threshold,
         confusion=matrix.tolist(),
         accuracy=(true_positive + true_negative) / len(labels),
         balanced_accuracy=(sensitivity + specificity) / 2,
-        auc=auc,
+        auc=binary_auc(probs, labels),
         sensitivity=sensitivity,
         specificity=specificity,
         ece=float(judge.binary_calibration_error(probs.contiguous(), labels, n_bins=15)),
         ci95={
             "accuracy": _wilson(true_positive + true_negative, len(labels)),
-            "balanced_accuracy": _balanced_accuracy_interval(hit, labels, num_classes=2),
-            "auc": auc_interval,
+            "balanced_accuracy": _mean_recall_interval(matrix),
+            "auc": _auc_interval(probs[:, None], labels, [1], times=1000),
             "sensitivity": _wilson(true_positive, positives),
             "specificity": _wilson(true_negative, negatives),
         },
@@ -107,7 +108,6 @@ def multiclass_report(probs: Tensor, labels: Tensor) -> MulticlassReport:
     _check(probs, labels, num_classes=num_classes)
     matrix = confusion(probs.argmax(dim=1), labels, num_classes=num_classes)
     right = int(matrix.diagonal().sum())
-    hit = (probs.argmax(dim=1) == labels).double()
     return MulticlassReport(
         n=len(labels),
         confusion=matrix.tolist(),
@@ -117,9 +117,15 @@ def multiclass_report(probs: Tensor, labels: Tensor) -> MulticlassReport:
         ece=float(judge.multiclass_calibration_error(probs, labels, num_classes, n_bins=15)),
         ci95={
             "accuracy": _wilson(right, len(labels)),
-            "balanced_accuracy": _balanced_accuracy_interval(hit, labels, num_classes=num_classes),
+            "balanced_accuracy": _mean_recall_interval(matrix),
+            "auc": _auc_interval(probs, labels, range(num_classes), times=200),
         },
     )
+
+
+def binary_auc(probs: Tensor, labels: Tensor) -> float:
+    """Area under the ROC curve of probabilities (N,) of class 1; 0.5 is chance."""
+    return float(judge.binary_auroc(probs.double(), labels))
 
 
 def confusion(predicted: Tensor, labels: Tensor, *, num_classes: int) -> Tensor:
@@ -163,6 +169,7 @@ def choose_threshold(probs: Tensor, labels: Tensor, *, criterion: Criterion = "y
 
     "youden" makes sensitivity + specificity largest. "sensitivity" takes the highest threshold that still finds the
     share `target` of class 1. Between two scores the middle is taken, so that the choice rests on no single image.
+    The threshold is as fine as the scores are: do not round it.
 
     Args:
         probs: float (N,), of class 1.
@@ -170,8 +177,8 @@ def choose_threshold(probs: Tensor, labels: Tensor, *, criterion: Criterion = "y
 
     Source: Youden 1950, "Index for rating diagnostic tests".
 
-    >>> choose_threshold(torch.tensor([0.1, 0.2, 0.6, 0.8]), torch.tensor([0, 0, 1, 1]))
-    0.4
+    >>> choose_threshold(torch.tensor([0.125, 0.25, 0.5, 0.75]), torch.tensor([0, 0, 1, 1]))
+    0.375
     """
     _check(probs, labels, num_classes=2)
     scores, inverse = probs.double().unique(return_inverse=True)  # ascending
@@ -184,14 +191,16 @@ def choose_threshold(probs: Tensor, labels: Tensor, *, criterion: Criterion = "y
         cut = int((sensitivity + specificity).argmax())
     else:
         cut = int((sensitivity >= target).nonzero().max())
-    below = scores[cut - 1] if cut else scores.new_zeros(())
-    return round(float((below + scores[cut]) / 2), 6)
+    below, above = float(scores[cut - 1]) if cut else 0.0, float(scores[cut])
+    middle = float(torch.tensor((below + above) / 2, dtype=probs.dtype))  # as comparing it with `probs` will see it
+    return middle if middle > below else above
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The number T for which softmax(logits / T) fits the labels best: above 1 means that the network was too sure.
 
-    Dividing by T changes no ranking and no most probable class.
+    Dividing by T changes no ranking and no most probable class. T is held between 0.5 and 5: on images that a network
+    separates perfectly, the best fit would be to become infinitely sure.
 
     Args:
         logits: float (N, C), of validation images.
@@ -201,7 +210,9 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """
     wide = logits.double()
     found = minimize_scalar(
-        lambda log_t: F.cross_entropy(wide / torch.tensor(log_t).exp(), labels).item(), bounds=(-3, 3), method="bounded"
+        lambda log_t: F.cross_entropy(wide / torch.tensor(log_t).exp(), labels).item(),
+        bounds=(math.log(0.5), math.log(5)),
+        method="bounded",
     )
     return round(float(torch.tensor(found.x).exp()), 4)
 
@@ -222,37 +233,35 @@ def _wilson(successes: int, trials: int) -> Interval:
     return float(interval.low), float(interval.high)
 
 
-def _resamples(labels: Tensor, *, times: int = 1000) -> dict[int, Tensor]:
-    """For each class, bootstrap indices (times, count) drawn among its own images, the same ones at every call."""
+def _mean_recall_interval(matrix: Tensor) -> Interval:
+    """Interval of the mean of the classes' recalls, from Wilson's of each.
+
+    Source: Zou and Donner 2008, "Construction of confidence limits about effect measures" (MOVER).
+    """
+    hits, totals = matrix.diagonal().tolist(), matrix.sum(dim=1).tolist()
+    recalls = [hit / total for hit, total in zip(hits, totals, strict=True)]
+    bounds = [_wilson(hit, total) for hit, total in zip(hits, totals, strict=True)]
+    mean = sum(recalls) / len(recalls)
+    below = math.hypot(*(recall - low for recall, (low, _) in zip(recalls, bounds, strict=True))) / len(recalls)
+    above = math.hypot(*(high - recall for recall, (_, high) in zip(recalls, bounds, strict=True))) / len(recalls)
+    return mean - below, mean + above
+
+
+def _auc_interval(probs: Tensor, labels: Tensor, positives: Iterable[int], *, times: int) -> Interval:
+    """Bootstrap interval of the mean AUC of the classes `positives`, each against the rest.
+
+    Images are drawn among those of their own class, the same ones at every call. `probs` is (N, len(positives)).
+    """
     generator = torch.Generator().manual_seed(0)
-    own = {int(label): (labels == label).nonzero().squeeze(1) for label in labels.unique()}
-    return {
-        label: indices[torch.randint(len(indices), (times, len(indices)), generator=generator)]
-        for label, indices in own.items()
-    }
-
-
-def _percentiles(values: Tensor) -> Interval:
-    low, high = values.double().quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    own = [(labels == label).nonzero().squeeze(1) for label in range(int(labels.max()) + 1)]
+    drawn = [each[torch.randint(len(each), (times, len(each)), generator=generator)] for each in own]
+    total = torch.zeros(times, dtype=torch.float64)
+    for column, label in enumerate(positives):
+        rest = torch.cat(drawn[:label] + drawn[label + 1 :], dim=1)
+        scores = probs[:, column].double()[torch.cat([rest, drawn[label]], dim=1)]  # (times, N), the class last
+        ranks = torch.from_numpy(rankdata(scores.numpy(), axis=1))
+        count = drawn[label].shape[1]
+        wins = ranks[:, rest.shape[1] :].sum(dim=1) - count * (count + 1) / 2  # Mann-Whitney U
+        total += wins / (count * rest.shape[1])
+    low, high = (total / probs.shape[1]).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high
-
-
-def binary_auc(probs: Tensor, labels: Tensor) -> float:
-    """Area under the ROC curve of probabilities (N,) of class 1; 0.5 is chance."""
-    return float(judge.binary_auroc(probs.double(), labels))
-
-
-def _auc_with_interval(probs: Tensor, labels: Tensor) -> tuple[float, Interval]:
-    auc = binary_auc(probs, labels)
-    drawn = _resamples(labels)
-    scores = probs.double()[torch.cat([drawn[0], drawn[1]], dim=1)]  # (1000, N), negatives first
-    num_negative, num_positive = drawn[0].shape[1], drawn[1].shape[1]
-    ranks = torch.from_numpy(rankdata(scores.numpy(), axis=1))
-    wins = ranks[:, num_negative:].sum(dim=1) - num_positive * (num_positive + 1) / 2  # Mann-Whitney U
-    return auc, _percentiles(wins / (num_negative * num_positive))
-
-
-def _balanced_accuracy_interval(hit: Tensor, labels: Tensor, *, num_classes: int) -> Interval:
-    drawn = _resamples(labels)
-    recalls = [hit[drawn[label]].mean(dim=1) for label in range(num_classes)]
-    return _percentiles(torch.stack(recalls).mean(dim=0))

@@ -114,7 +114,7 @@ def train_one_epoch(
         description: stands before the progress bar, which appears on a terminal only.
 
     Returns:
-        The mean loss over the images: a short last batch counts by its length.
+        The mean of the batches' losses, each counted by its images.
 
     Raises:
         DivergenceError: the loss is NaN or infinite.
@@ -212,7 +212,7 @@ def fit(
         precision: default, the best that the device has.
         seed: of the order of the images and of everything else that is drawn while training.
         state_path: where to save the state after each epoch.
-        resume: go on from `state_path`.
+        resume: go on from `state_path`, with the same arguments as before.
         on_epoch: called with the history after each epoch, once the state is saved.
 
     Raises:
@@ -244,10 +244,10 @@ def fit(
     if average is not None:
         parts["average"] = average
     history, best = History(), None
-    if resume and state_path is not None:
-        state = checkpoint.load_state(state_path)
-        _restore(parts, state, state_path)
-        history, best = History(**state["history"]), state["best"]
+    if resume:
+        if state_path is None:
+            raise ValueError("resume=True needs a state_path; give the file that the state was saved to.")
+        history, best = _restore(parts, checkpoint.load_state(state_path), state_path)
 
     for epoch in range(len(history.train_loss), epochs):
         if early_stopping and history.train_loss and early_stopping.should_stop(_column(history, early_stopping)):
@@ -295,11 +295,18 @@ def _column(history: History, early_stopping: EarlyStopping) -> list[float]:
     return columns[early_stopping.monitor]
 
 
-def _restore(parts: dict[str, Any], state: dict[str, Any], path: Path) -> None:
+def _restore(parts: dict[str, Any], state: dict[str, Any], path: Path) -> tuple[History, dict[str, Tensor] | None]:
     try:
+        if set(state) != {*parts, "history", "best"}:
+            raise ValueError(f"it holds {', '.join(state)}")
+        if state["schedule"]["total_steps"] != parts["schedule"].total_steps:
+            raise ValueError(
+                f"it planned {state['schedule']['total_steps']} steps, not {parts['schedule'].total_steps}"
+            )
         for name, part in parts.items():
             part.load_state_dict(state[name])
-    except (KeyError, RuntimeError, ValueError) as error:
+        return History(**state["history"]), state["best"]
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: the state of another network or recipe ({error}); resume with the arguments that the run was "
             "started with, or start it again without --resume."

@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torchinfo
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -93,6 +94,23 @@ def test_multiply_adds_are_half_of_torchs_flops(model: nn.Module, shape: tuple[i
     with FlopCounterMode(display=False) as counter:
         model.eval()(torch.zeros(shape))
     assert trace_shapes(model, shape).multiply_adds == counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "vit_b_16"])
+def test_no_parameter_of_a_published_network_is_lost(name: str) -> None:
+    with torch.device("meta"):
+        model = torchvision.models.get_model(name)
+    trace = trace_shapes(model, (1, 3, 224, 224))
+    assert trace.parameters == sum(p.numel() for p in model.parameters())
+    published = {"resnet18": 11_689_512, "convnext_tiny": 28_589_128, "vit_b_16": 86_567_656}
+    assert trace.parameters == published[name]
+
+
+def test_multiply_adds_of_a_transposed_convolution_are_half_of_torchs_flops() -> None:
+    model = nn.Sequential(nn.ConvTranspose2d(3, 5, 3, stride=2))
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(2, 3, 7, 7))
+    assert trace_shapes(model, (2, 3, 7, 7)).multiply_adds == counter.get_total_flops() // 2
 
 
 def test_multiply_adds_of_a_convolution_by_hand() -> None:

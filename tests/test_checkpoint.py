@@ -69,5 +69,5 @@ def test_a_file_cut_short_is_named(tmp_path: Path, kept: int) -> None:
 def test_absent_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such weights"):
         load_weights(tmp_path / "w.safetensors", CompactCNN())
-    with pytest.raises(FileNotFoundError, match="leave out --resume"):
+    with pytest.raises(FileNotFoundError, match="nothing to resume from"):
         load_state(tmp_path / "state.pt")

@@ -147,7 +147,7 @@ def test_faults_end_in_one_sentence(run: Path, kaggle_root: Path, tmp_path: Path
 
 def test_without_a_network_a_download_fails_in_one_sentence(tmp_path: Path) -> None:
     closed = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    refused(course("data", "get", "cifar10", **closed), "cannot be downloaded", "need no network")
+    refused(course("data", "get", "cifar10", **closed), "cannot be downloaded", "put the file there yourself")
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

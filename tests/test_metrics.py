@@ -7,6 +7,7 @@ from sklearn import metrics as judge
 from torch import Tensor
 
 from course_lib.metrics import (
+    Criterion,
     binary_report,
     choose_threshold,
     confusion,
@@ -96,8 +97,9 @@ def test_multiclass_report_agrees_with_scikit_learn() -> None:
     assert report.accuracy == pytest.approx(judge.accuracy_score(labels, called))
     assert report.balanced_accuracy == pytest.approx(judge.balanced_accuracy_score(labels, called))
     assert report.auc == pytest.approx(judge.roc_auc_score(labels, probs, multi_class="ovr"), abs=1e-6)
-    low, high = report.ci95["balanced_accuracy"]
-    assert low < report.balanced_accuracy < high
+    for name in ("accuracy", "balanced_accuracy", "auc"):
+        low, high = report.ci95[name]
+        assert low < getattr(report, name) < high
 
 
 def test_confusion_has_true_classes_in_rows() -> None:
@@ -139,7 +141,28 @@ def test_the_sensitivity_criterion_takes_the_highest_threshold_that_reaches_the_
     assert choose_threshold(probs, labels, criterion="sensitivity", target=1.0) == pytest.approx(0.425)
 
 
-@pytest.mark.parametrize("spread", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("low", [1e-8, 0.5, 0.9999990])
+@pytest.mark.parametrize("criterion", ["youden", "sensitivity"])
+def test_scores_that_nearly_agree_are_still_told_apart(low: float, criterion: Criterion) -> None:
+    step = 1e-8 if low < 0.1 else 1.2e-7  # about the spacing of float32 there
+    probs = torch.tensor([low + step * number for number in range(4)])
+    labels = torch.tensor([0, 0, 1, 1])
+    threshold = choose_threshold(probs, labels, criterion=criterion)
+    assert binary_report(probs, labels, threshold=threshold).balanced_accuracy == 1
+
+
+def test_perfect_separation_does_not_make_probabilities_infinitely_sure() -> None:
+    logits = torch.tensor([[3.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 3.0]])
+    assert 0.49 < fit_temperature(logits, torch.tensor([0, 0, 1, 1])) < 0.51
+
+
+def test_a_perfect_score_on_few_images_is_not_certain() -> None:
+    report = binary_report(torch.tensor([0.1] * 6 + [0.9] * 6), torch.tensor([0] * 6 + [1] * 6))
+    # Wilson for 6 of 6 starts at 0.6097; the mean of two such recalls falls short by 0.3903 * sqrt(2) / 2.
+    assert report.ci95["balanced_accuracy"] == (pytest.approx(1 - 0.3903 / 2**0.5, abs=1e-3), 1)
+
+
+@pytest.mark.parametrize("spread", [0.6, 1.0, 3.0])
 def test_temperature_recovers_the_factor_by_which_logits_were_stretched(spread: float) -> None:
     logits, labels = scored(8000, spread=spread)
     two = torch.stack([torch.zeros_like(logits), logits], dim=1)

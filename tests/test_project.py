@@ -1,5 +1,6 @@
 """The project's own files agree with one another."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def test_help_of_the_command_loads_no_torch() -> None:
 def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
     extras = PROJECT["optional-dependencies"]
     wanted = set()
-    for line in [*PROJECT["dependencies"], *extras["notebooks"], *extras["tests"]]:
+    for line in [*PROJECT["dependencies"], *itertools.chain(*extras.values())]:
         name, bound = re.fullmatch(r"([a-z0-9-]+)(>=.+)", line).groups()
         wanted.add(CONDA_NAMES.get(name, name) + bound)
     stated = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
@@ -54,7 +55,9 @@ def test_the_lock_keeps_torch_and_torchvision_of_one_release_together() -> None:
     assert re.findall(r"^(?:torch|torchvision)==\S+", lock, re.M) == ["torch==2.14.1", "torchvision==0.29.1"]
 
 
-@pytest.mark.parametrize("top", ["README.md", "LICENSE", "environment.yml", "data/README.md", "Makefile", ".ci/run"])
+@pytest.mark.parametrize(
+    "top", ["README.md", "LICENSE", "environment.yml", "data/README.md", "Makefile", ".ci/run", "notebooks/README.md"]
+)
 def test_the_top_level_is_complete(top: str) -> None:
     assert (ROOT / top).stat().st_size > 0
 

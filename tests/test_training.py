@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from course_lib.data import Augmentation, Batches, ImageSet
+from course_lib.data import Augmentation, Batches, ImageSet, simulate_radiographs
 from course_lib.models import CompactCNN, PneumoniaCNN
 from course_lib.runtime import Precision
 from course_lib.training import DivergenceError, EarlyStopping, evaluate, fit, train_one_epoch
@@ -217,6 +217,28 @@ def test_the_state_of_another_network_is_refused(make_set: MakeSet, tmp_path: Pa
     fit(small_network(), Batches(data, 8), Batches(data, 8), epochs=1, state_path=path)
     with pytest.raises(ValueError, match=r"state\.pt: the state of another network or recipe"):
         fit(PneumoniaCNN(16), Batches(data, 8), Batches(data, 8), epochs=2, state_path=path, resume=True)
+
+
+def test_a_state_of_another_plan_is_refused(make_set: MakeSet, tmp_path: Path) -> None:
+    data, path = make_set(16), tmp_path / "state.pt"
+    fit(small_network(), Batches(data, 8), Batches(data, 8), epochs=2, state_path=path)
+    for changes, message in (
+        ({"epochs": 3}, "it planned 4 steps, not 6"),
+        ({"epochs": 2, "average_decay": 0.9}, "it holds model, optimizer, schedule, scaler, history, best"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(small_network(), Batches(data, 8), Batches(data, 8), state_path=path, resume=True, **changes)
+    with pytest.raises(ValueError, match="needs a state_path"):
+        fit(small_network(), Batches(data, 8), Batches(data, 8), epochs=2, resume=True)
+
+
+def test_a_compact_cnn_learns_the_simulated_pneumonia_that_a_linear_model_does_not() -> None:
+    train, val = (simulate_radiographs(n, seed=seed) for n, seed in ((1200, 100), (300, 101)))
+    torch.manual_seed(0)
+    model = CompactCNN()
+    train_batches = Batches(train, 64, shuffle=True, augment=Augmentation())
+    history = fit(model, train_batches, Batches(val, 256), epochs=12, learning_rate=4e-3)
+    assert history.val_auc[-1] > 0.93
 
 
 def test_training_leaves_torchs_random_numbers_as_they_were(make_set: MakeSet) -> None:

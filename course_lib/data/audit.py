@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc
 
 from course_lib.data.images import ImageSet, Splits
+from course_lib.metrics import binary_auc
 
 
 @dataclass(frozen=True)
@@ -85,4 +85,4 @@ def _size_auc(image_set: ImageSet) -> float | None:
     if image_set.file_sizes is None or len(image_set.classes) != 2:
         return None
     areas = image_set.file_sizes.prod(dim=1).double()
-    return float(binary_auroc(areas / areas.max(), image_set.labels))
+    return binary_auc(areas / areas.max(), image_set.labels)

@@ -62,12 +62,12 @@ def _read(path: Path) -> ImageSet | None:
             words = json.loads(metadata["words"])
             # A copy, since the file may be replaced while its pages are mapped.
             tensors = {name: torch.clone(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  # not a dict
-    except (FileNotFoundError, SafetensorError):
+        return ImageSet(
+            classes=tuple(words["classes"]),
+            groups=tuple(words["groups"]),
+            name=words["name"],
+            licence=words["licence"],
+            **tensors,
+        )
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):  # absent, or not what this version writes
         return None
-    return ImageSet(
-        classes=tuple(words["classes"]),
-        groups=tuple(words["groups"]),
-        name=words["name"],
-        licence=words["licence"],
-        **tensors,
-    )

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from importlib.util import find_spec
+from inspect import getsource
 from pathlib import Path
 from typing import Literal, get_args
 from zipfile import BadZipFile
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from course_lib.data import phantom, simulated
 from course_lib.data.cache import cached
 from course_lib.data.fetch import Remote, answers, download, verify
 from course_lib.data.folder import cut, read_class_folders
@@ -51,8 +53,9 @@ def load_chest_xray(
 
     Args:
         source: "real"; "simulated"; or "auto": real images that are there, else a download if the network answers
-            within 3 seconds, else simulated ones. Default: the environment's COURSE_DATA, else "auto".
-        root: where real images lie. Default: the course's data folder.
+            within about 3 seconds, else simulated ones. Default: "real" if a root is given, else the environment's
+            COURSE_DATA, else "auto".
+        root: where real images lie. Default: the course's data folder, or where Kaggle puts them.
         image_size: height and width, in pixels.
         val_fraction: share of the training images to validate on.
         seed: of the cut, and of the simulation.
@@ -60,19 +63,23 @@ def load_chest_xray(
     Raises:
         FileNotFoundError: no real images below `root`.
         OSError: they must be downloaded and the network does not answer.
-        ValueError: a damaged file, a wrong checksum, an unknown source.
+        ValueError: a damaged file, a wrong checksum, an unknown source, a root for simulated images.
     """
-    source = source or os.environ.get("COURSE_DATA", "auto")  # type: ignore[assignment]  # checked on the next line
-    if source not in get_args(Source):
-        raise ValueError(f"source {source!r} is not known; choose one of: {', '.join(get_args(Source))}.")
-    if source == "simulated":
+    chosen = source or ("real" if root else os.environ.get("COURSE_DATA", "auto"))
+    if chosen not in get_args(Source):
+        raise ValueError(f"source {chosen!r} is not known; choose one of: {', '.join(get_args(Source))}.")
+    if chosen == "simulated":
+        if root is not None:
+            raise ValueError(
+                f"simulated images lie in no folder, but the root {root} was given; leave one of them out."
+            )
         return _say(_simulated(image_size, seed), "simulated chest radiographs; for real ones: --data real --root DIR")
     layout = find_chest_xray(root)
     if layout is None and root is not None:
         raise FileNotFoundError(
             f"{root}: no chest X-rays there; expected chest_xray/train/NORMAL/..., or a pneumoniamnist .npz file."
         )
-    if layout is None and source == "auto" and not answers(_mnist_for(image_size)):
+    if layout is None and chosen == "auto" and not answers(_mnist_for(image_size)):
         splits = _simulated(image_size, seed)
         return _say(splits, "simulated chest radiographs (no network); for real ones: course data get chest_xray")
     layout = layout or download(_mnist_for(image_size))
@@ -159,6 +166,7 @@ def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Sp
     return Splits(
         train_and_val=lambda: cut(read("train", folder / "val"), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),
+        found=folder,
     )
 
 
@@ -168,12 +176,17 @@ def _medmnist(path: Path, image_size: int) -> Splits:
             with np.load(path) as archive:
                 images = torch.from_numpy(archive[f"{split}_images"])
                 labels = torch.from_numpy(archive[f"{split}_labels"]).long().flatten()
-        except (BadZipFile, EOFError, ValueError, OSError) as error:
+        except (BadZipFile, EOFError, ValueError, OSError, TypeError) as error:
             raise ValueError(f"{path}: not a whole .npz archive ({error}); delete it and download it again.") from error
         except KeyError as error:
             raise ValueError(f"{path}: {error.args[0]}; expected MedMNIST's layout with {split}_images.") from error
-        if images.ndim != 3:
-            raise ValueError(f"{path}: {split}_images must be grey (N, H, W), found {tuple(images.shape)}.")
+        if images.ndim != 3 or images.dtype != torch.uint8 or not len(images):
+            found = f"{images.dtype} {tuple(images.shape)}"
+            raise ValueError(
+                f"{path}: {split}_images must be grey bytes, uint8 (N, H, W), found {found}; convert them."
+            )
+        if set(labels.tolist()) != {0, 1}:
+            raise ValueError(f"{path}: {split}_labels must hold 0 and 1, both, found {sorted(set(labels.tolist()))}.")
         if images.shape[1:] != (image_size, image_size):
             resized = F.interpolate(
                 images[:, None].float(), size=(image_size, image_size), mode="bilinear", antialias=True
@@ -182,7 +195,7 @@ def _medmnist(path: Path, image_size: int) -> Splits:
         groups = tuple(f"{split}-{index}" for index in range(len(images)))
         return ImageSet(images[:, None], labels, CLASSES, groups, "chest X-rays", MEDMNIST)
 
-    return Splits(train_and_val=lambda: (read("train"), read("val")), test=lambda: read("test"))
+    return Splits(train_and_val=lambda: (read("train"), read("val")), test=lambda: read("test"), found=path)
 
 
 def _simulated(image_size: int, seed: int) -> Splits:
@@ -190,7 +203,7 @@ def _simulated(image_size: int, seed: int) -> Splits:
         own_seed = 3 * seed + part  # no part shares a patient with another, nor with those of the next seed
         return cached(
             f"simulated-radiographs-{image_size}px",
-            (num_images, image_size, own_seed),
+            (num_images, image_size, own_seed, getsource(phantom), getsource(simulated)),  # edit them: made anew
             lambda: simulate_radiographs(num_images, image_size=image_size, seed=own_seed),
         )
 

@@ -11,6 +11,7 @@ from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.files import data_dir
 
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LICENCE = "Krizhevsky 2009, 'Learning multiple layers of features from tiny images'; no formal licence"
 ARCHIVE = Remote(
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
@@ -61,9 +62,19 @@ def find_cifar10(place: Path) -> Path | None:
 
 def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
     def read(split: str) -> ImageSet:
-        return read_class_folders(folder / split, image_size=image_size, channels=3, name="CIFAR-10", licence=LICENCE)
+        images = read_class_folders(folder / split, image_size=image_size, channels=3, name="CIFAR-10", licence=LICENCE)
+        if images.classes != CLASSES:
+            raise ValueError(
+                f"{folder / split}: the ten class folders of CIFAR-10 expected ({', '.join(CLASSES)}), found "
+                f"{', '.join(images.classes)}; use `load_folder` for images of another kind."
+            )
+        return images
 
-    return Splits(train_and_val=lambda: cut(read("train"), fraction=val_fraction, seed=seed), test=lambda: read("test"))
+    return Splits(
+        train_and_val=lambda: cut(read("train"), fraction=val_fraction, seed=seed),
+        test=lambda: read("test"),
+        found=folder,
+    )
 
 
 def _archive(archive: Path, val_fraction: float, seed: int) -> Splits:
@@ -77,5 +88,7 @@ def _archive(archive: Path, val_fraction: float, seed: int) -> Splits:
         return ImageSet(images, torch.tensor(stored.targets), tuple(stored.classes), groups, "CIFAR-10", LICENCE)
 
     return Splits(
-        train_and_val=lambda: cut(read(train=True), fraction=val_fraction, seed=seed), test=lambda: read(train=False)
+        train_and_val=lambda: cut(read(train=True), fraction=val_fraction, seed=seed),
+        test=lambda: read(train=False),
+        found=archive,
     )

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm.auto import tqdm
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 def read_image(path: Path, *, image_size: int, channels: int) -> tuple[Tensor, tuple[int, int]]:
@@ -20,7 +20,7 @@ def read_image(path: Path, *, image_size: int, channels: int) -> tuple[Tensor, t
     The whole picture is squeezed into the square: nothing is cropped, and no border is added from which a network could
     read the aspect ratio. Palettes are looked up, transparency is laid over black, the camera's rotation is applied.
     16-bit files are scaled by the number of bits that their brightest pixel needs (at least 8), as scanners often store
-    10 or 12 bits in 16.
+    10 or 12 bits in 16; floating-point files in 0..1 are scaled from there.
 
     Args:
         path: PNG, JPEG or another format that Pillow reads.
@@ -43,7 +43,13 @@ def read_image(path: Path, *, image_size: int, channels: int) -> tuple[Tensor, t
             small = _as_8_bit(upright).convert(mode).resize((image_size, image_size), Image.Resampling.BILINEAR)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file; check the path.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (PermissionError, IsADirectoryError) as error:
+        raise ValueError(
+            f"{path}: may not be opened ({error.strerror}); give an image file that you may read."
+        ) from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"{path}: more pixels than are safe to open; make it smaller first.") from None
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
             f"{path}: not a readable image ({error}); the file is damaged or cut short: fetch it again or delete it."
         ) from error
@@ -53,9 +59,10 @@ def read_image(path: Path, *, image_size: int, channels: int) -> tuple[Tensor, t
 
 def _as_8_bit(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image).astype(np.float64)
-        bits = max(8, int(values.max()).bit_length())
-        return Image.fromarray((values.clip(min=0) * 255 / (2**bits - 1)).astype(np.uint8))
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0).clip(min=0)
+        brightest = float(values.max())
+        top = 1 if image.mode == "F" and brightest <= 1 else 2 ** max(8, int(brightest).bit_length()) - 1
+        return Image.fromarray((values * 255 / top).round().astype(np.uint8))
     if "transparency" in image.info or "A" in image.getbands() or "a" in image.getbands():
         colours = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", colours.size, "black"), colours)

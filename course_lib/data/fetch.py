@@ -28,7 +28,7 @@ class Remote:
 
 
 def answers(remote: Remote, *, seconds: float = 3) -> bool:
-    """Whether the host of a file answers within `seconds`."""
+    """Whether the host of a file answers, waiting `seconds` at most for each step of the connection."""
     try:
         return requests.head(remote.url, timeout=seconds, allow_redirects=True).ok
     except requests.RequestException:
@@ -56,7 +56,7 @@ def download(remote: Remote) -> Path:
     except requests.RequestException as error:
         raise OSError(
             f"{remote.url}: cannot be downloaded ({type(error).__name__}); connect to the network and try again, or "
-            f"put the file there yourself: {folder / remote.filename}. The simulated images need no network."
+            f"put the file there yourself: {folder / remote.filename}."
         ) from error
 
 

@@ -87,7 +87,10 @@ def read_class_folders(
     files = [[path for place in (folder, *more) for path in _images_in(place / name)] for name in classes]
     for class_name, paths in zip(classes, files, strict=True):
         if not paths:
-            raise ValueError(f"{folder / class_name}: an empty class, no image in it; add images or remove the folder.")
+            raise ValueError(
+                f"{folder / class_name}: an empty class, no image in it (read are {', '.join(IMAGE_SUFFIXES)}); add "
+                "images or remove the folder."
+            )
     if len(classes) == 1:
         raise ValueError(f"{folder}: one class only ({classes[0]}); a classifier needs two or more class folders.")
 
@@ -111,7 +114,9 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and not _hidden(path.name) and path.is_file()
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(map(_hidden, path.relative_to(folder).parts))
+        and path.is_file()
     )
 
 
@@ -119,8 +124,10 @@ def cut(image_set: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, I
     """Cut a set in two, about `fraction` in the second: no group in both, classes in the same proportions.
 
     Raises:
-        ValueError: a class has too few groups to be in both parts.
+        ValueError: `fraction` is not above 0 and at most 0.5, or a class has too few groups to be in both parts.
     """
+    if not 0 < fraction <= 0.5:
+        raise ValueError(f"fraction={fraction} must be above 0 and at most 0.5; cut off the smaller part.")
     folds = max(2, round(1 / fraction))
     pairs = set(zip(image_set.labels.tolist(), image_set.groups, strict=True))
     num_groups = Counter(label for label, _ in pairs)

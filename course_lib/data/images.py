@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -87,7 +88,15 @@ class Splits:
     So a training run never opens the test folder, and an evaluation on test needs no training images.
     """
 
-    def __init__(self, *, train_and_val: Callable[[], tuple[ImageSet, ImageSet]], test: Callable[[], ImageSet]) -> None:
+    def __init__(
+        self,
+        *,
+        train_and_val: Callable[[], tuple[ImageSet, ImageSet]],
+        test: Callable[[], ImageSet],
+        found: Path | None = None,
+    ) -> None:
+        self.found = found
+        """The folder or archive that holds the images; None for simulated ones."""
         self._load_train_and_val = train_and_val
         self._load_test = test
 

@@ -1,13 +1,14 @@
 """Scores of a trained run on a split, and its word on single images."""
 
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from course_lib.data import Batches
+from course_lib.data import Batches, ImageSet
 from course_lib.data.chest_xray import Source
 from course_lib.data.decode import read_image
 from course_lib.files import write_atomically
@@ -25,12 +26,12 @@ def evaluate_run(
     """Score the network of a run folder on a split, in float32, at the threshold that validation chose.
 
     Only that split is read: `split="test"` needs no training images. The scores are also noted in the run folder
-    (evaluations.json) and on its model card.
+    (evaluations.json) and on its model card, where these can be written.
 
     Args:
         run: the run folder.
-        data: where to look for images; default, as the run was trained.
-        root: the folder that holds them; default, as the run was trained.
+        data: where to look for images; without it and `root`, where the run was trained.
+        root: the folder that holds real ones.
         split: "test", "val" or "train".
 
     Returns:
@@ -41,8 +42,11 @@ def evaluate_run(
         FileNotFoundError, ValueError: not a trained run, or images of other classes than it was trained on.
     """
     trained = load_run(run)
-    recipe = replace(trained.recipe, data=data or trained.recipe.data, root=str(root) if root else trained.recipe.root)
-    images = getattr(recipe.splits(), split)
+    recipe = trained.recipe
+    if data or root:
+        recipe = replace(recipe, data=data, root=str(root) if root else None)
+    splits = recipe.splits()
+    images: ImageSet = getattr(splits, split)
     if images.classes != trained.classes:
         raise ValueError(
             f"{run}: trained on the classes {', '.join(trained.classes)}, but the images are of "
@@ -57,17 +61,20 @@ def evaluate_run(
         "classes": list(images.classes),
         **report(trained.probs(outcome.logits), outcome.labels, trained.threshold),
     }
-    _note(run, scores)
+    try:
+        _note(run, scores, where=f" in {splits.found}" if root else "")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        print(f"The scores are not noted in the run folder: {error}", file=sys.stderr)
     return scores
 
 
-def _note(run: Path, scores: dict[str, Any]) -> None:
+def _note(run: Path, scores: dict[str, Any], *, where: str) -> None:
     path = run / "evaluations.json"
     evaluations = json.loads(path.read_text()) if path.exists() else {}
-    evaluations[f"{scores['data']}, {scores['split']}"] = scores
+    evaluations[f"{scores['data']}{where}, {scores['split']}"] = scores
+    card = model_card(read_config(run), evaluations)
     write_json(path, evaluations)
-    config = read_config(run)
-    write_atomically(run / "model_card.md", lambda card: card.write_text(model_card(config, evaluations)))
+    write_atomically(run / "model_card.md", lambda temporary: temporary.write_text(card))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(json.dumps(content, indent=2) + "\n"))
 
 
+FORMAT = 1  # of config.json; raise it when a key changes its meaning
+
+
 def read_config(run: Path) -> dict[str, Any]:
     """What config.json of a run folder says.
 
@@ -30,8 +33,10 @@ def read_config(run: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{run}: not a run folder, it has no config.json; make one with `course train`.")
     try:
         config = json.loads(path.read_text())
+        if config["format"] != FORMAT:
+            raise ValueError(f"format {config['format']}, this version reads {FORMAT}")
         Recipe(**config["recipe"])
-    except (json.JSONDecodeError, TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: damaged, or of another version of the course ({error}); train again.") from error
     return config
 

@@ -3,14 +3,17 @@
 from typing import Any
 
 LIMITS = {
-    "pneumonia": (
+    ("pneumonia", "real"): (
         "Not for diagnosis. The X-rays are of children aged one to five, from one hospital in Guangzhou; nothing shows "
         "that the scores hold for adults, other hospitals or other machines. The published test folder is drawn "
         "differently from the training folder, and validation images are cut from training: a validation score says "
-        "little about the test score, and neither says much about a clinic. Simulated radiographs show that the "
-        "method works, and nothing about patients."
+        "little about the test score, and neither says much about a clinic."
     ),
-    "cifar10": (
+    ("pneumonia", "simulated"): (
+        "Not for diagnosis. Trained on simulated radiographs: the scores show that the method works, and nothing about "
+        "patients. On real X-rays the network says nothing of meaning."
+    ),
+    ("cifar10", "real"): (
         "Photographs of 32 pixels in ten classes. An image of anything else is called one of the ten all the same, "
         "often with a high probability."
     ),
@@ -43,7 +46,7 @@ def model_card(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -
     versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
     return f"""# Model card: {recipe["task"]}
 
-{LIMITS[recipe["task"]]}
+{LIMITS[recipe["task"], recipe["data"]]}
 
 ## Data
 
@@ -56,8 +59,8 @@ def model_card(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -
 ## Network and training
 
 {recipe["network"]}({arguments}), seed {recipe["seed"]}, {training["epochs"]} epochs, batches of {recipe["batch_size"]}.
-Training took {training["seconds_in_epochs"]:.0f} s, the whole run {training["seconds_in_all"]:.0f} s, on
-{training["device"]} with {training["threads"]} threads, in {training["precision"]}. Made with {versions}.
+Training took {training["seconds"]:.0f} s on {training["device"]} with {training["threads"]} threads, in
+{training["precision"]}. Made with {versions}.
 
 ## Scores
 

@@ -19,8 +19,8 @@ class Recipe:
 
     Attributes:
         task: "pneumonia" or "cifar10".
-        data: where the images come from; see `load_chest_xray`.
-        root: the folder that holds real images; None for the course's data folder.
+        data: where the images come from; None leaves it to `load_chest_xray`. A run folder holds what was taken.
+        root: the folder that holds real images; None leaves it to the loader.
         image_size: height and width, in pixels.
         network: name of a class in `course_lib.models`.
         network_arguments: its arguments.
@@ -31,7 +31,7 @@ class Recipe:
     """
 
     task: str
-    data: Source
+    data: Source | None
     image_size: int
     network: str
     network_arguments: dict[str, Any]
@@ -60,6 +60,8 @@ class Recipe:
     def splits(self) -> Splits:
         root = None if self.root is None else Path(self.root)
         if self.task == "cifar10":
+            if self.data == "simulated":
+                raise ValueError("there is no simulated CIFAR-10; leave out --data, or give --data real.")
             return load_cifar10(root=root, image_size=self.image_size, seed=self.seed)
         return load_chest_xray(self.data, root=root, image_size=self.image_size, seed=self.seed)
 
@@ -73,19 +75,19 @@ class Recipe:
 DEFAULTS: dict[str, dict[str, Any]] = {
     "pneumonia": {
         "task": "pneumonia",
-        "data": "auto",
+        "data": None,
         "image_size": 96,
         "network": "CompactCNN",
-        "network_arguments": {},
+        "network_arguments": {"in_channels": 1, "num_classes": 2, "widths": [16, 32, 64, 96, 96]},
         "epochs": 20,
         "criterion": "sensitivity",
     },
     "cifar10": {
         "task": "cifar10",
-        "data": "real",
+        "data": None,
         "image_size": 32,
         "network": "CompactCNN",
-        "network_arguments": {"in_channels": 3, "num_classes": 10, "widths": (32, 64, 128)},
+        "network_arguments": {"in_channels": 3, "num_classes": 10, "widths": [32, 64, 128]},
         "epochs": 10,
         "augmentation": asdict(
             Augmentation(degrees=0, shift=0.12, gamma=0, shade=0, blur=0, noise=0, horizontal_flip=True)

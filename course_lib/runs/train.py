@@ -1,9 +1,9 @@
 """From a recipe to a run folder."""
 
 import csv
+import hashlib
 import platform
-import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from course_lib.checkpoint import save_weights
-from course_lib.data import Augmentation, Batches
+from course_lib.data import Augmentation, Batches, ImageSet
 from course_lib.files import write_atomically
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
 from course_lib.plots import plot_history
-from course_lib.runs.folder import read_config, write_json
+from course_lib.runs.folder import FORMAT, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
 from course_lib.runtime import Precision, pick_device
@@ -31,7 +31,8 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
     Args:
         recipe: what to train and how.
         out: the run folder; must not hold a run already unless `resume` is given.
-        resume: go on with the run in `out`, by the recipe that it was started with.
+        resume: go on with the run in `out`, by the recipe that it was started with. Another root may be given, when
+            the same images have moved.
 
     Returns:
         What config.json then holds.
@@ -39,16 +40,31 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
     Raises:
         FileExistsError: `out` holds a run already.
         FileNotFoundError: nothing to resume in `out`.
+        ValueError: to be resumed with another recipe or with other images than before.
         ValueError, OSError: from the data; see `load_chest_xray`.
     """
+    before: dict[str, Any] = {}
     if resume:
-        recipe = Recipe(**read_config(out)["recipe"])
+        before = read_config(out)
+        recipe = _same_recipe(Recipe(**before["recipe"]), recipe, out)
+        if "validation" in before:
+            return before
     elif (out / "config.json").exists():
         raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
-    started = time.perf_counter()
     splits = recipe.splits()
     train, val = splits.train, splits.val
-    config: dict[str, Any] = {"recipe": asdict(recipe), "classes": list(train.classes)}
+    recipe = replace(
+        recipe, data="real" if splits.found else "simulated", root=str(splits.found) if splits.found else None
+    )
+    config: dict[str, Any] = {
+        "format": FORMAT,
+        "recipe": asdict(recipe),
+        "classes": list(train.classes),
+        "data": {"name": train.name, "licence": train.licence, "fingerprint": _fingerprint(train, val)},
+        "counts": {"train": train.counts(), "val": val.counts()},
+    }
+    if resume and before["data"] != config["data"]:
+        raise ValueError(f"{out}: was started on other images than those found now; give their folder by --root.")
     write_json(out / "config.json", config)
 
     device = pick_device()
@@ -79,15 +95,12 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
     if len(train.classes) == 2:
         threshold = choose_threshold(probs[:, 1], outcome.labels, criterion=recipe.criterion)
     config |= {
-        "data": {"name": train.name, "licence": train.licence},
-        "counts": {"train": train.counts(), "val": val.counts()},
         "temperature": temperature,
         "threshold": threshold,
         "validation": report(probs, outcome.labels, threshold),
         "training": {
             "epochs": len(history.train_loss),
-            "seconds_in_epochs": round(sum(history.seconds), 1),
-            "seconds_in_all": round(time.perf_counter() - started, 1),
+            "seconds": round(sum(history.seconds), 1),
             "device": str(device),
             "precision": precision.name,
             "threads": torch.get_num_threads(),
@@ -107,6 +120,27 @@ def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, 
     if threshold is None:
         return multiclass_report(probs, labels).as_dict()
     return binary_report(probs[:, 1], labels, threshold=threshold).as_dict()
+
+
+def _same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
+    """The stored recipe, with the root that was asked for; refuses what was asked for otherwise and differs."""
+    if asked.task != stored.task:
+        raise ValueError(f"{out}: holds a run of {stored.task}, not of {asked.task}; choose another --out.")
+    usual = Recipe.of(stored.task)
+    for name in ("data", "image_size", "epochs", "seed"):
+        wanted, had = getattr(asked, name), getattr(stored, name)
+        if wanted not in (getattr(usual, name), had, "auto"):
+            raise ValueError(f"{out}: was started with {name}={had}, not {wanted}; resume without changing it.")
+    return replace(stored, root=asked.root or stored.root)
+
+
+def _fingerprint(*sets: ImageSet) -> str:
+    """Tells whether two runs saw the same images with the same labels, in the same order."""
+    digest = hashlib.sha256()
+    for image_set in sets:
+        digest.update(image_set.images.numpy().tobytes())
+        digest.update(image_set.labels.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _write_history(out: Path, history: History) -> None:

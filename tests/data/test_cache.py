@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from course_lib.data import ImageSet
 from course_lib.data import cache as cache_module
@@ -54,6 +55,14 @@ def test_a_damaged_cache_is_made_anew(make_set: MakeSet) -> None:
     cached("noise", 1, maker)
     only_file().write_bytes(only_file().read_bytes()[:100])
     assert torch.equal(cached("noise", 1, maker).images, maker.made.images)
+    assert maker.calls == 2
+
+
+def test_a_cache_that_lacks_what_it_should_hold_is_made_anew(make_set: MakeSet) -> None:
+    maker = Maker(make_set(6))
+    cached("noise", 1, maker)
+    save_file({"labels": torch.zeros(1)}, only_file(), metadata={"version": cache_module.VERSION, "words": "{}"})
+    cached("noise", 1, maker)
     assert maker.calls == 2
 
 

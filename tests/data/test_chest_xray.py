@@ -129,6 +129,24 @@ def test_an_archive_of_another_layout_is_named(tmp_path: Path) -> None:
         _ = load_chest_xray("real", root=write_npz(tmp_path / "colour.npz", channels=3)).train
 
 
+def test_an_archive_of_deeper_pixels_or_of_one_class_is_refused(tmp_path: Path) -> None:
+    for name, images, labels in (
+        ("deep", np.zeros((4, 28, 28), np.uint16), [0, 1, 0, 1]),
+        ("alone", np.zeros((4, 28, 28), np.uint8), [1, 1, 1, 1]),
+    ):
+        np.savez(tmp_path / f"{name}.npz", test_images=images, test_labels=np.array(labels)[:, None])
+    with pytest.raises(ValueError, match=r"deep\.npz: test_images must be grey bytes, .* found torch\.uint16"):
+        _ = load_chest_xray("real", root=tmp_path / "deep.npz").test
+    with pytest.raises(ValueError, match=r"alone\.npz: test_labels must hold 0 and 1, both, found \[1\]"):
+        _ = load_chest_xray("real", root=tmp_path / "alone.npz").test
+
+
+def test_a_root_given_means_real_images_whatever_the_environment_says(kaggle_root: Path) -> None:
+    assert len(load_chest_xray(root=kaggle_root, image_size=16).test) == 20  # COURSE_DATA says simulated
+    with pytest.raises(ValueError, match="simulated images lie in no folder, but the root"):
+        load_chest_xray("simulated", root=kaggle_root)
+
+
 def test_an_empty_root_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no chest X-rays there; expected chest_xray/train/NORMAL/"):
         load_chest_xray("real", root=tmp_path)

@@ -29,6 +29,13 @@ def test_class_folders_are_read_and_validation_is_cut_from_train(tmp_path: Path)
     assert splits.train.images.shape[1:] == (3, 32, 32)
 
 
+def test_class_folders_of_something_else_are_refused(tmp_path: Path) -> None:
+    root = write_folders(tmp_path)
+    (root / "cifar10" / "test" / "frog").rename(root / "cifar10" / "test" / "toad")
+    with pytest.raises(ValueError, match="the ten class folders of CIFAR-10 expected"):
+        _ = load_cifar10(root=root).test
+
+
 def test_an_archive_with_the_wrong_checksum_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"something else")
     with pytest.raises(

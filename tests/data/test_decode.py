@@ -29,7 +29,29 @@ def test_height_comes_before_width(tmp_path: Path) -> None:
 def test_16_bit_files_are_scaled_by_the_bits_in_use(tmp_path: Path, brightest: int, bits: int) -> None:
     pixels = np.full((8, 8), brightest, np.uint16)
     image, _ = read_image(saved(tmp_path / "deep.png", pixels), image_size=8, channels=1)
-    assert int(image[0, 0, 0]) == int(brightest * 255 / (2**bits - 1))
+    assert int(image[0, 0, 0]) == round(brightest * 255 / (2**bits - 1))
+
+
+@pytest.mark.parametrize("brightest", [1.0, 255.0, 4095.0])
+def test_floating_point_files_are_not_read_as_black(tmp_path: Path, brightest: float) -> None:
+    pixels = np.linspace(0, brightest, 64, dtype=np.float32).reshape(8, 8)
+    pixels[0, 0] = np.inf  # a dead pixel
+    image, _ = read_image(saved(tmp_path / "float.tiff", pixels), image_size=8, channels=1)
+    assert (int(image[0, 0, 0]), int(image.max())) == (0, 255)
+    assert int(image[0, 4, 0]) == pytest.approx(255 * 32 / 63, abs=1)
+
+
+def test_a_folder_is_not_called_a_damaged_image(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="may not be opened"):
+        read_image(tmp_path, image_size=8, channels=1)
+
+
+def test_an_image_too_large_to_open_safely_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(ValueError, match="more pixels than are safe to open"):
+        read_image(saved(tmp_path / "huge.png", np.zeros((8, 8), np.uint8)), image_size=8, channels=1)
 
 
 def test_transparency_is_laid_over_black(tmp_path: Path) -> None:
@@ -51,9 +73,10 @@ def test_a_palette_is_looked_up_and_not_shown_as_indices(tmp_path: Path) -> None
 @pytest.mark.parametrize(("channels", "mode"), [(1, "RGB"), (3, "L"), (1, "CMYK"), (3, "1"), (1, "LA")])
 def test_any_mode_becomes_the_channels_asked_for(tmp_path: Path, channels: int, mode: str) -> None:
     suffix = "jpeg" if mode in ("CMYK", "RGB") else "png"
-    Image.new(mode, (20, 20)).save(tmp_path / f"image.{suffix}")
+    Image.new("RGB", (20, 20), "white").convert(mode).save(tmp_path / f"image.{suffix}")
     image, _ = read_image(tmp_path / f"image.{suffix}", image_size=16, channels=channels)
     assert image.shape == (channels, 16, 16)
+    assert int(image.min()) > 250
 
 
 def test_the_cameras_rotation_is_applied(tmp_path: Path) -> None:

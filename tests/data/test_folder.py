@@ -29,6 +29,7 @@ def test_classes_are_the_folders_in_the_order_of_their_names(tmp_path: Path) -> 
     (tmp_path / "cats" / "notes.txt").write_text("not an image")
     (tmp_path / "cats" / ".hidden.png").write_text("nor this")
     (tmp_path / ".ipynb_checkpoints").mkdir()
+    write(tmp_path / "cats" / ".ipynb_checkpoints", 2)
     data = read(tmp_path)
     assert (data.classes, data.counts()) == (("cats", "dogs"), {"cats": 3, "dogs": 2})
     assert data.images[:, 0, 0, 0].tolist() == [0, 1, 2, 100, 101]
@@ -81,6 +82,12 @@ def test_a_cut_separates_groups_and_keeps_the_proportions(make_set: MakeSet) -> 
     assert len(first) + len(second) == 240
     assert second.counts() == {"class 0": 12, "class 1": 36}
     assert cut(data, fraction=0.2, seed=0)[1].groups == second.groups != cut(data, fraction=0.2, seed=1)[1].groups
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 0, 0.8])
+def test_a_share_that_cannot_be_cut_off_is_refused(make_set: MakeSet, fraction: float) -> None:
+    with pytest.raises(ValueError, match="must be above 0 and at most"):
+        cut(make_set(40), fraction=fraction, seed=0)
 
 
 def test_too_few_images_to_cut_are_counted(make_set: MakeSet) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from course_lib.data import load_chest_xray
+from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
 from course_lib.runs import Recipe, evaluate_run, load_run, predict, train_run
 
 
@@ -141,6 +143,92 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json: damaged, or of another version of the course"):
         load_run(tmp_path)
+
+
+def test_a_run_states_its_whole_network_and_where_its_images_came_from(run: Path, kaggle_images: Path) -> None:
+    stored = json.loads((run / "config.json").read_text())
+    assert (stored["recipe"]["data"], stored["recipe"]["root"]) == ("real", str(kaggle_images / "chest_xray"))
+    for defaults in (Recipe.of("pneumonia"), Recipe.of("cifar10")):
+        assert set(defaults.network_arguments) == {"in_channels", "num_classes", "widths"}
+
+
+def test_a_run_is_not_resumed_on_other_images(recipe: Recipe, tmp_path: Path, kaggle_root: Path) -> None:
+    out = tmp_path / "stopped"
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("course_lib.runs.train.fit", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(recipe, out)
+    changed = next((kaggle_root / "chest_xray" / "train" / "NORMAL").iterdir())
+    shutil.copy(next((kaggle_root / "chest_xray" / "train" / "PNEUMONIA").iterdir()), changed)
+    with pytest.raises(ValueError, match="stopped: was started on other images than those found now"):
+        train_run(recipe, out, resume=True)
+
+
+@pytest.mark.parametrize("change", [{"seed": 9}, {"epochs": 7}, {"image_size": 64}, {"data": "simulated"}])
+def test_a_run_is_not_resumed_with_another_recipe(run: Path, recipe: Recipe, change: dict[str, Any]) -> None:
+    (name,) = change
+    with pytest.raises(ValueError, match=f"run: was started with {name}=.*resume without changing it"):
+        train_run(replace(recipe, **change), run, resume=True)
+    with pytest.raises(ValueError, match="holds a run of pneumonia, not of cifar10"):
+        train_run(Recipe.of("cifar10"), run, resume=True)
+
+
+def test_resuming_a_finished_run_changes_nothing(run: Path, recipe: Recipe) -> None:
+    evaluate_run(run)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    train_run(recipe, run, resume=True)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"x": 1}'])
+def test_scores_are_not_lost_when_they_cannot_be_noted(
+    run: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "evaluations.json").write_text(damage)
+    assert evaluate_run(run)["n"] == 20
+    assert "The scores are not noted in the run folder" in capsys.readouterr().err
+
+
+def test_evaluations_on_two_folders_stand_side_by_side(run: Path, kaggle_root: Path) -> None:
+    evaluate_run(run)
+    shutil.rmtree(kaggle_root / "chest_xray" / "train")
+    for path in (kaggle_root / "chest_xray" / "test" / "NORMAL").glob("*0.jpeg"):
+        path.unlink()
+    evaluate_run(run, root=kaggle_root)
+    assert sorted(found["n"] for found in json.loads((run / "evaluations.json").read_text()).values()) == [15, 20]
+
+
+def test_a_config_of_another_version_is_refused(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "format": 0}))
+    with pytest.raises(
+        ValueError, match=r"config\.json: damaged, or of another version .*format 0, this version reads"
+    ):
+        load_run(run)
+
+
+def test_ten_classes_go_the_same_way(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 10), ("test", 2)):
+        for number, name in enumerate(CIFAR_CLASSES):
+            folder = tmp_path / "images" / "cifar10" / split / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 60, (32, 32, 3)) + 19 * number
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index}.png")
+    out = tmp_path / "run"
+    train_run(Recipe.of("cifar10", root=str(tmp_path / "images"), epochs=1), out)
+    scores = evaluate_run(out)
+    assert (scores["n"], len(scores["confusion"])) == (20, 10)
+    assert set(scores["ci95"]) == {"accuracy", "balanced_accuracy", "auc"}
+    assert "ten classes" in (out / "model_card.md").read_text()
+    said = predict(load_run(out), tmp_path / "images" / "cifar10" / "test" / "frog" / "0.png")
+    assert said.called in CIFAR_CLASSES
+    assert said.threshold is None
 
 
 def test_weights_swapped_for_a_pickle_are_refused(run: Path) -> None:
