@@ -38,7 +38,10 @@ def lab() -> None:
     Example: course lab
     """
     notebooks = Path(__file__).parents[1] / "notebooks"
-    raise SystemExit(subprocess.call([sys.executable, "-m", "jupyterlab", str(notebooks)]))
+    command = [sys.executable, "-m", "jupyterlab", str(notebooks)]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container, where Jupyter would refuse
+        command.append("--allow-root")
+    raise SystemExit(subprocess.call(command))
 
 
 @app.command()

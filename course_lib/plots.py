@@ -54,7 +54,7 @@ def plot_images(
 
 
 def plot_maps(maps: Tensor, captions: Sequence[str] = (), *, columns: int = 8) -> Figure:
-    """Feature maps or kernels, (N, H, W), on one scale around zero: orange positive, blue negative."""
+    """Feature maps or kernels, (N, H, W), on one scale around zero: orange positive, purple negative."""
     figure, axes = _grid(len(maps), min(columns, len(maps)), side=1.3, captions=bool(captions))
     limit = max(float(maps.abs().max()), 1e-12)
     for index, values in enumerate(maps.detach().cpu().numpy()):
@@ -118,7 +118,7 @@ def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[s
         axis.text(
             column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "k"
         )
-    axis.set_xticks(range(len(classes)), classes, rotation=30 if len(classes) > 2 else 0)
+    axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
     axis.set_yticks(range(len(classes)), classes)
     axis.set(xlabel="called", ylabel="true")
     figure.colorbar(drawn, ax=axis, shrink=0.8, label="share of the true class")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from course_lib.data.images import ImageSet
 from course_lib.data.phantom import Field, Patient, smooth, tissue_paths
@@ -81,7 +82,8 @@ def simulate_radiographs(
     np.random.default_rng(seed).shuffle(labels)
     images = np.empty((num_images, 1, image_size, image_size), dtype=np.uint8)
     masks = np.zeros(images.shape, dtype=bool)
-    for i, label in enumerate(labels.tolist()):
+    bar = tqdm(labels.tolist(), desc="simulating radiographs", unit=" images", disable=None, leave=False)
+    for i, label in enumerate(bar):
         # Streams of their own, so that a letter or a photon more leaves the patient unchanged.
         anatomy, physics, planting = (np.random.default_rng([seed, i, stream]) for stream in range(3))
         patient = Patient(anatomy, image_size * SUPERSAMPLE)
