@@ -30,8 +30,8 @@ def evaluate_run(
 
     Args:
         run: the run folder.
-        data: where to look for images; without it and `root`, where the run was trained.
-        root: the folder that holds real ones.
+        data: where the images come from; default, as the run was trained.
+        root: the folder that holds real ones; default, where the run found them.
         split: "test", "val" or "train".
 
     Returns:
@@ -43,7 +43,7 @@ def evaluate_run(
     """
     trained = load_run(run)
     recipe = trained.recipe
-    if data or root:
+    if root or (data and data != recipe.data):
         recipe = replace(recipe, data=data, root=str(root) if root else None)
     splits = recipe.splits()
     images: ImageSet = getattr(splits, split)

@@ -193,6 +193,11 @@ def test_scores_are_not_lost_when_they_cannot_be_noted(
     assert "The scores are not noted in the run folder" in capsys.readouterr().err
 
 
+def test_without_a_root_the_images_are_looked_for_where_training_found_them(run: Path) -> None:
+    assert evaluate_run(run)["n"] == evaluate_run(run, data="real")["n"] == 20
+    assert evaluate_run(run, data="simulated")["n"] == 600
+
+
 def test_evaluations_on_two_folders_stand_side_by_side(run: Path, kaggle_root: Path) -> None:
     evaluate_run(run)
     shutil.rmtree(kaggle_root / "chest_xray" / "train")
