@@ -29,10 +29,10 @@ MEDMNIST = f"MedMNIST v2, CC BY 4.0, after {KERMANY}"
 KAGGLE = "paultimothymooney/chest-xray-pneumonia"
 _ZENODO = "https://zenodo.org/records/10519652/files/"
 PNEUMONIA_MNIST = {
-    28: Remote(f"{_ZENODO}pneumoniamnist.npz", "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f", 4),
-    64: Remote(f"{_ZENODO}pneumoniamnist_64.npz", "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6", 20),
-    128: Remote(f"{_ZENODO}pneumoniamnist_128.npz", "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971", 75),
-    224: Remote(f"{_ZENODO}pneumoniamnist_224.npz", "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1", 221),
+    28: Remote(f"{_ZENODO}pneumoniamnist.npz", "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f"),
+    64: Remote(f"{_ZENODO}pneumoniamnist_64.npz", "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6"),
+    128: Remote(f"{_ZENODO}pneumoniamnist_128.npz", "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971"),
+    224: Remote(f"{_ZENODO}pneumoniamnist_224.npz", "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1"),
 }
 
 

@@ -17,7 +17,6 @@ ARCHIVE = Remote(
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     "cifar-10-python.tar.gz",
     "c58f30108f718f92721af3b95e74349a",
-    163,
 )
 
 

@@ -18,13 +18,11 @@ class Remote:
         url: where it lies.
         filename: what it is called on disk.
         md5: checksum that its publisher gives, in hexadecimal.
-        megabytes: its size, for people.
     """
 
     url: str
     filename: str
     md5: str
-    megabytes: int
 
 
 def answers(remote: Remote, *, seconds: float = 3) -> bool:

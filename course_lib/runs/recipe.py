@@ -24,7 +24,7 @@ class Recipe:
         image_size: height and width, in pixels.
         network: name of a class in `course_lib.models`.
         network_arguments: its arguments.
-        epochs, batch_size, learning_rate, weight_decay, label_smoothing, average_decay: see `training.fit`.
+        epochs, batch_size, learning_rate, weight_decay, label_smoothing: see `training.fit`.
         augmentation: arguments of `Augmentation`.
         criterion: how the threshold is chosen on validation; see `choose_threshold`. Two classes only.
         seed: of the cut, the first weights and the order of the images.
@@ -41,7 +41,6 @@ class Recipe:
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
-    average_decay: float | None = None
     augmentation: dict[str, Any] = field(default_factory=lambda: asdict(Augmentation()))
     criterion: Criterion = "youden"
     seed: int = 0

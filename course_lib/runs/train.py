@@ -79,7 +79,6 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         label_smoothing=recipe.label_smoothing,
-        average_decay=recipe.average_decay,
         precision=precision,
         seed=recipe.seed,
         state_path=out / "state.pt",

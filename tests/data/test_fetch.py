@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_file_is_downloaded_once_and_verified(server: str) -> None:
-    remote = Remote(server, "xrays.npz", MD5, 1)
+    remote = Remote(server, "xrays.npz", MD5)
     assert answers(remote)
     path = download(remote)
     assert path.read_bytes() == CONTENT
@@ -40,12 +40,12 @@ def test_a_file_is_downloaded_once_and_verified(server: str) -> None:
 
 def test_a_download_with_the_wrong_checksum_is_refused_and_not_kept(server: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"MD5 hash of downloaded file .*does not match the known hash"):
-        download(Remote(server, "xrays.npz", "0" * 32, 1))
+        download(Remote(server, "xrays.npz", "0" * 32))
     assert not [path for path in (tmp_path / "course-data").rglob("*") if path.is_file()]
 
 
 def test_no_network_says_where_to_put_the_file(tmp_path: Path) -> None:
-    remote = Remote("http://127.0.0.1:9/xrays.npz", "xrays.npz", MD5, 1)
+    remote = Remote("http://127.0.0.1:9/xrays.npz", "xrays.npz", MD5)
     assert not answers(remote)
     with pytest.raises(OSError, match=r"cannot be downloaded \(ConnectionError\); .*downloads/xrays\.npz"):
         download(remote)
@@ -55,4 +55,4 @@ def test_a_wrong_file_on_disk_names_both_checksums_and_the_mend(tmp_path: Path) 
     path = tmp_path / "xrays.npz"
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match=rf"xrays\.npz: not the published .*expected {MD5}\); delete it and download"):
-        verify(path, Remote("http://127.0.0.1:9/", "xrays.npz", MD5, 1))
+        verify(path, Remote("http://127.0.0.1:9/", "xrays.npz", MD5))
