@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install lab run test lint benchmark lock
+.PHONY: install lab run notebooks test lint benchmark lock
 install: .venv/.notebooks
 
 # A stamp for each set of extras: pip runs again only when what is asked for has changed.
@@ -18,8 +18,13 @@ lab: install
 run: install
 	$(BIN)/course run
 
+# After an edit in notebooks/source. (After an edit in JupyterLab: .venv/bin/course build --pull first.)
+notebooks: .venv/.notebooks
+	$(BIN)/course build
+
+# A notebook's cells stay together on one core.
 test: .venv/.notebooks,tests lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadscope
 
 lint: .venv/.notebooks,tests
 	$(BIN)/ruff check .

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,17 +44,45 @@ def lab() -> None:
 
 
 @app.command()
-def run() -> None:
-    """Train and evaluate on simulated radiographs, in under two minutes: does everything work here?
+def run(
+    numbers: Annotated[list[str] | None, typer.Argument(help="Lessons, such as 01 03; default all.")] = None,
+    data: Data = None,
+    root: Root = None,
+) -> None:
+    """Run lessons without a browser and check what they assert; a line each.
 
-    Example: course run
+    Example: course run 02 03 --data real --root ~/data
     """
-    from course_lib.runs import Recipe, evaluate_run, train_run
+    from course_lib.authoring import lessons, run_lesson
+    from course_lib.lessons import lesson_environment
 
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = Recipe.of("pneumonia", data="simulated", image_size=64)
-        train_run(recipe, Path(folder))
-        print_scores(evaluate_run(Path(folder)))
+    environment, failed = lesson_environment(data, root), 0
+    for path in lessons(numbers):
+        verdict = run_lesson(path, environment=environment)
+        failed += verdict.error is not None
+        print(
+            f"{path.stem:28} {verdict.cells:3} cells {verdict.seconds:6.1f} s  {verdict.error or 'passed'}", flush=True
+        )
+    raise SystemExit(1 if failed else 0)
+
+
+@app.command()
+def build(
+    numbers: Annotated[list[str] | None, typer.Argument(help="Lessons, such as 01 03; default all.")] = None,
+    pull: Annotated[bool, typer.Option("--pull", help="Take edits made in Jupyter back into the sources.")] = False,
+) -> None:
+    """Execute the lessons' sources and write the notebooks, outputs included; for those who write lessons.
+
+    Example: course build 03
+    """
+    from course_lib import authoring
+
+    for source in authoring.sources(numbers):
+        if pull:
+            changed = authoring.pull(source)
+            print(f"{source}: {'taken from its notebook' if changed else 'says the same as its notebook'}")
+        else:
+            print(authoring.build(source), flush=True)
 
 
 @app.command()
@@ -226,6 +253,11 @@ def main() -> None:
         if debug:
             raise
         print(f"course: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if debug:
+            raise
+        print(f'course: {error.name} is not installed here; run: pip install "course-lib[notebooks]"', file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         if debug:

@@ -1,6 +1,7 @@
 """What this machine offers: its device, its precision, and seeds that make a run repeatable."""
 
 import contextlib
+import os
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ def pick_device(name: str | None = None) -> torch.device:
     """The device to train on: CUDA if there is one, else Apple's MPS, else the CPU.
 
     Args:
-        name: take this one instead, such as "cpu" or "cuda:1".
+        name: take this one instead, such as "cpu" or "cuda:1". Default: the environment's COURSE_DEVICE, if set.
 
     Raises:
         ValueError: the named device is not available here.
@@ -22,7 +23,8 @@ def pick_device(name: str | None = None) -> torch.device:
     device(type='cpu')
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name is None:
+    name = name or os.environ.get("COURSE_DEVICE")
+    if not name:
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
     kind = name.split(":")[0]
     if not available.get(kind, False):

@@ -13,10 +13,18 @@ def test_an_absent_device_is_named_with_those_that_are_here() -> None:
 
 
 def test_cuda_is_preferred_to_mps_and_mps_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COURSE_DEVICE", raising=False)
     for cuda, mps, expected in ((True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
         assert pick_device().type == expected
+
+
+def test_the_environment_names_the_device_unless_the_caller_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    assert pick_device().type == "cpu"
+    assert pick_device("cuda:1") == torch.device("cuda:1")
 
 
 def test_the_seed_reaches_python_numpy_and_torch() -> None:

@@ -44,7 +44,7 @@ def load_chest_xray(
     val_fraction: float = 0.15,
     seed: int = 0,
 ) -> Splits:
-    """Chest X-rays in grey, classes NORMAL (0) and PNEUMONIA (1), and one line on stderr saying which they are.
+    """Chest X-rays in grey, classes NORMAL (0) and PNEUMONIA (1), and one line saying which they are.
 
     Real images are found in `root` as: the Kaggle layout (`chest_xray/train/NORMAL/...`), in `root` or below it; or a
     MedMNIST file (`pneumoniamnist_128.npz`), by itself or in `root`. Validation is cut from train by patient, since
@@ -55,7 +55,8 @@ def load_chest_xray(
         source: "real"; "simulated"; or "auto": real images that are there, else a download if the network answers
             within about 3 seconds, else simulated ones. Default: "real" if a root is given, else the environment's
             COURSE_DATA, else "auto".
-        root: where real images lie. Default: the course's data folder, or where Kaggle puts them.
+        root: where real images lie. Default: the environment's COURSE_DATA_ROOT, the course's data folder, or where
+            Kaggle puts them.
         image_size: height and width, in pixels.
         val_fraction: share of the training images to validate on.
         seed: of the cut, and of the simulation.
@@ -91,14 +92,16 @@ def load_chest_xray(
 
 
 def _say(splits: Splits, what: str) -> Splits:
-    print(f"Data: {what}.", file=sys.stderr)
+    in_notebook = "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
+    # A notebook shows stderr as if something had gone wrong.
+    print(f"Data: {what}.", file=sys.stdout if in_notebook else sys.stderr)
     return splits
 
 
 def find_chest_xray(root: Path | None = None) -> Path | None:
     """The folder that holds train/ or test/, or the MedMNIST file, in `root` or at the usual depth below it.
 
-    Without a `root`: in the course's data folder, or where Kaggle and kagglehub put the data set.
+    Without a `root`: in COURSE_DATA_ROOT, in the course's data folder, or where Kaggle and kagglehub put the data set.
     """
     if root is None:
         return next(filter(None, map(find_chest_xray, _usual_places())), None)
@@ -114,7 +117,8 @@ def find_chest_xray(root: Path | None = None) -> Path | None:
 def _usual_places() -> list[Path]:
     kagglehub = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache" / "kagglehub"))
     versions = (kagglehub / "datasets" / KAGGLE / "versions").glob("*")
-    return [data_dir(), Path("/kaggle/input/chest-xray-pneumonia"), *sorted(versions, reverse=True)]
+    named = [Path(root).expanduser()] if (root := os.environ.get("COURSE_DATA_ROOT")) else []
+    return [*named, data_dir(), Path("/kaggle/input/chest-xray-pneumonia"), *sorted(versions, reverse=True)]
 
 
 def get_chest_xray(image_size: int = 128) -> Path:

@@ -1,0 +1,3 @@
+"""Read by every pytest run, also by `pytest --nbval notebooks/...`: loads the comparison of the notebooks."""
+
+pytest_plugins = ["notebook_comparison"]  # in tests/

@@ -1,0 +1,150 @@
+"""Do two runs of a cell say the same? Text exactly, numbers within the cell's tolerance, pictures by kind and size."""
+
+import base64
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+PICTURES = ("image/png", "image/jpeg")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SIZE_TOLERANCE = 8  # pixels a side: other fonts make other margins
+# Digits inside a name (conv2d, float32) are text; so are the spaces that keep a column straight no part of the number.
+NUMBER = re.compile(r" *(?<![A-Za-z_\d.])[-+]?(?:\d+(?:,\d{3})*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+
+Output = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a number may lie from the saved one; the default is not at all.
+
+    Attributes:
+        difference: largest absolute difference, from a tag such as `tol-0.02`.
+        factor: largest ratio, from a tag such as `tol-x3`.
+    """
+
+    difference: float = 0.0
+    factor: float = 1.0
+
+    @classmethod
+    def of(cls, cell: Mapping[str, Any]) -> "Tolerance":
+        """The tolerance that a notebook cell declares in a tag.
+
+        Raises:
+            ValueError: a tag that starts like a tolerance and is none, or more than one.
+        """
+        tags = [tag for tag in cell["metadata"].get("tags", []) if tag.startswith("tol")]
+        if not tags:
+            return cls()
+        read = re.fullmatch(r"tol-(x?)(\d+(?:\.\d+)?)", tags[0])
+        if read is None or len(tags) > 1:
+            raise ValueError(f"tags {', '.join(tags)}: write one tolerance, such as tol-0.02 or tol-x3.")
+        return cls(factor=float(read[2])) if read[1] else cls(difference=float(read[2]))
+
+    def allows(self, saved: str, new: str) -> bool:
+        """Whether the number `new` may stand for `saved`; both as they were printed."""
+        if saved == new:
+            return True
+        old, now = float(saved.replace(",", "")), float(new.replace(",", ""))
+        if math.isclose(old, now, abs_tol=self.difference * (1 + 1e-9), rel_tol=0) and self.difference:
+            return True
+        return old * now > 0 and max(old / now, now / old) <= self.factor and self.factor > 1
+
+    def __str__(self) -> str:
+        if self.factor > 1:
+            return f"within a factor of {self.factor:g}"
+        return f"within {self.difference:g}" if self.difference else "exactly"
+
+
+def differences(saved: Sequence[Output], new: Sequence[Output], tolerance: Tolerance) -> list[str]:
+    """What a reader of the saved outputs of one cell was told wrongly, a sentence for each; empty if nothing.
+
+    Args:
+        saved: outputs as the notebook file holds them, streams merged.
+        new: outputs of the run that is judged.
+        tolerance: for every number in them.
+    """
+    kinds = [[_kind(output) for output in outputs] for outputs in (saved, new)]
+    if kinds[0] != kinds[1]:
+        before, after = (", ".join(of) or "nothing" for of in kinds)
+        return [f"saved was {before}; now came {after}."]
+    found = []
+    for old, now in zip(saved, new, strict=True):
+        if old["output_type"] == "stream":
+            found += _compare_text(old["name"], old["text"], now["text"], tolerance)
+        elif old["output_type"] == "error":
+            found += _compare_text("error", _error(old), _error(now), tolerance)
+        else:
+            found += _compare_display(old, now, tolerance)
+    return found
+
+
+def _error(output: Output) -> str:
+    return f"{output['ename']}: {output['evalue']}"
+
+
+def _kind(output: Output) -> str:
+    if output["output_type"] == "stream":
+        return str(output["name"])
+    if output["output_type"] == "error":
+        return "error"
+    return " with ".join(sorted(output["data"]))
+
+
+def _compare_display(old: Output, now: Output, tolerance: Tolerance) -> list[str]:
+    found = []
+    for mime, value in old["data"].items():
+        if mime in PICTURES:
+            found += _compare_pictures(value, now["data"][mime])
+        elif mime != WIDGET and isinstance(value, str):  # the identity of a widget is drawn anew each time
+            found += _compare_text(mime, value, now["data"][mime], tolerance)
+    return found
+
+
+def _compare_text(name: str, old: str, now: str, tolerance: Tolerance) -> list[str]:
+    if NUMBER.sub("#", old) != NUMBER.sub("#", now):
+        for before, after in _lines(old, now):
+            if NUMBER.sub("#", before) != NUMBER.sub("#", after):
+                return [f"{name}: saved was {before!r}, now came {after!r}."]
+    found = []
+    for before, after in _lines(old, now):
+        for number, again in zip(NUMBER.findall(before), NUMBER.findall(after), strict=True):
+            if not tolerance.allows(number.strip(), again.strip()):
+                found.append(
+                    f"{name}: saved was {number.strip()}, now came {again.strip()}, and they must agree {tolerance}; "
+                    f"saved line: {before!r}, now: {after!r}."
+                )
+    return found
+
+
+def _lines(old: str, now: str) -> list[tuple[str, str]]:
+    """Lines of both texts, the shorter one filled up with empty lines."""
+    before, after = old.splitlines(), now.splitlines()
+    length = max(len(before), len(after))
+    before += [""] * (length - len(before))
+    after += [""] * (length - len(after))
+    return list(zip(before, after, strict=True))
+
+
+def _compare_pictures(old: str, now: str) -> list[str]:
+    before, after = _open(old), _open(now)
+    found = []
+    for when, picture in (("the saved", before), ("the new", after)):
+        if all(low == high for low, high in picture.convert("RGB").getextrema()):  # type: ignore[misc]  # pairs, for RGB
+            found.append(f"{when} picture is blank.")
+    if any(abs(a - b) > SIZE_TOLERANCE for a, b in zip(before.size, after.size, strict=True)):
+        found.append(f"picture: saved was {_size(before)} pixels, now came {_size(after)}.")
+    return found
+
+
+def _open(encoded: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(encoded)))
+
+
+def _size(picture: Image.Image) -> str:
+    return f"{picture.width}x{picture.height}"

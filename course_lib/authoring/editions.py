@@ -1,0 +1,149 @@
+"""From a source (jupytext's py:percent) to a notebook with outputs, and back."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+from course_lib.authoring.compare import WIDGET, Tolerance, differences
+from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, execute
+from course_lib.files import write_atomically
+
+CELL_SECONDS = 300
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def sources(numbers: list[str] | None = None) -> list[Path]:
+    """The lessons' sources in their order, or those whose names start with one of `numbers`.
+
+    Raises:
+        FileNotFoundError: there is no such source.
+    """
+    found = sorted((NOTEBOOKS / "source").glob("*.py"))
+    for number in numbers or []:
+        if not any(path.name.startswith(f"{number:0>2}_") for path in found):
+            raise FileNotFoundError(f"lesson {number}: no such source in {NOTEBOOKS / 'source'}.")
+    chosen = tuple(f"{number:0>2}_" for number in numbers or [])
+    return [path for path in found if not numbers or path.name.startswith(chosen)]
+
+
+def edition_of(source: Path) -> Path:
+    """The notebook that `source` is built into."""
+    return source.parents[1] / f"{source.stem}.ipynb"
+
+
+def build(source: Path) -> Path:
+    """Execute `source` and write it, with its outputs, as a notebook.
+
+    Numbers that agree with those saved before, within the tolerance of their cell, keep their saved values: building
+    twice gives the same bytes, and a difference in the file is a difference in what the lesson says.
+
+    Raises:
+        CellError: a cell failed; the notebook that was there is kept.
+    """
+    edition = edition_of(source)
+    notebook = _read(source)
+    execute(notebook, environment=CI_ENVIRONMENT, cell_seconds=CELL_SECONDS, folder=edition.parent)
+    if edition.is_file():
+        _keep_what_agrees(nbformat.read(edition, as_version=4), notebook)
+    notebook.metadata |= METADATA
+    text = _with_fixed_widget_ids(nbformat.writes(notebook, version=4))
+    write_atomically(edition, lambda path: path.write_text(text))
+    return edition
+
+
+def pull(source: Path) -> bool:
+    """Take the cells of an edition that was edited in Jupyter back into `source`; say whether that changed it.
+
+    Raises:
+        FileNotFoundError: the notebook has not been built yet.
+    """
+    edition = edition_of(source)
+    if not edition.is_file():
+        raise FileNotFoundError(f"{edition}: no such notebook; build it first.")
+    notebook = nbformat.read(edition, as_version=4)
+    notebook.metadata = nbformat.from_dict(
+        {"jupytext": {"notebook_metadata_filter": "-all", "cell_metadata_filter": "tags,-all"}}
+    )
+    text = jupytext.writes(notebook, fmt="py:percent")
+    if text == source.read_text():
+        return False
+    write_atomically(source, lambda path: path.write_text(text))
+    return True
+
+
+def stale(source: Path) -> list[str]:
+    """Where the edition of `source` says something else than `source` does, outputs aside; empty if nowhere."""
+    edition = edition_of(source)
+    if not edition.is_file():
+        return [f"{edition.name}: missing; run `course build`."]
+    wanted, found = _read(source), nbformat.read(edition, as_version=4)
+    problems = []
+    if len(wanted.cells) != len(found.cells):
+        problems.append(f"{edition.name}: {len(found.cells)} cells, {source.name} has {len(wanted.cells)}.")
+    for number, (ours, theirs) in enumerate(zip(wanted.cells, found.cells, strict=False)):
+        for part in ("cell_type", "source", "metadata", "id"):
+            if ours[part] != theirs[part]:
+                problems.append(f"{edition.name}, cell {number}: another {part} than in {source.name}.")
+    return problems
+
+
+def _read(source: Path) -> NotebookNode:
+    """A notebook without outputs; cell ids follow from the cells' text, so that they change only with it."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    used: set[str] = set()
+    for cell in notebook.cells:
+        digest = hashlib.sha256(cell.source.encode()).hexdigest()
+        cell.id = next(digest[i : i + 8] for i in range(0, 56) if digest[i : i + 8] not in used)
+        used.add(cell.id)
+    notebook.nbformat_minor = 5
+    notebook.metadata = nbformat.from_dict(METADATA)
+    return notebook
+
+
+def _keep_what_agrees(saved: NotebookNode, new: NotebookNode) -> None:
+    before = {cell.id: cell for cell in saved.cells if cell.cell_type == "code"}
+    for cell in new.cells:
+        if cell.id not in before:
+            continue
+        old = before[cell.id].outputs
+        if differences(old, cell.outputs, Tolerance.of(cell)):
+            continue
+        for was, now in zip(old, cell.outputs, strict=True):
+            if now.output_type == "stream":
+                now.text = was.text
+            elif "data" in now:
+                now.data |= {mime: value for mime, value in was.data.items() if mime.startswith("text/")}
+
+
+def _with_fixed_widget_ids(text: str) -> str:
+    """The notebook's text with the random names of widget models replaced by numbers, in the order of their use."""
+    notebook = json.loads(text)
+    views = [
+        output["data"][WIDGET]["model_id"]
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if WIDGET in output.get("data", {})
+    ]
+    if not views:
+        notebook["metadata"].pop("widgets", None)
+    else:
+        state = notebook["metadata"]["widgets"][WIDGET_STATE]["state"]
+        used = list(dict.fromkeys(views))
+        for name in used:  # grows while it is read: a slider uses a layout and a style
+            parts = re.findall(r"IPY_MODEL_(\w+)", json.dumps(state[name], sort_keys=True))
+            used += [part for part in dict.fromkeys(parts) if part not in used]
+        notebook["metadata"]["widgets"][WIDGET_STATE]["state"] = {name: state[name] for name in used}
+        text = json.dumps(notebook)
+        for number, name in enumerate(used):
+            text = text.replace(name, f"{number:032x}")
+        notebook = json.loads(text)
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

@@ -1,0 +1,104 @@
+"""Running a notebook from top to bottom in a kernel of its own."""
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+CI_ENVIRONMENT = {  # the settings under which outputs are saved and compared, on every machine
+    "COURSE_DATA": "simulated",
+    "COURSE_DEVICE": "cpu",
+    "OMP_NUM_THREADS": "1",  # CI runs a notebook on each core
+}
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
+
+
+class CellError(RuntimeError):
+    """A cell failed, ran too long, or took the kernel down with it; the message names cell and error."""
+
+
+def lessons(numbers: list[str] | None = None) -> list[Path]:
+    """The lessons' notebooks in their order, or those whose names start with one of `numbers`.
+
+    Raises:
+        FileNotFoundError: there is no such lesson.
+    """
+    everything = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    for number in numbers or []:
+        if not any(path.name.startswith(f"{number:0>2}_") for path in everything):
+            here = ", ".join(path.name[:2] for path in everything) or "none"
+            raise FileNotFoundError(f"lesson {number}: no such notebook in {NOTEBOOKS}; there are: {here}.")
+    chosen = tuple(f"{number:0>2}_" for number in numbers or [""])
+    return [path for path in everything if not numbers or path.name.startswith(chosen)]
+
+
+def execute(
+    notebook: NotebookNode, *, environment: dict[str, str], cell_seconds: int, folder: Path = NOTEBOOKS
+) -> None:
+    """Run every cell of `notebook` in place, with the kernel of this Python environment.
+
+    Args:
+        notebook: gets the outputs.
+        environment: variables that the kernel sees besides those of this process.
+        cell_seconds: the longest that one cell may run.
+        folder: where the kernel runs.
+
+    Raises:
+        CellError: a cell failed; outputs up to it are in the notebook.
+    """
+    place = "before the first cell"
+
+    def note(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal place
+        number = sum(before.cell_type == "code" for before in notebook.cells[:cell_index])
+        place = f"code cell {number} ({cell.source.splitlines()[0]})"
+
+    client = NotebookClient(
+        notebook,
+        timeout=cell_seconds,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,
+        coalesce_streams=True,
+        on_cell_execute=note,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns that its sockets are not encrypted
+    )
+    try:
+        os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # else a kernel that the user installed from elsewhere wins
+        client.execute(env={**os.environ, **environment})
+    except CellExecutionError as error:
+        raise CellError(f"{place}: {error.ename}: {' '.join(COLOURS.sub('', error.evalue).split())}") from error
+    except CellTimeoutError as error:
+        raise CellError(f"{place}: did not finish within {cell_seconds} s") from error
+    except DeadKernelError as error:
+        raise CellError(f"{place}: the kernel died, perhaps for want of memory") from error
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the run of one lesson ended; `error` is None if it passed."""
+
+    cells: int
+    seconds: float
+    error: str | None
+
+
+def run_lesson(path: Path, *, environment: dict[str, str], cell_seconds: int = 1800) -> Verdict:
+    """Run a lesson in place of a reader; its file stays as it is."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    cells, error, started = sum(cell.cell_type == "code" for cell in notebook.cells), None, time.perf_counter()
+    try:
+        execute(notebook, environment=environment, cell_seconds=cell_seconds, folder=path.parent)
+    except CellError as failed:
+        error = str(failed)
+    return Verdict(cells, time.perf_counter() - started, error)

@@ -1,0 +1,69 @@
+"""What counts as the same output. Faults in whole notebooks are planted in tests/test_notebook_comparison.py."""
+
+import pytest
+
+from course_lib.authoring import Tolerance, differences
+
+
+def printed(text: str) -> list[dict[str, str]]:
+    return [{"output_type": "stream", "name": "stdout", "text": text}]
+
+
+def test_a_number_may_move_by_the_declared_difference_and_no_more() -> None:
+    tolerance = Tolerance(difference=0.02)
+    assert differences(printed("AUC 0.93"), printed("AUC 0.95"), tolerance) == []
+    assert differences(printed("AUC 0.93"), printed("AUC 0.951"), tolerance) != []
+
+
+def test_a_number_may_change_by_the_declared_factor_and_no_more() -> None:
+    tolerance = Tolerance(factor=3)
+    assert differences(printed("1,200 images/s"), printed("400 images/s"), tolerance) == []
+    assert differences(printed("1,200 images/s"), printed("399 images/s"), tolerance) != []
+    assert differences(printed("2.0"), printed("-2.0"), tolerance) != []
+
+
+def test_without_a_tolerance_even_another_way_of_writing_a_number_differs() -> None:
+    assert differences(printed("0.50"), printed("0.5"), Tolerance()) != []
+
+
+def test_a_digit_inside_a_name_is_text_whatever_the_tolerance() -> None:
+    assert differences(printed("fc1: 512"), printed("fc2: 512"), Tolerance(difference=5)) != []
+
+
+def test_a_column_may_shift_with_the_length_of_its_numbers() -> None:
+    assert differences(printed("loss   9.98"), printed("loss  10.01"), Tolerance(difference=0.1)) == []
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_loss_that_became_no_number_differs(number: str) -> None:
+    assert differences(printed("loss 0.693"), printed(f"loss {number}"), Tolerance(difference=100)) != []
+
+
+def test_a_line_more_or_less_differs() -> None:
+    assert differences(printed("one\ntwo\n"), printed("one\n"), Tolerance()) == [
+        "stdout: saved was 'two', now came ''."
+    ]
+
+
+def test_stderr_does_not_stand_in_for_stdout() -> None:
+    now = [{"output_type": "stream", "name": "stderr", "text": "one"}]
+    assert differences(printed("one"), now, Tolerance()) == ["saved was stdout; now came stderr."]
+
+
+def test_an_alt_text_is_compared_too() -> None:
+    def display(alt: str) -> list[dict[str, object]]:
+        return [{"output_type": "display_data", "data": {"text/plain": alt}}]
+
+    assert differences(display("[Figure: a lung]"), display("[Figure: a heart]"), Tolerance()) != []
+
+
+@pytest.mark.parametrize("tags", [["tol-"], ["tol-0.1.2"], ["tolerance-3"], ["tol-1", "tol-2"]])
+def test_a_tag_that_is_no_tolerance_is_refused(tags: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"write one tolerance, such as tol-0\.02"):
+        Tolerance.of({"metadata": {"tags": tags}})
+
+
+def test_tolerances_are_read_from_tags() -> None:
+    assert Tolerance.of({"metadata": {"tags": ["setup", "tol-0.02"]}}) == Tolerance(difference=0.02)
+    assert Tolerance.of({"metadata": {"tags": ["tol-x3"]}}) == Tolerance(factor=3)
+    assert Tolerance.of({"metadata": {}}) == Tolerance()

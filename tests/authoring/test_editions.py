@@ -1,0 +1,110 @@
+"""Sources become notebooks, byte for byte the same each time, and edits find their way back."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib.authoring import CellError, build, edition_of, pull, stale
+
+SOURCE = """\
+# %% [markdown]
+# # One question
+#
+# How long does $2 + 2$ take?
+
+# %%
+import sys
+import time
+
+import ipywidgets
+
+print(2 + 2)
+print("careful", file=sys.stderr)
+
+# %% tags=["tol-x1000000"]
+print(f"{time.time() % 1000 + 1:.9f} s")
+
+# %%
+ipywidgets.IntSlider(description="kernel")
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source" / "01_time.py"
+    path.parent.mkdir()
+    path.write_text(SOURCE)
+    return path
+
+
+def test_a_second_build_writes_the_same_bytes_though_it_measured_another_time(source: Path) -> None:
+    first = build(source).read_bytes()
+    assert build(source).read_bytes() == first
+
+
+def test_a_notebook_holds_outputs_counts_and_the_plain_kernel_and_no_path_or_date(source: Path) -> None:
+    edition = build(source)
+    notebook = nbformat.read(edition, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2, 3]
+    assert code[0].outputs[0].text == "4\n"
+    assert notebook.metadata.kernelspec.name == "python3"
+    text = edition.read_text()
+    assert str(source.parent) not in text
+    assert "iopub" not in text
+
+
+def test_a_number_beyond_its_tolerance_is_saved_anew(source: Path) -> None:
+    source.write_text("# %%\nprint(open('number').read())\n")
+    number = source.parents[1] / "number"
+    number.write_text("1")
+    build(source)
+    number.write_text("2")
+    assert nbformat.read(build(source), as_version=4).cells[0].outputs[0].text == "2\n"
+
+
+def test_a_cell_that_fails_is_named_and_the_old_notebook_is_kept(source: Path) -> None:
+    before = build(source).read_bytes()
+    source.write_text(SOURCE + "\n# %%\nlungs = {}\nlungs['left']\n")
+    with pytest.raises(CellError, match=r"code cell 3 \(lungs = \{\}\): KeyError: 'left'"):
+        build(source)
+    assert edition_of(source).read_bytes() == before
+
+
+def test_an_edit_in_jupyter_is_pulled_into_the_source(source: Path) -> None:
+    edition = build(source)
+    assert stale(source) == []
+    assert not pull(source)
+    notebook = nbformat.read(edition, as_version=4)
+    notebook.cells[0].source = "# Another question"
+    notebook.cells[2].source = "print(3)"
+    notebook.cells[2].metadata["trusted"] = True  # as JupyterLab adds
+    nbformat.write(notebook, edition)
+    assert any("another source" in problem for problem in stale(source))
+    assert pull(source)
+    assert "# # Another question\n" in source.read_text()
+    assert '# %% tags=["tol-x1000000"]\nprint(3)\n' in source.read_text()
+    assert "trusted" not in source.read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ("2 + 2)", "2 + 3)", "another source"),
+        ('tags=["tol-x1000000"]', "", "another metadata"),
+        ("# # One question", "# # One answer", "another source"),
+        ("ipywidgets.Int", "1\n\n# %%\nipywidgets.Int", "has 5"),
+    ],
+)
+def test_a_source_that_was_edited_makes_its_notebook_stale(source: Path, before: str, after: str, problem: str) -> None:
+    build(source)
+    source.write_text(SOURCE.replace(before, after))
+    assert any(problem in found for found in stale(source))
+
+
+def test_a_missing_notebook_is_stale_and_cannot_be_pulled(source: Path) -> None:
+    assert "missing" in stale(source)[0]
+    with pytest.raises(FileNotFoundError, match="build it first"):
+        pull(source)

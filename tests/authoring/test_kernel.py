@@ -1,0 +1,53 @@
+"""Running lessons as `course run` does."""
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from course_lib.authoring import lessons, run_lesson
+
+
+def write(path: Path, source: str) -> Path:
+    nbformat.write(jupytext.reads(source, fmt="py:percent"), path)
+    return path
+
+
+def test_a_lesson_that_runs_is_passed_and_left_as_it_was(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_good.ipynb", "# %%\nimport os\n\n# %%\nassert os.environ['COURSE_DATA'] == 'real'\n")
+    before = path.read_bytes()
+    verdict = run_lesson(path, environment={"COURSE_DATA": "real"})
+    assert (verdict.cells, verdict.error) == (2, None)
+    assert verdict.seconds > 0
+    assert path.read_bytes() == before
+
+
+def test_a_range_that_is_missed_names_the_cell_and_the_reason(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_bad.ipynb", "# %%\nauc = 0.5\n\n# %%\nassert auc > 0.8, 'too low'\n")
+    error = run_lesson(path, environment={}).error
+    assert error == "code cell 1 (assert auc > 0.8, 'too low'): AssertionError: too low"
+
+
+def test_an_endless_cell_ends_and_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_endless.ipynb", "# %%\nwhile True:\n    pass\n")
+    error = run_lesson(path, environment={}, cell_seconds=2).error
+    assert error == "code cell 0 (while True:): did not finish within 2 s"
+
+
+def test_a_dead_kernel_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "01_dead.ipynb", "# %%\nimport os\n\n# %%\nos._exit(1)\n")
+    assert "code cell 1 (os._exit(1)): the kernel died" in str(run_lesson(path, environment={}).error)
+
+
+def test_a_lesson_is_found_by_its_number_with_or_without_the_zero(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("course_lib.authoring.kernel.NOTEBOOKS", tmp_path)
+    for name in ("01_anatomy", "02_building", "10_more"):
+        write(tmp_path / f"{name}.ipynb", "# %%\nimport os\n")
+    assert [path.stem for path in lessons(["1"])] == ["01_anatomy"]
+    assert [path.stem for path in lessons(["02", "10"])] == ["02_building", "10_more"]
+    assert len(lessons()) == 3
+    with pytest.raises(FileNotFoundError, match=r"lesson 77: .*there are: 01, 02, 10"):
+        lessons(["77"])

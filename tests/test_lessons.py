@@ -1,0 +1,56 @@
+"""How a lesson starts."""
+
+from pathlib import Path
+
+import pytest
+
+from course_lib.lessons import lesson_environment, start_lesson
+
+
+def test_a_lesson_says_its_data_device_profile_and_minutes(capsys: pytest.CaptureFixture[str]) -> None:
+    profile = start_lesson(3)
+    said = capsys.readouterr().out
+    assert profile.source == "simulated"
+    for fact in ("Training on GPU", "simulated radiographs", "cpu", "short trainings", "minute"):
+        assert fact in said
+    assert profile.choose(simulated=3, real=12) == 3
+
+
+def test_real_images_that_lie_there_are_taken_without_being_asked_for(
+    kaggle_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COURSE_DATA")
+    monkeypatch.setenv("COURSE_DATA_ROOT", str(kaggle_root))
+    profile = start_lesson(2)
+    assert profile.source == "real"
+    assert "full length" in capsys.readouterr().out
+    assert profile.choose(simulated=3, real=12) == 12
+
+
+def test_a_lesson_never_starts_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COURSE_DATA")
+    monkeypatch.setattr("course_lib.data.fetch.answers", lambda *_: pytest.fail("asked the network"))
+    assert start_lesson(2).source == "simulated"
+
+
+@pytest.mark.parametrize(("value", "error"), [("real", FileNotFoundError), ("genuine", ValueError)])
+def test_images_that_cannot_be_had_are_an_error_that_says_what_to_do(
+    value: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COURSE_DATA", value)
+    with pytest.raises(error, match=r"course data get chest_xray|set it to simulated, real or auto"):
+        start_lesson(1)
+
+
+def test_an_unknown_lesson_is_named() -> None:
+    with pytest.raises(ValueError, match="lesson 9 is not known"):
+        start_lesson(9)
+
+
+def test_the_environment_of_a_root_is_that_of_real_images(kaggle_root: Path, tmp_path: Path) -> None:
+    assert lesson_environment(None, kaggle_root) == {"COURSE_DATA": "real", "COURSE_DATA_ROOT": str(kaggle_root)}
+    assert lesson_environment("simulated") == {"COURSE_DATA": "simulated"}
+    with pytest.raises(FileNotFoundError, match="no chest X-rays there"):
+        lesson_environment("real", tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="leave one of them out"):
+        lesson_environment("simulated", kaggle_root)

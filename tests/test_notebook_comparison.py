@@ -1,0 +1,158 @@
+"""Notebooks with planted faults must fail under nbval, by name, cell and difference; a good one must pass."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from course_lib.authoring import build
+
+TESTS = Path(__file__).parent
+SOURCE = """
+# %%
+import io
+import sys
+
+from IPython.display import publish_display_data
+from PIL import Image
+
+
+def draw(picture):
+    png = io.BytesIO()
+    picture.save(png, "png")
+    publish_display_data({"image/png": png.getvalue(), "text/plain": "a ramp"})
+
+
+print("conv1 gives", (1, 32, 26, 26))
+
+# %% tags=["tol-0.02"]
+print("loss 0.693")
+
+# %%
+draw(Image.linear_gradient("L"))
+
+# %%
+import ipywidgets
+
+ipywidgets.IntSlider()
+
+# %%
+print("careful", file=sys.stderr)
+"""
+COLOURS = re.compile(r"#x1B\[[\d;]*m")  # as junit writes them
+SHAPE, LOSS, PICTURE, WIDGET, STDERR = range(5)  # the cells
+
+
+def say(cell: int, text: str) -> Callable[[NotebookNode], None]:
+    """The saved text output of a cell becomes `text`."""
+    return lambda notebook: notebook.cells[cell].outputs[0].update(text=f"{text}\n")
+
+
+def run(cell: int, source: str) -> Callable[[NotebookNode], None]:
+    """The cell becomes another one, its saved output stays."""
+    return lambda notebook: notebook.cells[cell].update(source=source)
+
+
+def tag(cell: int, name: str) -> Callable[[NotebookNode], None]:
+    return lambda notebook: notebook.cells[cell].metadata.update(tags=[name])
+
+
+def drop_output(cell: int) -> Callable[[NotebookNode], None]:
+    return lambda notebook: notebook.cells[cell].update(outputs=[])
+
+
+def never_run(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        cell.update(execution_count=None, outputs=[])
+
+
+FAULTS = {
+    "shape": (say(SHAPE, "conv1 gives (1, 32, 28, 28)"), SHAPE, "saved was 28, now came 26"),
+    "last_digit": (run(SHAPE, SOURCE.split("# %%")[1].replace("26))", "27))")), SHAPE, "must agree exactly"),
+    "words": (say(SHAPE, "conv2 gives (1, 32, 26, 26)"), SHAPE, "saved was 'conv2 gives (1, 32, 26, 26)'"),
+    "beyond_tolerance": (
+        say(LOSS, "loss 0.714"),
+        LOSS,
+        "saved was 0.714, now came 0.693, and they must agree within 0.02",
+    ),
+    "unknown_tolerance": (tag(LOSS, "tol-some"), LOSS, "write one tolerance, such as tol-0.02"),
+    "ignored": (tag(LOSS, "nbval-ignore-output"), LOSS, "keeps this cell from being compared"),
+    "skipped": (tag(LOSS, "nbval-skip"), LOSS, "keeps this cell from being compared"),
+    "missing_picture": (run(PICTURE, "ramp = Image.linear_gradient('L')"), PICTURE, "now came nothing"),
+    "unsaved_picture": (drop_output(PICTURE), PICTURE, "saved was nothing"),
+    "blank_picture": (
+        run(PICTURE, "draw(Image.new('L', (256, 256)))"),
+        PICTURE,
+        "new picture is blank",
+    ),
+    "small_picture": (run(PICTURE, "draw(Image.linear_gradient('L').resize((90, 256)))"), PICTURE, "now came 90x256"),
+    "missing_widget": (run(WIDGET, "print('IntSlider(value=0)')"), WIDGET, "now came stdout"),
+    "other_stderr": (run(STDERR, "print('beware', file=sys.stderr)"), STDERR, "now came 'beware'"),
+    "silent": (run(STDERR, "x = 1"), STDERR, "saved was stderr; now came nothing"),
+    "exception": (run(STDERR, "raise KeyError('lung')"), STDERR, "KeyError: 'lung'"),
+    "never_run": (never_run, SHAPE, "saved without having been run"),
+    "endless": (run(STDERR, "while True:\n    pass"), STDERR, "Timeout of 4 seconds exceeded"),
+    "dead_kernel": (run(STDERR, "import os\nos._exit(1)"), STDERR, "Timeout of 4 seconds exceeded"),
+}
+HARMLESS = {
+    "unchanged": lambda notebook: None,
+    "within_tolerance": say(LOSS, "loss 0.674"),
+    "picture_by_a_pixel": run(PICTURE, "draw(Image.linear_gradient('L').resize((257, 256)))"),
+}
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, str]]:
+    """For each planted notebook, what pytest says of each cell that fails."""
+    folder = tmp_path_factory.mktemp("planted")
+    source = folder / "source" / "good.py"
+    source.parent.mkdir()
+    source.write_text(SOURCE.lstrip())
+    good = build(source)
+    for name, plant in {**{name: fault[0] for name, fault in FAULTS.items()}, **HARMLESS}.items():
+        notebook = nbformat.read(good, as_version=4)
+        plant(notebook)
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    command = ["-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=4", "-p", "notebook_comparison"]
+    report = folder / "report.xml"
+    done = subprocess.run(
+        [sys.executable, *command, "-p", "no:cacheprovider", f"--junitxml={report}", "--color=no", str(folder)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert report.exists(), done.stderr
+    said: dict[str, dict[int, str]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name, cell = case.attrib["classname"].split(".")[-2], int(case.attrib["name"].removeprefix("Cell "))
+        said.setdefault(name, {})
+        for failure in case.findall("failure"):
+            said[name][cell] = COLOURS.sub("", failure.text or "")
+    return said
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_caught_in_its_cell_and_named(name: str, failures: dict[str, dict[int, str]]) -> None:
+    _, cell, difference = FAULTS[name]
+    assert difference in failures[name][cell]
+    assert f"Cell {cell}" in failures[name][cell]
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_a_reader_would_not_mind_passes(name: str, failures: dict[str, dict[int, str]]) -> None:
+    assert failures[name] == {}
+
+
+def test_a_fault_spoils_no_cell_before_it(failures: dict[str, dict[int, str]]) -> None:
+    assert set(failures["silent"]) == {STDERR}
+    assert set(failures["shape"]) == {SHAPE}
