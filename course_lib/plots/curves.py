@@ -1,89 +1,28 @@
-"""Arrays in, a matplotlib `Figure` out. Nothing here computes a score or touches a network.
-
-Every function builds its figure without `pyplot`, so that it is shown once in a notebook (as the cell's value) and
-never leaks. Colours come from scales that colour-blind readers can tell apart.
-"""
+"""Figures of training and of scores."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # of Okabe and Ito's palette
+from course_lib.plots.colours import BLUE, GREY, ORANGE
 
 
-def _picture(image: Tensor) -> tuple[np.ndarray, dict[str, Any]]:
-    """(C, H, W) as imshow wants it; bytes are shown in 0..255, floats in 0..1."""
-    array = image.detach().cpu().numpy()
-    top = 255 if array.dtype == np.uint8 else 1
-    if array.shape[0] == 3:
-        return np.moveaxis(array, 0, -1).clip(0, top), {}
-    return array[0], {"cmap": "gray", "vmin": 0, "vmax": top}
-
-
-def _grid(count: int, columns: int, *, side: float, captions: bool) -> tuple[Figure, list[Any]]:
-    rows = -(-count // columns)
-    figure = Figure(figsize=(columns * side, rows * (side + 0.3 * captions)), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for axis in axes:
-        axis.set_axis_off()
-    return figure, axes
-
-
-def plot_images(
-    images: Tensor, captions: Sequence[str] = (), *, columns: int = 6, masks: Tensor | None = None
+def plot_curves(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, xlabel: str, ylabel: str, log_x: bool = False
 ) -> Figure:
-    """A sheet of images.
-
-    Args:
-        images: uint8 or float in 0..1, (N, C, H, W) with one or three channels.
-        captions: one an image, or none.
-        masks: bool (N, 1, H, W), outlined in orange.
-    """
-    figure, axes = _grid(len(images), min(columns, len(images)), side=1.6, captions=bool(captions))
-    for index, image in enumerate(images):
-        picture, style = _picture(image)
-        axes[index].imshow(picture, **style)
-        if captions:
-            axes[index].set_title(captions[index], fontsize=8)
-        if masks is not None and bool(masks[index].any()):
-            axes[index].contour(masks[index, 0].cpu().numpy(), levels=[0.5], colors=[ORANGE], linewidths=0.8)
-    return figure
-
-
-def plot_maps(maps: Tensor, captions: Sequence[str] = (), *, columns: int = 8) -> Figure:
-    """Feature maps or kernels, (N, H, W), on one scale around zero: orange positive, purple negative."""
-    figure, axes = _grid(len(maps), min(columns, len(maps)), side=1.3, captions=bool(captions))
-    limit = max(float(maps.abs().max()), 1e-12)
-    for index, values in enumerate(maps.detach().cpu().numpy()):
-        drawn = axes[index].imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
-        if captions:
-            axes[index].set_title(captions[index], fontsize=8)
-    figure.colorbar(drawn, ax=axes, shrink=0.7)
-    return figure
-
-
-def plot_overlay(image: Tensor, heat: Tensor, *, title: str = "", label: str = "evidence") -> Figure:
-    """An image beside itself with a heat map laid over it.
-
-    Args:
-        image: (C, H, W), uint8 or float in 0..1.
-        heat: float (H, W), not negative; shown relative to its maximum.
-        title: what is explained, such as the class and its probability.
-        label: what the scale measures.
-    """
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
-    plain, overlaid = figure.subplots(1, 2)
-    picture, style = _picture(image)
-    relative = (heat / heat.max().clamp(min=1e-12)).detach().cpu().numpy()
-    for axis in (plain, overlaid):
-        axis.imshow(picture, **style)
-        axis.set_axis_off()
-    drawn = overlaid.imshow(relative, cmap="cividis", vmin=0, vmax=1, alpha=0.2 + 0.5 * relative)
-    figure.colorbar(drawn, ax=overlaid, shrink=0.8, label=label)
-    figure.suptitle(title, fontsize=10)
+    """Up to four curves, x and y by name, told apart by colour, line and marker; they need not be equally long."""
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    axis = figure.subplots()
+    looks = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREY, "-.", "^"), ("black", ":", "v"))
+    for (name, (x, y)), (colour, line, marker) in zip(curves.items(), looks, strict=False):
+        sparse = max(1, len(x) // 20)  # so that the markers of a long curve do not hide its line
+        axis.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=4, markevery=sparse, label=name)
+    axis.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear")
+    if not log_x and all(float(value).is_integer() for x, _ in curves.values() for value in x):
+        axis.locator_params(axis="x", integer=True)  # no epoch 1.2
+    figure.legend(loc="outside right upper", fontsize=9)
     return figure
 
 

@@ -1,0 +1,29 @@
+"""Arrays in, a matplotlib `Figure` out. Nothing here computes a score or touches a network.
+
+Every function builds its figure without `pyplot`, so that nothing is shown twice and nothing leaks; `show` puts a
+figure on a notebook's page. Colours come from scales that colour-blind readers can tell apart.
+"""
+
+from course_lib.plots.colours import BLUE, GREY, ORANGE
+from course_lib.plots.curves import plot_confusion, plot_curves, plot_history, plot_reliability, plot_roc
+from course_lib.plots.diagrams import plot_shares, plot_volumes, plot_walks
+from course_lib.plots.images import plot_images, plot_maps, plot_overlay, plot_panels, show
+
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "plot_confusion",
+    "plot_curves",
+    "plot_history",
+    "plot_images",
+    "plot_maps",
+    "plot_overlay",
+    "plot_panels",
+    "plot_reliability",
+    "plot_roc",
+    "plot_shares",
+    "plot_volumes",
+    "plot_walks",
+    "show",
+]

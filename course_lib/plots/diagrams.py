@@ -1,0 +1,66 @@
+"""Drawings of what a network does: where a kernel stands, how large the maps are, what costs how much."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from course_lib.plots.colours import BLUE, GREY, ORANGE
+
+
+def plot_walks(walks: Mapping[str, Sequence[Sequence[int]]], *, size: int, paddings: Sequence[int]) -> Figure:
+    """Where a kernel stands along one row of pixels, one panel a setting.
+
+    Args:
+        walks: for each caption, the pixels read at each place, counted from the first padded pixel.
+        size: pixels of the row without padding.
+        paddings: zeros added on either side, one number a setting.
+    """
+    figure = Figure(figsize=(9, 9 / len(walks)), layout="constrained")
+    axes = figure.subplots(1, len(walks), squeeze=False)[0]
+    for axis, (caption, places), padding in zip(axes, walks.items(), paddings, strict=True):
+        reads = np.zeros((len(places), size + 2 * padding))
+        for place, pixels in enumerate(places):
+            reads[place, list(pixels)] = 1
+        axis.pcolormesh(reads, cmap="Blues", vmin=0, vmax=1.4, edgecolors=GREY, linewidth=0.8)
+        for zeros in (0, padding + size) if padding else ():
+            axis.axvspan(zeros, zeros + padding, facecolor="none", hatch="///", edgecolor=ORANGE, linewidth=0)
+        axis.set_xticks(np.arange(size + 2 * padding) + 0.5, range(-padding, size + padding), fontsize=8)
+        axis.set_yticks(np.arange(len(places)) + 0.5, range(len(places)), fontsize=8)
+        axis.set(aspect="equal", xlabel="input pixel", ylim=(len(places), 0))
+        axis.set_title(caption, fontsize=9)
+    axes[0].set_ylabel("output pixel")
+    return figure
+
+
+def plot_volumes(shapes: Mapping[str, tuple[int, int, int]]) -> Figure:
+    """Feature maps as boxes: as tall as a map, as wide as there are channels (on a square-root scale).
+
+    Args:
+        shapes: for each stage, its (channels, height, width).
+    """
+    figure = Figure(figsize=(8, 2.9), layout="constrained")
+    axis = figure.subplots()
+    tallest = max(height for _, height, _ in shapes.values())
+    for place, (name, (channels, height, width)) in enumerate(shapes.items()):
+        across, up = 0.06 * channels**0.5, height / tallest
+        axis.add_patch(Rectangle((place - across / 2, 0.5 - up / 2), across, up, facecolor=BLUE, alpha=0.8))
+        words = f"{channels} x {height} x {width}\n{channels * height * width:,} numbers"
+        axis.text(place, 1.06, name, ha="center", fontsize=10)
+        axis.text(place, -0.06, words, ha="center", va="top", fontsize=9)
+    axis.set(xlim=(-0.6, len(shapes) - 0.4), ylim=(-0.32, 1.18))
+    axis.set_axis_off()
+    return figure
+
+
+def plot_shares(names: Sequence[str], counts: Mapping[str, Sequence[float]]) -> Figure:
+    """Bars, one panel a quantity (up to three): which share of its total each name has, in percent."""
+    figure = Figure(figsize=(8, 0.9 + 0.3 * len(names)), layout="constrained")
+    panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
+    for axis, (quantity, values), colour in zip(panels, counts.items(), (ORANGE, BLUE, GREY), strict=False):
+        shares = [100 * value / sum(values) for value in values]
+        axis.bar_label(axis.barh(list(names), shares, color=colour), fmt="%.1f %%", padding=3, fontsize=9)
+        axis.set(xlim=(0, 125), xticks=range(0, 101, 25), xlabel=f"share of all {quantity} (%)")
+    panels[0].invert_yaxis()
+    return figure

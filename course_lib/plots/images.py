@@ -1,0 +1,192 @@
+"""Figures that hold images, feature maps and tables of numbers; and `show`, for any figure."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+from torch import Tensor, uint8
+
+from course_lib.plots.colours import GREY, ORANGE
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure below a notebook's cell, as a PNG of few bytes.
+
+    Args:
+        figure: any matplotlib figure.
+        alt: what the figure shows, in a sentence or two, for readers who cannot see it.
+
+    Raises:
+        ValueError: `alt` is empty.
+    """
+    from IPython.display import publish_display_data  # only notebooks have it
+
+    if not alt.strip():
+        raise ValueError("alt is empty; say in a sentence what the figure shows.")
+    drawn, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    _shrink(Image.open(drawn).convert("RGB")).save(png, "png", optimize=True)
+    publish_display_data(
+        {"image/png": png.getvalue(), "text/plain": f"[Figure: {alt}]"}, metadata={"image/png": {"alt": alt}}
+    )
+
+
+def _shrink(picture: Image.Image) -> Image.Image:
+    """One byte a pixel where no reader sees it: grey, or 256 colours; photographs in colour stay as they are."""
+    grey = picture.convert("L")
+    if grey.convert("RGB") == picture:
+        return grey
+    # Without k-means, which moves the 256 colours to where they are missed, the ends of colour bars turn grey.
+    return picture.quantize(256, kmeans=1) if picture.getcolors(maxcolors=2**14) else picture
+
+
+def plot_images(
+    images: Tensor, captions: Sequence[str] = (), *, columns: int = 6, masks: Tensor | None = None
+) -> Figure:
+    """A sheet of images.
+
+    Args:
+        images: uint8 or float in 0..1, (N, C, H, W) with one or three channels.
+        captions: one an image, or none.
+        masks: bool (N, 1, H, W), outlined in orange.
+    """
+    figure, axes = _grid(len(images), min(columns, len(images)), side=min(1.6, 9 / columns), captions=bool(captions))
+    for index, image in enumerate(images):
+        picture, style = _picture(image)
+        axes[index].imshow(picture, **style)
+        if captions:
+            axes[index].set_title(captions[index], fontsize=8)
+        if masks is not None and bool(masks[index].any()):
+            axes[index].contour(masks[index, 0].cpu().numpy(), levels=[0.5], colors=[ORANGE], linewidths=0.8)
+    return figure
+
+
+def plot_maps(maps: Tensor, captions: Sequence[str] = (), *, columns: int = 8) -> Figure:
+    """Feature maps or kernels, (N, H, W), on one scale around zero: orange positive, purple negative."""
+    figure, axes = _grid(len(maps), min(columns, len(maps)), side=min(1.3, 9 / columns), captions=bool(captions))
+    limit = max(float(maps.abs().max()), 1e-12)
+    for index, values in enumerate(maps.detach().cpu().numpy()):
+        drawn = axes[index].imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
+        if captions:
+            axes[index].set_title(captions[index], fontsize=8)
+    figure.colorbar(drawn, ax=axes, shrink=0.7)
+    return figure
+
+
+def plot_overlay(image: Tensor, heat: Tensor, *, title: str = "", label: str = "evidence") -> Figure:
+    """An image beside itself with a heat map laid over it.
+
+    Args:
+        image: (C, H, W), uint8 or float in 0..1.
+        heat: float (H, W), not negative; shown relative to its maximum.
+        title: what is explained, such as the class and its probability.
+        label: what the scale measures.
+    """
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    plain, overlaid = figure.subplots(1, 2)
+    picture, style = _picture(image)
+    relative = (heat / heat.max().clamp(min=1e-12)).detach().cpu().numpy()
+    for axis in (plain, overlaid):
+        axis.imshow(picture, **style)
+        axis.set_axis_off()
+    drawn = overlaid.imshow(relative, cmap="cividis", vmin=0, vmax=1, alpha=0.2 + 0.5 * relative)
+    figure.colorbar(drawn, ax=overlaid, shrink=0.8, label=label)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def plot_panels(
+    panels: Sequence[Tensor],
+    captions: Sequence[str] = (),
+    *,
+    columns: int = 4,
+    boxes: Mapping[int, tuple[int, int, int, int]] | None = None,
+) -> Figure:
+    """Pictures, maps and small tables of numbers beside each other, each on its own scale.
+
+    A panel with a negative value is drawn around zero, orange positive and purple negative; any other in grey from zero
+    to its maximum (bytes: to 255). Up to 12 columns wide, it shows its numbers, and tables in one row have cells of one
+    size.
+
+    Args:
+        panels: numbers (H, W), or colours (3, H, W) in 0..1.
+        captions: one a panel, or none.
+        columns: panels in a row.
+        boxes: for the panel of that index, the rectangle (top, left, height, width) in pixels to outline.
+    """
+    columns = min(columns, len(panels))
+    figure, axes = _grid(len(panels), columns, side=min(2.8, 9 / columns), captions=bool(captions))
+    widths, heights = [panel.shape[-1] for panel in panels], [panel.shape[-2] for panel in panels]
+    if max(widths) <= 12 and columns == len(panels):
+        _set_on_one_grid(figure, axes, widths, heights)
+    elif any(panel.ndim == 2 and panel.shape[1] > 12 and bool(panel.min() < 0) for panel in panels):
+        figure.set_figheight(0.88 * figure.get_figheight())  # as the colour bars leave less width
+    for index, panel in enumerate(panels):
+        axis, values = axes[index], panel.detach().cpu().double().numpy()
+        axis.set_axis_on()
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_color(GREY)
+        if values.ndim == 3:
+            axis.imshow(np.moveaxis(values, 0, -1).clip(0, 1))
+        else:
+            limit = 255.0 if panel.dtype == uint8 else max(float(np.abs(values).max()), 1e-12)
+            signed = bool(values.min() < 0)
+            style = {"cmap": "PuOr_r", "vmin": -limit} if signed else {"cmap": "gray", "vmin": 0}
+            drawn = axis.imshow(values, vmax=limit, **style)
+            if values.shape[1] <= 12:
+                _write_numbers(axis, values, dark=np.abs(values) > 0.6 * limit if signed else values < 0.5 * limit)
+            elif signed:
+                figure.colorbar(drawn, ax=axis, shrink=0.6)
+        if captions:
+            axis.set_title(captions[index], fontsize=9)
+        if boxes and index in boxes:
+            top, left, height, width = boxes[index]
+            box = Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=ORANGE, clip_on=False)
+            box.set(linewidth=2.5 if values.shape[-1] <= 12 else 1.5, zorder=3)
+            axis.add_patch(box)
+    return figure
+
+
+def _picture(image: Tensor) -> tuple[np.ndarray, dict[str, Any]]:
+    """(C, H, W) as imshow wants it; bytes are shown in 0..255, floats in 0..1."""
+    array = image.detach().cpu().numpy()
+    top = 255 if array.dtype == np.uint8 else 1
+    if array.shape[0] == 3:
+        return np.moveaxis(array, 0, -1).clip(0, top), {}
+    return array[0], {"cmap": "gray", "vmin": 0, "vmax": top}
+
+
+def _grid(count: int, columns: int, *, side: float, captions: bool) -> tuple[Figure, list[Any]]:
+    rows = -(-count // columns)
+    figure = Figure(figsize=(columns * side, rows * (side + 0.3 * captions)), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axis in axes:
+        axis.set_axis_off()
+    return figure, axes
+
+
+def _set_on_one_grid(figure: Figure, axes: Sequence[Any], widths: Sequence[int], heights: Sequence[int]) -> None:
+    gap, title = 0.3, 0.3  # inches
+    cell = min(0.55, (9 - gap * len(widths)) / sum(widths))
+    across, down = sum(widths) * cell + gap * len(widths), max(heights) * cell + title + 0.1
+    figure.set_layout_engine("none")
+    figure.set_size_inches(across, down)
+    left = gap / 2
+    for axis, width, height in zip(axes, widths, heights, strict=True):
+        bottom = 0.05 + (max(heights) - height) * cell / 2
+        axis.set_position((left / across, bottom / down, width * cell / across, height * cell / down))
+        left += width * cell + gap
+
+
+def _write_numbers(axis: Any, values: np.ndarray, *, dark: np.ndarray) -> None:
+    rows, columns = values.shape
+    axis.hlines(np.arange(1, rows) - 0.5, -0.5, columns - 0.5, color=GREY, linewidth=0.4)
+    axis.vlines(np.arange(1, columns) - 0.5, -0.5, rows - 0.5, color=GREY, linewidth=0.4)
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if dark[row, column] else "black"
+        size = 11 if columns <= 6 else 7
+        axis.text(column, row, f"{round(value, 2):g}", ha="center", va="center", color=colour, fontsize=size)

@@ -1,0 +1,45 @@
+import numpy as np
+import torch
+from sklearn.metrics import roc_curve
+
+from course_lib import plots
+
+
+def test_curves_of_different_lengths_keep_all_their_points_and_show_few_markers() -> None:
+    long, short = (range(300), range(300)), ((0, 299), (0.7, 0.7))
+    lines = plots.plot_curves({"loss": long, "guessing": short}, xlabel="step", ylabel="loss").axes[0].lines
+    assert [len(line.get_xdata()) for line in lines] == [300, 2]
+    assert [len(line.get_xdata()) // line.get_markevery() for line in lines] == [20, 2]
+
+
+def test_two_epochs_are_ticked_as_1_and_2_and_fractions_where_x_has_them() -> None:
+    def ticks(*x: float) -> list[float]:
+        axis = plots.plot_curves({"loss": (x, x)}, xlabel="epoch", ylabel="loss").axes[0]
+        low, high = axis.get_xlim()
+        return [tick for tick in axis.get_xticks() if low <= tick <= high]
+
+    assert ticks(1, 2) == [1, 2]
+    assert len(ticks(0, 0.5, 1)) > 2
+
+
+def test_learning_rates_are_told_apart_on_a_logarithmic_axis() -> None:
+    rates = (1e-4, 1e-3, 1e-2)
+    axis = plots.plot_curves({"loss": (rates, (3, 2, 1))}, xlabel="rate", ylabel="loss", log_x=True).axes[0]
+    places = axis.transData.transform([(rate, 1) for rate in rates])[:, 0]
+    np.testing.assert_allclose(places[1] - places[0], places[2] - places[1])
+
+
+def test_the_roc_curve_passes_through_scikit_learns_points() -> None:
+    generator = torch.Generator().manual_seed(0)
+    probs = (torch.rand(200, generator=generator) * 20).round() / 20  # with ties
+    labels = (torch.rand(200, generator=generator) < probs).long()
+    line = plots.plot_roc(probs, labels, threshold=0.5).axes[0].lines[1]
+    alarms, hits, _ = roc_curve(labels, probs, drop_intermediate=False)
+    np.testing.assert_allclose(line.get_xdata(), alarms)
+    np.testing.assert_allclose(line.get_ydata(), hits)
+
+
+def test_the_history_shows_auc_where_there_is_one_and_else_accuracy() -> None:
+    columns = {"train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5], "val_accuracy": [0.5, 0.6]}
+    assert plots.plot_history(columns).axes[1].get_ylabel() == "validation accuracy"
+    assert plots.plot_history({**columns, "val_auc": [0.5, 0.7]}).axes[1].get_ylabel() == "validation AUC"
