@@ -13,7 +13,7 @@ from course_lib.metrics import binary_auc
 
 @dataclass(frozen=True)
 class SplitAudit:
-    """What `audit_splits` found; as text, a page to read.
+    """What `audit_splits` found; as text, a page as narrow as a notebook's.
 
     Attributes:
         name: of the data set.
@@ -38,13 +38,12 @@ class SplitAudit:
         lines = [self.name]
         for split, of_class in self.counts.items():
             total = sum(of_class.values())
-            shares = ", ".join(f"{count} {name} ({count / total:.1%})" for name, count in of_class.items())
+            shares = [f"{count} {name} ({count / total:.1%})" for name, count in of_class.items()]
             auc = self.size_auc[split]
-            size = "not known" if auc is None else f"{auc:.3f}"
-            lines.append(
-                f"{split}: {total} images of {self.groups[split]} groups: {shares}; "
-                f"{self.duplicates_within[split]} duplicates; AUC of file size alone: {size}"
-            )
+            lines.append(f"{split}: {total} images of {self.groups[split]} groups")
+            lines += ["    " + ", ".join(shares[first : first + 3]) for first in range(0, len(shares), 3)]
+            lines.append(f"    {self.duplicates_within[split]} duplicates")
+            lines.append(f"    AUC of file size alone: {'not known' if auc is None else f'{auc:.3f}'}")
         for pair, count in self.shared_groups.items():
             lines.append(f"{pair}: {count} groups in both, {self.duplicates_across[pair]} duplicates across")
         return "\n".join(lines)

@@ -74,7 +74,9 @@ def load_chest_xray(
             raise ValueError(
                 f"simulated images lie in no folder, but the root {root} was given; leave one of them out."
             )
-        return _say(_simulated(image_size, seed), "simulated chest radiographs; for real ones: --data real --root DIR")
+        return _say(
+            _simulated(image_size, seed), "simulated chest radiographs; real ones: --root DIR, or COURSE_DATA_ROOT"
+        )
     layout = find_chest_xray(root)
     if layout is None and root is not None:
         raise FileNotFoundError(
@@ -92,8 +94,9 @@ def load_chest_xray(
 
 
 def _say(splits: Splits, what: str) -> Splits:
-    in_notebook = "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
     # A notebook shows stderr as if something had gone wrong.
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
     print(f"Data: {what}.", file=sys.stdout if in_notebook else sys.stderr)
     return splits
 

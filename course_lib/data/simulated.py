@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from course_lib.data.images import ImageSet
 from course_lib.data.phantom import Field, Patient, smooth, tissue_paths
