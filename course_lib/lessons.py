@@ -15,7 +15,7 @@ Choice = TypeVar("Choice")
 MINUTES = {  # on two cores: with simulated radiographs, with real ones
     1: ("CNN anatomy", 1, 1),
     2: ("Building PneumoniaCNN", 1, 1),
-    3: ("Training on GPU (and on what you have)", 1, 10),
+    3: ("Training on GPU (and on what you have)", 2, 8),
 }
 
 
