@@ -55,7 +55,18 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for command in ("lab", "run", "doctor", "train", "evaluate", "predict", "data list", "data get", "data audit"):
+    for command in (
+        "lab",
+        "run",
+        "build",
+        "doctor",
+        "train",
+        "evaluate",
+        "predict",
+        "data list",
+        "data get",
+        "data audit",
+    ):
         done = course(*command.split(), "--help")
         assert done.returncode == 0
         assert f"Example: course {command}" in done.stdout
@@ -173,3 +184,10 @@ def test_data_audit_names_each_split_and_each_pair_on_a_narrow_page(kaggle_root:
     heads = [line.split(":")[0] for line in lines[1:] if not line.startswith(" ")]
     assert heads == ["train", "val", "test", "train and val", "train and test", "val and test"]
     assert max(map(len, lines)) <= 88
+
+
+def test_lessons_that_are_not_there_or_cannot_have_their_images_are_refused(tmp_path: Path) -> None:
+    refused(course("run", "77"), "lesson 77", "there are: 01")
+    refused(course("run", "01", "--root", tmp_path), "no chest X-rays there")
+    refused(course("run", "01", "--data", "simulated", "--root", tmp_path), "leave one of them out")
+    refused(course("build", "77"), "lesson 77", "there are: 01")

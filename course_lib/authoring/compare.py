@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,9 +50,9 @@ class Tolerance:
         if saved == new:
             return True
         old, now = float(saved.replace(",", "")), float(new.replace(",", ""))
-        if math.isclose(old, now, abs_tol=self.difference * (1 + 1e-9), rel_tol=0) and self.difference:
-            return True
-        return old * now > 0 and max(old / now, now / old) <= self.factor and self.factor > 1
+        if self.factor > 1:
+            return old * now > 0 and max(old / now, now / old) <= self.factor
+        return self.difference > 0 and abs(old - now) <= self.difference * (1 + 1e-9)
 
     def __str__(self) -> str:
         if self.factor > 1:

@@ -10,7 +10,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_lib.authoring.compare import WIDGET, Tolerance, differences
-from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, execute
+from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
 from course_lib.files import write_atomically
 
 CELL_SECONDS = 300
@@ -22,17 +22,8 @@ METADATA = {
 
 
 def sources(numbers: list[str] | None = None) -> list[Path]:
-    """The lessons' sources in their order, or those whose names start with one of `numbers`.
-
-    Raises:
-        FileNotFoundError: there is no such source.
-    """
-    found = sorted((NOTEBOOKS / "source").glob("*.py"))
-    for number in numbers or []:
-        if not any(path.name.startswith(f"{number:0>2}_") for path in found):
-            raise FileNotFoundError(f"lesson {number}: no such source in {NOTEBOOKS / 'source'}.")
-    chosen = tuple(f"{number:0>2}_" for number in numbers or [])
-    return [path for path in found if not numbers or path.name.startswith(chosen)]
+    """The lessons' sources, as `lessons` gives their notebooks."""
+    return chosen(NOTEBOOKS / "source", "py", numbers)
 
 
 def edition_of(source: Path) -> Path:
@@ -48,12 +39,19 @@ def build(source: Path) -> Path:
 
     Raises:
         CellError: a cell failed; the notebook that was there is kept.
+        ValueError: the notebook was edited in Jupyter since, and the edit is not in `source`.
     """
     edition = edition_of(source)
     notebook = _read(source)
+    saved = nbformat.read(edition, as_version=4) if edition.is_file() else None
+    if saved is not None and _texts(saved) != _texts(notebook) and _is_newer(edition, source):
+        raise ValueError(
+            f"{edition}: was edited after {source.name}, and building would drop that; take it over with "
+            "`course build --pull`, or delete the notebook."
+        )
     execute(notebook, environment=CI_ENVIRONMENT, cell_seconds=CELL_SECONDS, folder=edition.parent)
-    if edition.is_file():
-        _keep_what_agrees(nbformat.read(edition, as_version=4), notebook)
+    if saved is not None:
+        _keep_what_agrees(saved, notebook)
     notebook.metadata |= METADATA
     text = _with_fixed_widget_ids(nbformat.writes(notebook, version=4))
     write_atomically(edition, lambda path: path.write_text(text))
@@ -65,6 +63,7 @@ def pull(source: Path) -> bool:
 
     Raises:
         FileNotFoundError: the notebook has not been built yet.
+        ValueError: `source` was edited since the notebook was.
     """
     edition = edition_of(source)
     if not edition.is_file():
@@ -76,6 +75,11 @@ def pull(source: Path) -> bool:
     text = jupytext.writes(notebook, fmt="py:percent")
     if text == source.read_text():
         return False
+    if _is_newer(source, edition):
+        raise ValueError(
+            f"{source}: was edited after {edition.name}, and pulling would drop that; build the notebook, or save it "
+            "in Jupyter once more if its text is the one to keep."
+        )
     write_atomically(source, lambda path: path.write_text(text))
     return True
 
@@ -94,6 +98,14 @@ def stale(source: Path) -> list[str]:
             if ours[part] != theirs[part]:
                 problems.append(f"{edition.name}, cell {number}: another {part} than in {source.name}.")
     return problems
+
+
+def _texts(notebook: NotebookNode) -> list[tuple[str, str]]:
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+def _is_newer(one: Path, other: Path) -> bool:
+    return one.stat().st_mtime_ns > other.stat().st_mtime_ns
 
 
 def _read(source: Path) -> NotebookNode:

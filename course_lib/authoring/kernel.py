@@ -28,15 +28,20 @@ def lessons(numbers: list[str] | None = None) -> list[Path]:
     """The lessons' notebooks in their order, or those whose names start with one of `numbers`.
 
     Raises:
-        FileNotFoundError: there is no such lesson.
+        FileNotFoundError: there is no such lesson, or none at all.
     """
-    everything = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    return chosen(NOTEBOOKS, "ipynb", numbers)
+
+
+def chosen(folder: Path, kind: str, numbers: list[str] | None) -> list[Path]:
+    """Files of `folder` named NN_*.`kind`, in their order; as `lessons`, of which it is the general case."""
+    found = {path.name[:2]: path for path in sorted(folder.glob(f"[0-9][0-9]_*.{kind}"))}
+    if not found:
+        raise FileNotFoundError(f"{folder}: no lessons there; this command works in a clone of the course.")
     for number in numbers or []:
-        if not any(path.name.startswith(f"{number:0>2}_") for path in everything):
-            here = ", ".join(path.name[:2] for path in everything) or "none"
-            raise FileNotFoundError(f"lesson {number}: no such notebook in {NOTEBOOKS}; there are: {here}.")
-    chosen = tuple(f"{number:0>2}_" for number in numbers or [""])
-    return [path for path in everything if not numbers or path.name.startswith(chosen)]
+        if number.zfill(2) not in found:
+            raise FileNotFoundError(f"lesson {number}: not in {folder}; there are: {', '.join(found)}.")
+    return [path for number, path in found.items() if not numbers or number in {n.zfill(2) for n in numbers}]
 
 
 def execute(

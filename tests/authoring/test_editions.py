@@ -1,5 +1,6 @@
 """Sources become notebooks, byte for byte the same each time, and edits find their way back."""
 
+import os
 from pathlib import Path
 
 import nbformat
@@ -82,6 +83,7 @@ def test_an_edit_in_jupyter_is_pulled_into_the_source(source: Path) -> None:
     notebook.cells[2].source = "print(3)"
     notebook.cells[2].metadata["trusted"] = True  # as JupyterLab adds
     nbformat.write(notebook, edition)
+    os.utime(edition, (source.stat().st_mtime + 10,) * 2)
     assert any("another source" in problem for problem in stale(source))
     assert pull(source)
     assert "# # Another question\n" in source.read_text()
@@ -102,6 +104,23 @@ def test_a_source_that_was_edited_makes_its_notebook_stale(source: Path, before:
     build(source)
     source.write_text(SOURCE.replace(before, after))
     assert any(problem in found for found in stale(source))
+
+
+def test_neither_building_nor_pulling_drops_an_edit_that_the_other_file_lacks(source: Path) -> None:
+    edition = build(source)
+    now = edition.stat().st_mtime
+    notebook = nbformat.read(edition, as_version=4)
+    notebook.cells[0].source = "# Another question"
+    nbformat.write(notebook, edition)
+    os.utime(edition, (now + 10, now + 10))
+    with pytest.raises(ValueError, match="course build --pull"):
+        build(source)
+    source.write_text(SOURCE.replace("One question", "One answer"))
+    os.utime(source, (now + 20, now + 20))
+    with pytest.raises(ValueError, match="pulling would drop that"):
+        pull(source)
+    assert "One answer" in source.read_text()
+    assert "Another question" in edition.read_text()
 
 
 def test_a_missing_notebook_is_stale_and_cannot_be_pulled(source: Path) -> None:

@@ -51,3 +51,9 @@ def test_a_lesson_is_found_by_its_number_with_or_without_the_zero(
     assert len(lessons()) == 3
     with pytest.raises(FileNotFoundError, match=r"lesson 77: .*there are: 01, 02, 10"):
         lessons(["77"])
+
+
+def test_without_any_lesson_the_command_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course_lib.authoring.kernel.NOTEBOOKS", tmp_path)
+    with pytest.raises(FileNotFoundError, match="no lessons there; this command works in a clone"):
+        lessons()
