@@ -1,7 +1,11 @@
 """What every lesson keeps to. That its outputs are right is nbval's part: see notebook_comparison.py."""
 
 import base64
+import os
 import re
+import subprocess
+import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -38,6 +42,24 @@ def test_all_lessons_begin_with_the_same_ten_lines() -> None:
         assert len([line for line in setup.source.splitlines() if line]) <= 10
         setups.add(setup.source.replace(f"({number})", "(N)"))
     assert len(setups) == 1
+
+
+def test_where_the_course_is_missing_the_set_up_cell_fetches_it_and_goes_on(tmp_path: Path) -> None:
+    """As in Colab: torch and the rest are there, the course is not, and a stand-in for pip brings it."""
+    (tmp_path / "pip.py").write_text(
+        "import pathlib, sys\n"
+        "pathlib.Path('asked').write_text(' '.join(sys.argv[1:]))\n"
+        f"pathlib.Path('installed/course_lib').symlink_to({str(ROOT / 'course_lib')!r})\n"
+    )
+    (tmp_path / "installed").mkdir()
+    cells = nbformat.read(lessons()[0], as_version=4).cells
+    (tmp_path / "cell.py").write_text(next(cell.source for cell in cells if "setup" in cell.metadata.get("tags", [])))
+    path = os.pathsep.join([str(tmp_path), str(tmp_path / "installed"), sysconfig.get_path("purelib")])
+    command = [sys.executable, "-S", "cell.py"]  # -S: the editable installation of the course is not seen
+    environment = {**os.environ, "PYTHONPATH": path, "COURSE_DATA": "simulated"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "Lesson 1: CNN anatomy" in done.stdout, done.stderr
+    assert (tmp_path / "asked").read_text() == f"install --quiet {REPOSITORY}"
 
 
 @each_lesson
