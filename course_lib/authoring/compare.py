@@ -106,9 +106,9 @@ def _compare_display(old: Output, now: Output, tolerance: Tolerance) -> list[str
 
 
 def _compare_text(name: str, old: str, now: str, tolerance: Tolerance) -> list[str]:
-    if NUMBER.sub("#", old) != NUMBER.sub("#", now):
+    if NUMBER.sub("\0", old) != NUMBER.sub("\0", now):
         for before, after in _lines(old, now):
-            if NUMBER.sub("#", before) != NUMBER.sub("#", after):
+            if NUMBER.sub("\0", before) != NUMBER.sub("\0", after):
                 return [f"{name}: saved was {before!r}, now came {after!r}."]
     found = []
     for before, after in _lines(old, now):
