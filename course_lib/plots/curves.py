@@ -12,10 +12,16 @@ from course_lib.plots.colours import BLUE, GREY, ORANGE
 def plot_curves(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, xlabel: str, ylabel: str, log_x: bool = False
 ) -> Figure:
-    """Up to four curves, x and y by name, told apart by colour, line and marker; they need not be equally long."""
+    """Up to four curves, x and y by name, told apart by colour, line and marker; they need not be equally long.
+
+    Raises:
+        ValueError: more than four.
+    """
+    looks = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREY, "-.", "^"), ("black", ":", "v"))
+    if len(curves) > len(looks):
+        raise ValueError(f"{len(curves)} curves cannot be told apart in one picture; draw {len(looks)} at most.")
     figure = Figure(figsize=(7.5, 3), layout="constrained")
     axis = figure.subplots()
-    looks = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREY, "-.", "^"), ("black", ":", "v"))
     for (name, (x, y)), (colour, line, marker) in zip(curves.items(), looks, strict=False):
         sparse = max(1, len(x) // 20)  # so that the markers of a long curve do not hide its line
         axis.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=4, markevery=sparse, label=name)

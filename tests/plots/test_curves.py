@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from sklearn.metrics import roc_curve
 
@@ -27,6 +28,11 @@ def test_learning_rates_are_told_apart_on_a_logarithmic_axis() -> None:
     axis = plots.plot_curves({"loss": (rates, (3, 2, 1))}, xlabel="rate", ylabel="loss", log_x=True).axes[0]
     places = axis.transData.transform([(rate, 1) for rate in rates])[:, 0]
     np.testing.assert_allclose(places[1] - places[0], places[2] - places[1])
+
+
+def test_a_fifth_curve_is_refused_rather_than_dropped() -> None:
+    with pytest.raises(ValueError, match="draw 4 at most"):
+        plots.plot_curves(dict.fromkeys("abcde", ((1, 2), (1, 2))), xlabel="x", ylabel="y")
 
 
 def test_the_roc_curve_passes_through_scikit_learns_points() -> None:
