@@ -12,7 +12,7 @@ from course_lib.runtime import pick_device, seed_everything
 
 Choice = TypeVar("Choice")
 
-MINUTES = {  # on two cores: with simulated radiographs, with real ones
+LESSONS = {  # title; minutes on two cores with simulated radiographs, and with real ones
     1: ("CNN anatomy", 1, 1),
     2: ("Building PneumoniaCNN", 1, 1),
     3: ("Training on GPU (and on what you have)", 2, 8),
@@ -61,7 +61,7 @@ def lesson_environment(source: str | None = None, root: Path | None = None) -> d
 
 
 def start_lesson(number: int) -> Profile:
-    """Seed everything, decide what the lesson works with, and say so in four lines.
+    """Seed everything, decide what the lesson works with, and say so.
 
     Real chest X-rays are taken where they lie already, and simulated radiographs otherwise: a lesson never starts a
     download. `COURSE_DATA` (simulated, real or auto) decides otherwise, and `COURSE_DEVICE` names a device.
@@ -70,8 +70,8 @@ def start_lesson(number: int) -> Profile:
         FileNotFoundError: COURSE_DATA asks for real images, and there are none.
         ValueError: a lesson, a source or a device that is not known.
     """
-    if number not in MINUTES:
-        raise ValueError(f"lesson {number} is not known; the lessons are {', '.join(map(str, MINUTES))}.")
+    if number not in LESSONS:
+        raise ValueError(f"lesson {number} is not known; the lessons are {', '.join(map(str, LESSONS))}.")
     asked = os.environ.get("COURSE_DATA", "auto")
     if asked not in ("auto", "real", "simulated"):
         raise ValueError(f"COURSE_DATA={asked!r} is not known; set it to simulated, real or auto.")
@@ -83,7 +83,7 @@ def start_lesson(number: int) -> Profile:
         )
     seed_everything(0)
     profile = Profile("real" if found else "simulated", pick_device())
-    title, *minutes = MINUTES[number]
+    title, *minutes = LESSONS[number]
     expected = profile.choose(simulated=minutes[0], real=minutes[1])
     print(f"Lesson {number}: {title}")
     print("data:    ", f"real chest X-rays in {found}" if found else "simulated radiographs, no patient's")

@@ -55,10 +55,17 @@ def plot_volumes(shapes: Mapping[str, tuple[int, int, int]]) -> Figure:
 
 
 def plot_shares(names: Sequence[str], counts: Mapping[str, Sequence[float]]) -> Figure:
-    """Bars, one panel a quantity (up to three): which share of its total each name has, in percent."""
+    """Bars, one panel a quantity: which share of its total each name has, in percent.
+
+    Raises:
+        ValueError: more than three quantities.
+    """
+    colours = (ORANGE, BLUE, GREY)
+    if len(counts) > len(colours):
+        raise ValueError(f"{len(counts)} quantities do not fit beside each other; draw {len(colours)} at most.")
     figure = Figure(figsize=(8, 0.9 + 0.3 * len(names)), layout="constrained")
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
-    for axis, (quantity, values), colour in zip(panels, counts.items(), (ORANGE, BLUE, GREY), strict=False):
+    for axis, (quantity, values), colour in zip(panels, counts.items(), colours, strict=False):
         shares = [100 * value / sum(values) for value in values]
         axis.bar_label(axis.barh(list(names), shares, color=colour), fmt="%.1f %%", padding=3, fontsize=9)
         axis.set(xlim=(0, 125), xticks=range(0, 101, 25), xlabel=f"share of all {quantity} (%)")

@@ -38,3 +38,8 @@ def test_bars_are_as_long_as_their_shares_in_percent() -> None:
     assert [[bar.get_width() for bar in axis.patches] for axis in panels] == [[12.5, 87.5], [75, 25]]
     assert [text.get_text() for text in panels[0].texts] == ["12.5 %", "87.5 %"]
     assert panels[0].get_ylim()[0] > panels[0].get_ylim()[1]  # the first name on top
+
+
+def test_a_fourth_quantity_is_refused_rather_than_left_blank() -> None:
+    with pytest.raises(ValueError, match="draw 3 at most"):
+        plots.plot_shares(["fc1"], dict.fromkeys("abcd", (1.0,)))
