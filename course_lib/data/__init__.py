@@ -1,7 +1,7 @@
 """Images: loading them, cutting them into splits, making batches of them, and looking for faults in them."""
 
 from course_lib.data.audit import SplitAudit, audit_splits
-from course_lib.data.augment import Augmentation
+from course_lib.data.augment import Augmentation, PhotoAugmentation
 from course_lib.data.batches import Batches
 from course_lib.data.chest_xray import load_chest_xray
 from course_lib.data.cifar10 import load_cifar10
@@ -13,6 +13,7 @@ __all__ = [
     "Augmentation",
     "Batches",
     "ImageSet",
+    "PhotoAugmentation",
     "SplitAudit",
     "Splits",
     "audit_splits",

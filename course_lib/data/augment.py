@@ -1,4 +1,4 @@
-"""Random changes to a whole batch of images at once, that leave the diagnosis as it is."""
+"""Random changes to a whole batch of images at once, that leave the answer as it is."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Each image of a batch moved, lit and blurred a little differently, drawn from torch's global random numbers.
+    """For radiographs: each image of a batch moved, lit and blurred a little differently.
 
-    There is no vertical flip, as no patient is X-rayed upside down; and no horizontal flip unless asked for, as the
-    side of the heart is information. The result may leave 0..1 by a little.
+    The numbers are drawn from torch's global random numbers. There is no vertical flip, as no patient is X-rayed upside
+    down; and no horizontal flip unless asked for, as the side of the heart is information. The result may leave 0..1 by
+    a little.
 
     Args:
         degrees: largest rotation to either side.
@@ -69,6 +70,64 @@ class Augmentation:
         return blurred + torch.randn_like(images) * _draw(images, self.noise)
 
 
-def _draw(images: Tensor, limit: float) -> Tensor:
-    """One number an image, (N, 1, 1, 1), uniform between -limit and limit."""
-    return (torch.rand(len(images), 1, 1, 1, device=images.device) * 2 - 1) * limit
+@dataclass(frozen=True)
+class PhotoAugmentation:
+    """For photographs: each image of a batch shifted, mirrored, recoloured and partly covered, each its own way.
+
+    The numbers are drawn from torch's global random numbers. The result may leave 0..1 by a little.
+
+    Args:
+        shift: largest shift along each side, in pixels; what comes into view is the picture mirrored at its border.
+        flip: mirror half of the images, left to right.
+        colour: largest relative change of contrast and of each channel's strength.
+        cutout: side of the square that covers a part of each image in grey, in pixels; its centre lies anywhere.
+
+    Source: DeVries and Taylor 2017, "Improved regularization of convolutional neural networks with cutout".
+    """
+
+    shift: int = 4
+    flip: bool = True
+    colour: float = 0.0
+    cutout: int = 0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Float images (N, 3, H, W) in 0..1 to changed ones of the same shape."""
+        if self.shift or self.flip:
+            images = self._move(images)
+        if self.colour:
+            mean = images.mean(dim=(1, 2, 3), keepdim=True)
+            images = mean + (images - mean) * (1 + _draw(images, self.colour))
+            images = images * (1 + _draw(images, self.colour, channels=images.shape[1]))
+        return self._cover(images) if self.cutout else images
+
+    def _move(self, images: Tensor) -> Tensor:
+        count, channels, height, width = images.shape
+        rows = self._places(count, height, images.device)[:, None, :, None]  # (N, 1, H, 1)
+        columns = self._places(count, width, images.device)
+        if self.flip:
+            mirrored = torch.rand(count, 1, device=images.device) < 0.5
+            columns = torch.where(mirrored, columns.flip(1), columns)
+        images = images.gather(2, rows.expand(-1, channels, -1, width))
+        return images.gather(3, columns[:, None, None, :].expand(-1, channels, height, -1))
+
+    def _places(self, count: int, side: int, device: torch.device) -> Tensor:
+        """Which pixel stands where after the shift, (N, side)."""
+        shifts = torch.randint(-self.shift, self.shift + 1, (count, 1), device=device)
+        places = (torch.arange(side, device=device) + shifts).abs()  # mirrored at the first pixel,
+        return side - 1 - (side - 1 - places).abs()  # and at the last
+
+    def _cover(self, images: Tensor) -> Tensor:
+        count, _, height, width = images.shape
+        inside = []
+        for side in (height, width):
+            centre = torch.randint(0, side, (count, 1), device=images.device)
+            first = centre - self.cutout // 2
+            place = torch.arange(side, device=images.device)
+            inside.append((place >= first) & (place < first + self.cutout))
+        covered = inside[0][:, None, :, None] & inside[1][:, None, None, :]  # (N, 1, H, W)
+        return images.masked_fill(covered, 0.5)
+
+
+def _draw(images: Tensor, limit: float, *, channels: int = 1) -> Tensor:
+    """One number an image (or a channel), (N, channels, 1, 1), uniform between -limit and limit."""
+    return (torch.rand(len(images), channels, 1, 1, device=images.device) * 2 - 1) * limit

@@ -22,6 +22,8 @@ class Batches:
         shuffle: in a new order each time.
         augment: applied to each float batch.
         device: where the batches are wanted.
+        rank, world_size: in a team of processes, which one this is of how many; each takes its share of every batch.
+            All augment the whole batch, with the same numbers, so that a team sees what one process would see.
 
     Raises:
         ValueError: `batch_size` is not positive.
@@ -37,6 +39,8 @@ class Batches:
     shuffle: bool = False
     augment: Callable[[Tensor], Tensor] | None = None
     device: torch.device | str = "cpu"
+    rank: int = 0
+    world_size: int = 1
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -52,4 +56,8 @@ class Batches:
             images = self.images.images[chosen].to(self.device).float() / 255
             if self.augment is not None:
                 images = self.augment(images)
-            yield images, self.images.labels[chosen].to(self.device)
+            labels = self.images.labels[chosen].to(self.device)
+            too_few_to_share = self.shuffle and len(chosen) < self.world_size  # all processes must take a step
+            share = slice(None) if too_few_to_share else slice(self.rank, None, self.world_size)
+            if len(labels[share]):
+                yield images[share], labels[share]

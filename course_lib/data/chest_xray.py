@@ -2,11 +2,9 @@
 
 import os
 import re
-import sys
 from importlib.util import find_spec
 from inspect import getsource
 from pathlib import Path
-from typing import Literal, get_args
 from zipfile import BadZipFile
 
 import numpy as np
@@ -19,9 +17,8 @@ from course_lib.data.fetch import Remote, answers, download, verify
 from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.simulated import simulate_radiographs
+from course_lib.data.source import Source, choose_source, named_root, say
 from course_lib.files import data_dir
-
-Source = Literal["auto", "real", "simulated"]
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 KERMANY = "Kermany, Zhang and Goldbaum 2018, doi 10.17632/rscbjbr9sj.2, CC BY 4.0"
@@ -29,10 +26,10 @@ MEDMNIST = f"MedMNIST v2, CC BY 4.0, after {KERMANY}"
 KAGGLE = "paultimothymooney/chest-xray-pneumonia"
 _ZENODO = "https://zenodo.org/records/10519652/files/"
 PNEUMONIA_MNIST = {
-    28: Remote(f"{_ZENODO}pneumoniamnist.npz", "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f"),
-    64: Remote(f"{_ZENODO}pneumoniamnist_64.npz", "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6"),
-    128: Remote(f"{_ZENODO}pneumoniamnist_128.npz", "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971"),
-    224: Remote(f"{_ZENODO}pneumoniamnist_224.npz", "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1"),
+    28: Remote((f"{_ZENODO}pneumoniamnist.npz",), "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f"),
+    64: Remote((f"{_ZENODO}pneumoniamnist_64.npz",), "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6"),
+    128: Remote((f"{_ZENODO}pneumoniamnist_128.npz",), "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971"),
+    224: Remote((f"{_ZENODO}pneumoniamnist_224.npz",), "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1"),
 }
 
 
@@ -66,39 +63,25 @@ def load_chest_xray(
         OSError: they must be downloaded and the network does not answer.
         ValueError: a damaged file, a wrong checksum, an unknown source, a root for simulated images.
     """
-    chosen = source or ("real" if root else os.environ.get("COURSE_DATA", "auto"))
-    if chosen not in get_args(Source):
-        raise ValueError(f"source {chosen!r} is not known; choose one of: {', '.join(get_args(Source))}.")
+    chosen = choose_source(source, root)
     if chosen == "simulated":
-        if root is not None:
-            raise ValueError(
-                f"simulated images lie in no folder, but the root {root} was given; leave one of them out."
-            )
-        return _say(
-            _simulated(image_size, seed), "simulated chest radiographs; real ones: --root DIR, or COURSE_DATA_ROOT"
-        )
+        say("simulated chest radiographs; real ones: --root DIR, or COURSE_DATA_ROOT")
+        return _simulated(image_size, seed)
     layout = find_chest_xray(root)
     if layout is None and root is not None:
         raise FileNotFoundError(
             f"{root}: no chest X-rays there; expected chest_xray/train/NORMAL/..., or a pneumoniamnist .npz file."
         )
     if layout is None and chosen == "auto" and not answers(_mnist_for(image_size)):
-        splits = _simulated(image_size, seed)
-        return _say(splits, "simulated chest radiographs (no network); for real ones: course data get chest_xray")
+        say("simulated chest radiographs (no network); for real ones: course data get chest_xray")
+        return _simulated(image_size, seed)
     layout = layout or download(_mnist_for(image_size))
+    say(f"real chest X-rays in {layout}")
     if layout.is_dir():
-        return _say(_kaggle(layout, image_size, val_fraction, seed), f"real chest X-rays in {layout}")
+        return _kaggle(layout, image_size, val_fraction, seed)
     if remote_here := next((r for r in PNEUMONIA_MNIST.values() if r.filename == layout.name), None):
         verify(layout, remote_here)
-    return _say(_medmnist(layout, image_size), f"real chest X-rays in {layout}")
-
-
-def _say(splits: Splits, what: str) -> Splits:
-    # A notebook shows stderr as if something had gone wrong.
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
-    print(f"Data: {what}.", file=sys.stdout if in_notebook else sys.stderr)
-    return splits
+    return _medmnist(layout, image_size)
 
 
 def find_chest_xray(root: Path | None = None) -> Path | None:
@@ -120,8 +103,7 @@ def find_chest_xray(root: Path | None = None) -> Path | None:
 def _usual_places() -> list[Path]:
     kagglehub = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache" / "kagglehub"))
     versions = (kagglehub / "datasets" / KAGGLE / "versions").glob("*")
-    named = [Path(root).expanduser()] if (root := os.environ.get("COURSE_DATA_ROOT")) else []
-    return [*named, data_dir(), Path("/kaggle/input/chest-xray-pneumonia"), *sorted(versions, reverse=True)]
+    return [*named_root(), data_dir(), Path("/kaggle/input/chest-xray-pneumonia"), *sorted(versions, reverse=True)]
 
 
 def get_chest_xray(image_size: int = 128) -> Path:

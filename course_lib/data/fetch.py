@@ -1,13 +1,25 @@
-"""Downloads: verified by a checksum, with a progress bar, into the course's data folder."""
+"""Downloads: resumed where they stopped, from the first mirror that is quick enough, verified by a checksum."""
 
+import hashlib
+import math
+import os
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-import pooch
 import requests
+from tqdm import tqdm
+from urllib3.exceptions import HTTPError
 
 from course_lib.files import data_dir
+
+SLOW = 100_000  # bytes a second: a slower mirror is left for the next one
+PATIENCE = 10.0  # seconds to measure that over, and to wait for an answer or for the next byte
 
 
 @dataclass(frozen=True)
@@ -15,47 +27,81 @@ class Remote:
     """A file on the network.
 
     Attributes:
-        url: where it lies.
+        urls: where it lies: the official host first, then mirrors with the same bytes.
         filename: what it is called on disk.
         md5: checksum that its publisher gives, in hexadecimal.
     """
 
-    url: str
+    urls: tuple[str, ...]
     filename: str
     md5: str
 
 
+@dataclass
+class _Mirror:
+    url: str
+    speed: float = math.inf  # bytes a second, once it is known
+    again: bool = False  # whether another turn may bring more
+    fault: str = ""  # of its last turn
+    other_md5: str = ""  # of the file that it gave, if that was not the published one
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+class _SlowError(Exception): ...
+
+
 def answers(remote: Remote, *, seconds: float = 3) -> bool:
-    """Whether the host of a file answers, waiting `seconds` at most for each step of the connection."""
-    try:
-        return requests.head(remote.url, timeout=seconds, allow_redirects=True).ok
-    except requests.RequestException:
-        return False
+    """Whether any host of a file answers; all are asked at once, `seconds` at most for each step of a connection."""
+
+    def one_answers(url: str) -> bool:
+        try:
+            return requests.head(url, timeout=seconds, allow_redirects=True).ok
+        except requests.RequestException:
+            return False
+
+    with ThreadPoolExecutor() as pool:
+        return any(pool.map(one_answers, _urls(remote)))
 
 
 def download(remote: Remote) -> Path:
     """The file on disk, downloaded if it is not there yet.
 
+    A file that is there is verified and returned; one with another checksum, perhaps put there by hand, is refused but
+    never deleted. Bytes arrive in a hidden `.part` file beside it, from whose end an interrupted download goes on; only
+    a verified part is put in place. Two processes at the same time write the same bytes to the same places of the part,
+    and the later one takes the file that the earlier put in place.
+
+    `COURSE_MIRROR`, where it is set, is the address of a folder on a web host, say one in the classroom, which is tried
+    before the file's own hosts.
+
     Raises:
-        OSError: the network or the host does not answer; the message says what to do.
-        ValueError: what arrived has another checksum.
+        OSError: no host gave the whole file, or the disk did not take it; the message says what to do.
+        ValueError: the file that is there, or what every host sent, has another checksum.
     """
-    folder = data_dir() / "downloads"
+    target = data_dir() / "downloads" / remote.filename
+    part = target.with_name(f".{target.name}.part")
+    mirrors = [_Mirror(url) for url in _urls(remote)]
     try:
-        return Path(
-            pooch.retrieve(
-                remote.url,
-                known_hash=f"md5:{remote.md5}",
-                fname=remote.filename,
-                path=folder,
-                downloader=pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30),
-            )
-        )
-    except requests.RequestException as error:
-        raise OSError(
-            f"{remote.url}: cannot be downloaded ({type(error).__name__}); connect to the network and try again, or "
-            f"put the file there yourself: {folder / remote.filename}."
-        ) from error
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for mirror, rival in _turns(mirrors):
+            if target.is_file():  # since an earlier download, or another process was quicker
+                break
+            if _fetch(mirror, part, rival) and _is_published(part, mirror, remote):
+                part.replace(target)
+                return target
+    except OSError as error:
+        if not target.is_file():
+            raise OSError(
+                f"{target}: cannot be written ({error.strerror or error}), what has arrived is kept; free some space, "
+                "or name a folder that you may write to in COURSE_DATA_DIR."
+            ) from error
+    if not target.is_file():
+        raise _failure(mirrors, target, remote)
+    verify(target, remote)
+    return target
 
 
 def verify(path: Path, remote: Remote) -> None:
@@ -64,9 +110,109 @@ def verify(path: Path, remote: Remote) -> None:
     Raises:
         ValueError: it is not; the message names it, both checksums and the mend.
     """
-    found = pooch.file_hash(str(path), alg="md5")
+    found = _md5(path)
     if found != remote.md5:
         raise ValueError(
             f"{path}: not the published {remote.filename} (MD5 {found}, expected {remote.md5}); delete it and download "
             f"it again, or, if it is a set of your own, rename it and name the file itself as the root."
         )
+
+
+def _urls(remote: Remote) -> tuple[str, ...]:
+    near = os.environ.get("COURSE_MIRROR")
+    return (f"{near.rstrip('/')}/{remote.filename}", *remote.urls) if near else remote.urls
+
+
+def _turns(mirrors: list[_Mirror]) -> Iterator[tuple[_Mirror, _Mirror | None]]:
+    """Each mirror once, with the one to leave it for if it is slow; then the fastest, for as long as it gives bytes."""
+    for mirror, following in zip(mirrors, [*mirrors[1:], None], strict=True):
+        yield mirror, following or _fastest(mirrors)
+    while fastest := _fastest(mirrors):
+        yield fastest, None
+
+
+def _fastest(mirrors: list[_Mirror]) -> _Mirror | None:
+    return max((mirror for mirror in mirrors if mirror.again), key=lambda mirror: mirror.speed, default=None)
+
+
+def _fetch(mirror: _Mirror, part: Path, rival: _Mirror | None) -> bool:
+    """Whether the part now reaches to the end of the file; if not, the mirror remembers how its turn went."""
+    size, began = _size(part), time.monotonic()
+    # As the bytes lie on the host: what it compresses on the way cannot be gone on with in the middle.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
+    waits = (PATIENCE, PATIENCE if rival else 6 * PATIENCE)  # to connect, and between two bytes
+    try:
+        with requests.get(mirror.url, headers=headers, stream=True, timeout=waits) as reply:
+            if size and reply.status_code == 416:  # nothing comes after the part: it is whole, or of another file
+                start = size
+            else:
+                reply.raise_for_status()
+                start = size if reply.status_code == 206 else 0  # a host that knows no ranges sends everything
+                _copy(reply.raw, part, start, least_speed=min(SLOW, rival.speed) if rival else 0)
+    except _SlowError as error:
+        mirror.fault = str(error)
+        if rival:
+            print(f"{mirror.host}: {error}; going on with {rival.host}.", file=sys.stderr)
+    except (requests.RequestException, HTTPError) as error:
+        answer = getattr(error, "response", None)
+        mirror.fault = type(error).__name__ if answer is None else f"status {answer.status_code}"
+    else:
+        mirror.again = start > 0  # then some bytes may be older, or another mirror's
+        return True
+    mirror.again = _size(part) > size
+    mirror.speed = (_size(part) - size) / (time.monotonic() - began)
+    return False
+
+
+def _copy(source: Any, part: Path, start: int, least_speed: float) -> None:
+    """Write the bytes from `start` on into their places in the part, as they arrive."""
+    part.touch()
+    total = start + source.length_remaining if source.length_remaining else None
+    bar = tqdm(desc=part.stem[1:], total=total, initial=start, unit="B", unit_scale=True, disable=None)
+    with bar, open(part, "r+b") as file:
+        since, before = time.monotonic(), file.seek(start)
+        while chunk := source.read1(2**16):
+            file.write(chunk)
+            bar.update(len(chunk))
+            seconds = time.monotonic() - since
+            if seconds >= PATIENCE:
+                speed = (file.tell() - before) / seconds
+                if speed < least_speed:
+                    raise _SlowError(f"only {speed / 1000:.0f} kB/s")
+                since, before = time.monotonic(), file.tell()
+        file.truncate()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _is_published(part: Path, mirror: _Mirror, remote: Remote) -> bool:
+    """Whether a finished part has the right checksum; if not, it is deleted."""
+    found = _md5(part)
+    if found == remote.md5:
+        return True
+    part.unlink()
+    mirror.again = mirror.again and not mirror.other_md5  # judged by bytes all its own, or by its second attempt
+    mirror.other_md5, mirror.fault = found, f"other bytes, MD5 {found}"
+    return False
+
+
+def _failure(mirrors: list[_Mirror], target: Path, remote: Remote) -> Exception:
+    by_hand = f"put the file there yourself: {target}."
+    if all(mirror.other_md5 for mirror in mirrors):
+        found = " and ".join(sorted({mirror.other_md5 for mirror in mirrors}))
+        return ValueError(
+            f"{remote.filename}: every host sent other bytes (MD5 {found}, expected {remote.md5}), none is kept; if "
+            f"your network wants you to sign in, do that in a browser and try again, or {by_hand}"
+        )
+    faults = "; ".join(f"{mirror.url}: {mirror.fault}" for mirror in mirrors)
+    return OSError(
+        f"{remote.filename}: cannot be downloaded ({faults}); connect to the network and try again, which goes on from "
+        f"where this stopped, or {by_hand}"
+    )

@@ -2,8 +2,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from course_lib.data import Augmentation, Batches, ImageSet
+from course_lib.data import Augmentation, Batches, ImageSet, PhotoAugmentation
 
 MakeSet = Callable[..., ImageSet]
 
@@ -83,3 +84,56 @@ def test_nothing_is_mirrored_unless_asked_for() -> None:
     assert bool(sides(Augmentation(**still)(left)).all())
     mirrored = Augmentation(**{**still, "horizontal_flip": True})(left)
     assert 30 < int((~sides(mirrored)).sum()) < 70
+
+
+def test_a_team_shares_every_batch_and_sees_what_one_process_would_see(make_set: MakeSet) -> None:
+    data = make_set(22, channels=3)
+
+    def passes(**team: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        torch.manual_seed(0)
+        return list(Batches(data, 7, shuffle=True, augment=PhotoAugmentation(cutout=4), **team))
+
+    alone, first, second = passes(), passes(rank=0, world_size=2), passes(rank=1, world_size=2)
+    assert [len(labels) for _, labels in first] == [4, 4, 4, 1]
+    assert [len(labels) for _, labels in second] == [3, 3, 3, 1]  # one image is too few to share: both take it
+    for (images, labels), own, other in zip(alone, first, second, strict=True):
+        step = min(2, len(labels))
+        torch.testing.assert_close(own[0], images[::step])
+        torch.testing.assert_close(other[0], images[step - 1 :: step])
+        assert torch.equal(other[1], labels[step - 1 :: step])
+
+
+def test_a_team_evaluates_every_image_once(make_set: MakeSet) -> None:
+    data = make_set(9)
+    seen = [i for rank in range(2) for i, _ in Batches(data, 4, rank=rank, world_size=2)]
+    assert sum(map(len, seen)) == 9
+    assert len({tuple(image.flatten().tolist()) for image in torch.cat(seen)}) == 9
+
+
+def test_photo_augmentation_shifts_by_whole_pixels_and_mirrors_as_torch_does() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 12, 10).expand(200, -1, -1, -1)
+    padded = F.pad(images[:1], (2, 2, 2, 2), mode="reflect")
+    places = [(down, right) for down in range(5) for right in range(5)]
+    crops = torch.cat([padded[:, :, down : down + 12, right : right + 10] for down, right in places])
+    allowed = torch.cat([crops, crops.flip(3)])
+    changed = PhotoAugmentation(shift=2)(images)
+    found = {int((allowed == image).all(dim=(1, 2, 3)).nonzero().squeeze()) for image in changed}
+    assert len(found) > 40  # of the 50 places, and none besides
+
+
+def test_cutout_covers_one_square_and_colour_changes_each_channel_alike_everywhere() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(50, 3, 16, 16) * 0.4
+    covered = (PhotoAugmentation(shift=0, flip=False, cutout=6)(images) == 0.5).all(dim=1)
+    assert covered.any(dim=2).sum(dim=1).max() == covered.any(dim=1).sum(dim=1).max() == 6
+    assert torch.equal(covered.sum(dim=(1, 2)), covered.any(dim=2).sum(dim=1) * covered.any(dim=1).sum(dim=1))
+    lit = PhotoAugmentation(shift=0, flip=False, colour=0.3)(images)
+    for before, after in zip(images.flatten(2), lit.flatten(2), strict=True):
+        for channel, changed in zip(before, after, strict=True):  # still a straight line of what it was
+            assert torch.corrcoef(torch.stack([channel, changed]))[0, 1] > 0.9999
+
+
+def test_photo_augmentation_with_all_limits_at_zero_changes_nothing() -> None:
+    images = torch.rand(3, 3, 16, 16)
+    assert torch.equal(PhotoAugmentation(shift=0, flip=False)(images), images)

@@ -1,58 +1,373 @@
+"""Downloads from hosts on this machine that cut, crawl, lie and refuse, and note what they were asked and sent."""
+
 import hashlib
 import http.server
+import io
+import re
+import socket
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from course_lib.data import fetch
 from course_lib.data.fetch import Remote, answers, download, verify
 
-CONTENT = b"x-rays" * 1000
+CONTENT = bytes(range(256)) * 80  # 20,480 bytes, no two places alike within a stretch of 256
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+NAME = "xrays.npz"
+NOBODY = f"http://127.0.0.1:9/{NAME}"
+BLOCK = 1024
+
+
+@dataclass
+class Host:
+    """A host that serves one file, and how."""
+
+    content: bytes = CONTENT
+    ranges: bool = True  # whether it can start in the middle
+    cut_after: int | None = None  # bytes
+    num_cuts: int = 1  # first answers that are cut
+    pause: float = 0  # seconds before each block of 1,024 bytes
+    status: int = 200
+    later_status: int = 200  # of all answers but the first
+    port: int = 0
+    asked: list[str | None] = field(default_factory=list)  # the Range header of each GET
+    sent: int = 0  # bytes of bodies
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/{NAME}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def __init__(self, host: Host, *args: object) -> None:
+        self.host = host
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_HEAD(self) -> None:
+        self.send_response(self.host.status)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        host, asked = self.host, self.headers["Range"]
+        host.asked.append(asked)
+        first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and host.ranges else 0
+        status = host.status if len(host.asked) == 1 else host.later_status
+        if status == 200 and first:
+            status = 206 if first < len(host.content) else 416
+        body = host.content[first:] if status < 300 else b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cut = host.cut_after if len(host.asked) <= host.num_cuts else None
+        try:
+            for at in range(0, len(body[:cut]), BLOCK):
+                time.sleep(host.pause)
+                block = body[:cut][at : at + BLOCK]
+                host.sent += len(block)
+                self.wfile.write(block)
+        except OSError:  # the reader has gone
+            return
+
+
+class Server(http.server.ThreadingHTTPServer):
+    block_on_close = False  # a crawling answer need not be waited for
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """A host on this machine that serves one file."""
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "xrays.npz").write_bytes(CONTENT)
+def serve() -> Iterator[Callable[..., Host]]:
+    """Starts a host of the given behaviour."""
+    servers = []
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
+    def start(**behaviour: object) -> Host:
+        host = Host(**behaviour)  # type: ignore[arg-type]
+        server = Server(("127.0.0.1", 0), partial(Handler, host))
+        host.port = server.server_port
+        threading.Thread(target=partial(server.serve_forever, poll_interval=0.01), daemon=True).start()
+        servers.append(server)
+        return host
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "www")) as host:
-        threading.Thread(target=host.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{host.server_port}/xrays.npz"
-        host.shutdown()
-
-
-def test_a_file_is_downloaded_once_and_verified(server: str) -> None:
-    remote = Remote(server, "xrays.npz", MD5)
-    assert answers(remote)
-    path = download(remote)
-    assert path.read_bytes() == CONTENT
-    changed = path.stat().st_mtime_ns
-    assert download(remote) == path
-    assert path.stat().st_mtime_ns == changed
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
-def test_a_download_with_the_wrong_checksum_is_refused_and_not_kept(server: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"MD5 hash of downloaded file .*does not match the known hash"):
-        download(Remote(server, "xrays.npz", "0" * 32))
-    assert not [path for path in (tmp_path / "course-data").rglob("*") if path.is_file()]
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PATIENCE", 0.3)
 
 
-def test_no_network_says_where_to_put_the_file(tmp_path: Path) -> None:
-    remote = Remote("http://127.0.0.1:9/xrays.npz", "xrays.npz", MD5)
-    assert not answers(remote)
-    with pytest.raises(OSError, match=r"cannot be downloaded \(ConnectionError\); .*downloads/xrays\.npz"):
-        download(remote)
+@pytest.fixture
+def downloads(tmp_path: Path) -> Path:
+    folder = tmp_path / "course-data" / "downloads"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def remote(*hosts: Host | str, md5: str = MD5) -> Remote:
+    return Remote(tuple(host if isinstance(host, str) else host.url for host in hosts), NAME, md5)
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_downloaded_once_in_silence(
+    serve: Callable[..., Host], downloads: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = serve()
+    path = download(remote(host))
+    assert (path, path.read_bytes()) == (downloads / NAME, CONTENT)
+    assert download(remote(host)) == path
+    assert host.asked == [None]
+    assert kept(downloads) == [NAME]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_of_other_bytes_that_is_there_is_refused_and_left_alone(
+    serve: Callable[..., Host], downloads: Path
+) -> None:
+    host = serve()
+    (downloads / NAME).write_bytes(b"put there by hand")
+    with pytest.raises(ValueError, match=r"xrays\.npz: not the published .*; delete it and download it again"):
+        download(remote(host))
+    assert (downloads / NAME).read_bytes() == b"put there by hand"
+    assert host.asked == []
+
+
+def test_a_cut_connection_is_taken_up_at_the_byte_reached(serve: Callable[..., Host], downloads: Path) -> None:
+    host = serve(cut_after=5000)
+    assert download(remote(host)).read_bytes() == CONTENT
+    assert host.asked == [None, "bytes=5000-"]
+    assert host.sent == len(CONTENT)
+    assert kept(downloads) == [NAME]
+
+
+def test_the_part_of_a_killed_download_is_gone_on_with(serve: Callable[..., Host], downloads: Path) -> None:
+    (downloads / f".{NAME}.part").write_bytes(CONTENT[:7000])
+    host = serve()
+    assert download(remote(host)).read_bytes() == CONTENT
+    assert (host.asked, host.sent) == (["bytes=7000-"], len(CONTENT) - 7000)
+
+
+def test_an_interrupted_download_keeps_its_part(
+    serve: Callable[..., Host], downloads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(fetch.tqdm):  # type: ignore[type-arg,name-defined]
+        def update(self, n: float | None = 1) -> bool | None:
+            raise KeyboardInterrupt
+
+    host = serve(pause=0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "tqdm", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            download(remote(host))
+    part = (downloads / f".{NAME}.part").read_bytes()
+    assert 0 < len(part) < len(CONTENT)
+    assert CONTENT.startswith(part)
+    assert download(remote(host)).read_bytes() == CONTENT
+    assert host.asked == [None, f"bytes={len(part)}-"]
+
+
+def test_a_host_that_knows_no_ranges_starts_anew(serve: Callable[..., Host], downloads: Path) -> None:
+    (downloads / f".{NAME}.part").write_bytes(b"?" * 30_000)  # longer than the file, too
+    host = serve(ranges=False)
+    assert download(remote(host)).read_bytes() == CONTENT
+    assert (host.asked, host.sent) == (["bytes=30000-"], len(CONTENT))
+
+
+def test_a_whole_part_is_put_in_place_without_another_byte(serve: Callable[..., Host], downloads: Path) -> None:
+    (downloads / f".{NAME}.part").write_bytes(CONTENT)
+    host = serve()  # answers 416: there is nothing after the last byte
+    assert download(remote(host)).read_bytes() == CONTENT
+    assert (host.asked, host.sent) == ([f"bytes={len(CONTENT)}-"], 0)
+
+
+@pytest.mark.parametrize("size", [100, len(CONTENT), 30_000])
+def test_a_part_of_another_file_is_dropped(serve: Callable[..., Host], downloads: Path, size: int) -> None:
+    (downloads / f".{NAME}.part").write_bytes(b"?" * size)
+    host = serve()
+    assert download(remote(host)).read_bytes() == CONTENT
+    assert host.asked == [f"bytes={size}-", None]
+
+
+def test_wrong_bytes_send_it_to_the_next_mirror_from_the_start(serve: Callable[..., Host], downloads: Path) -> None:
+    wrong, right = serve(content=b"sign in first"), serve()
+    assert download(remote(wrong, right)).read_bytes() == CONTENT
+    assert (wrong.asked, right.asked) == ([None], [None])
+
+
+def test_wrong_bytes_everywhere_name_both_checksums_and_nothing_is_kept(
+    serve: Callable[..., Host], downloads: Path
+) -> None:
+    page = b"sign in first"
+    hosts = serve(content=page), serve(content=page)
+    found = hashlib.md5(page, usedforsecurity=False).hexdigest()
+    said = (
+        rf"xrays\.npz: every host sent other bytes \(MD5 {found}, expected {MD5}\), .* sign in, .* put the file there"
+    )
+    with pytest.raises(ValueError, match=said):
+        download(remote(*hosts))
+    assert [host.asked for host in hosts] == [[None], [None]]
+    assert kept(downloads) == []
+
+
+def test_wrong_bytes_beside_a_dead_host_are_a_fault_of_the_network(serve: Callable[..., Host], downloads: Path) -> None:
+    with pytest.raises(OSError, match=r"ConnectionError; http://.*: other bytes, MD5 [0-9a-f]{32}\); connect to the"):
+        download(remote(NOBODY, serve(content=b"sign in first")))
+    assert kept(downloads) == []
+
+
+def test_a_host_of_wrong_bytes_that_always_cuts_is_given_up(serve: Callable[..., Host], downloads: Path) -> None:
+    (downloads / f".{NAME}.part").write_bytes(CONTENT[:3000])
+    host = serve(content=b"?" * 5000, cut_after=1000, num_cuts=100)
+    with pytest.raises(ValueError, match="every host sent other bytes"):
+        download(remote(host))
+    assert host.asked == ["bytes=3000-", "bytes=4000-", None, *(f"bytes={at}-" for at in (1000, 2000, 3000, 4000))]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_slow_mirror_is_left_and_the_next_goes_on_where_it_stopped(
+    serve: Callable[..., Host], capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow, quick = serve(pause=0.03), serve()
+    assert download(remote(slow, quick)).read_bytes() == CONTENT
+    assert slow.asked == [None]
+    assert quick.asked[0] is not None
+    first = int(quick.asked[0].removeprefix("bytes=").removesuffix("-"))
+    assert 0 < first < len(CONTENT)
+    assert quick.sent == len(CONTENT) - first
+    line = rf"127\.0\.0\.1:{slow.port}: only \d+ kB/s; going on with 127\.0\.0\.1:{quick.port}\.\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("pauses", "turns"), [((0.03, 0.12), [2, 1]), ((0.12, 0.03), [1, 1])])
+def test_when_all_are_slow_the_fastest_is_waited_for(
+    serve: Callable[..., Host], pauses: tuple[float, ...], turns: list[int]
+) -> None:
+    hosts = [serve(pause=pause) for pause in pauses]
+    assert download(remote(*hosts)).read_bytes() == CONTENT
+    assert [len(host.asked) for host in hosts] == turns
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_slow_host_without_mirrors_is_waited_for(
+    serve: Callable[..., Host], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = serve(pause=0.03)  # 0.6 s in all, twice the patience
+    assert download(remote(host)).read_bytes() == CONTENT
+    assert host.asked == [None]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_host_that_falls_silent_is_left(serve: Callable[..., Host]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never answers
+        host = serve()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/{NAME}"
+        began = time.monotonic()
+        assert not answers(remote(url), seconds=0.3)
+        assert answers(remote(url, host), seconds=0.3)
+        assert download(remote(url, host)).read_bytes() == CONTENT
+        assert time.monotonic() - began < 5
+
+
+def test_a_dead_host_and_a_missing_file_send_it_to_the_next(
+    serve: Callable[..., Host], capsys: pytest.CaptureFixture[str]
+) -> None:
+    without, host = serve(status=404), serve()
+    assert not answers(remote(NOBODY, without))
+    assert answers(remote(NOBODY, without, host))
+    assert download(remote(NOBODY, without, host)).read_bytes() == CONTENT
+    assert capsys.readouterr().err == ""
+
+
+def test_no_host_at_all_lists_each_and_says_where_to_put_the_file(serve: Callable[..., Host], downloads: Path) -> None:
+    without = serve(status=404)
+    said = (
+        rf"xrays\.npz: cannot be downloaded \({NOBODY}: ConnectionError; {without.url}: status 404\); connect to the "
+        rf"network and try again, .*, or put the file there yourself: {downloads / NAME}\."
+    )
+    with pytest.raises(OSError, match=said):
+        download(remote(NOBODY, without))
+    assert kept(downloads) == []
+
+
+def test_a_connection_lost_for_good_keeps_what_arrived(serve: Callable[..., Host], downloads: Path) -> None:
+    host = serve(cut_after=5000, later_status=503)
+    with pytest.raises(OSError, match=r"status 503.*try again, which goes on from where this stopped"):
+        download(remote(NOBODY, host))
+    assert (downloads / f".{NAME}.part").read_bytes() == CONTENT[:5000]
+
+
+def test_the_mirror_of_a_classroom_comes_first(serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    near, official = serve(), serve()
+    monkeypatch.setenv("COURSE_MIRROR", near.url.removesuffix(NAME))
+    assert answers(remote(NOBODY))
+    assert download(remote(official)).read_bytes() == CONTENT
+    assert (near.asked, official.asked) == ([None], [])
+
+
+def test_a_classroom_mirror_that_is_no_address_is_passed_over(
+    serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COURSE_MIRROR", "fileserver")
+    host = serve()
+    assert answers(remote(host))
+    assert download(remote(host)).read_bytes() == CONTENT
+
+
+def test_two_downloads_at_once_both_end_with_the_file(serve: Callable[..., Host], downloads: Path) -> None:
+    hosts, results = (serve(pause=0.01, cut_after=9000), serve(pause=0.01, ranges=False)), []
+    threads = [threading.Thread(target=lambda host=host: results.append(download(remote(host)))) for host in hosts]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert results == [downloads / NAME] * 2
+    assert (downloads / NAME).read_bytes() == CONTENT
+    assert kept(downloads) == [NAME]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_names_the_file_and_the_mend(serve: Callable[..., Host], downloads: Path) -> None:
+    (downloads / f".{NAME}.part").symlink_to("/dev/full")
+    said = r"xrays\.npz: cannot be written \(No space left on device\), .*; free some space"
+    with pytest.raises(OSError, match=said):
+        download(remote(serve()))
+    assert not (downloads / NAME).exists()
+
+
+def test_on_a_terminal_a_bar_starts_at_the_bytes_that_are_there(
+    serve: Callable[..., Host], downloads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    (downloads / f".{NAME}.part").write_bytes(CONTENT[: len(CONTENT) // 2])
+    download(remote(serve()))
+    drawn = terminal.getvalue().split("\r")
+    assert "xrays.npz:  50%" in drawn[1]
+    assert "xrays.npz: 100%" in drawn[-1]
+    assert "20.5k/20.5k" in drawn[-1]
 
 
 def test_a_wrong_file_on_disk_names_both_checksums_and_the_mend(tmp_path: Path) -> None:
-    path = tmp_path / "xrays.npz"
+    path = tmp_path / NAME
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match=rf"xrays\.npz: not the published .*expected {MD5}\); delete it and download"):
-        verify(path, Remote("http://127.0.0.1:9/", "xrays.npz", MD5))
+        verify(path, remote(NOBODY))

@@ -1,0 +1,37 @@
+"""Which images a loader takes: real ones or simulated ones."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal, get_args
+
+from course_lib.distributed import team
+
+Source = Literal["auto", "real", "simulated"]
+
+
+def choose_source(source: Source | None, root: Path | None) -> Source:
+    """The source asked for; else "real" if a root is given; else the environment's COURSE_DATA; else "auto".
+
+    Raises:
+        ValueError: an unknown source, or a root for simulated images.
+    """
+    chosen = source or ("real" if root else os.environ.get("COURSE_DATA", "auto"))
+    if chosen not in get_args(Source):
+        raise ValueError(f"source {chosen!r} is not known; choose one of: {', '.join(get_args(Source))}.")
+    if chosen == "simulated" and root is not None:
+        raise ValueError(f"simulated images lie in no folder, but the root {root} was given; leave one of them out.")
+    return chosen  # type: ignore[return-value]  # mypy does not see that get_args narrows
+
+
+def say(what: str) -> None:
+    """Print which images were taken, once in a team: on stderr, but in a notebook, where that looks bad, on stdout."""
+    if team().rank == 0:
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
+        print(f"Data: {what}.", file=sys.stdout if in_notebook else sys.stderr)
+
+
+def named_root() -> list[Path]:
+    """The folder that the environment's COURSE_DATA_ROOT names, if it is set."""
+    return [Path(root).expanduser()] if (root := os.environ.get("COURSE_DATA_ROOT")) else []
