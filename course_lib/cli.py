@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ app.add_typer(data_app, name="data")
 
 
 Task = Literal["pneumonia", "cifar10"]
+Preset = Literal["tutorial", "fast", "best"]
 DataSet = Literal["chest_xray", "cifar10"]
 Source = Literal["auto", "real", "simulated"]
 Split = Literal["train", "val", "test"]
@@ -106,11 +108,10 @@ def data_list() -> None:
     """
     from course_lib.data.chest_xray import KERMANY, find_chest_xray
     from course_lib.data.cifar10 import LICENCE, find_cifar10
-    from course_lib.files import data_dir
 
     for name, found, licence in (
         ("chest_xray", find_chest_xray(), KERMANY),
-        ("cifar10", find_cifar10(data_dir()), LICENCE),
+        ("cifar10", find_cifar10(), LICENCE),
         ("simulated", "made when asked for", "simulated, no patient"),
     ):
         print(f"{name:11} {found or 'absent'}\n            {licence}")
@@ -137,7 +138,8 @@ def data_audit(name: DataSet, data: Data = None, root: Root = None) -> None:
     """
     from course_lib.data import audit_splits, load_chest_xray, load_cifar10
 
-    print(audit_splits(load_chest_xray(data, root=root) if name == "chest_xray" else load_cifar10(root=root)))
+    load = load_chest_xray if name == "chest_xray" else load_cifar10
+    print(audit_splits(load(data, root=root)))
 
 
 @app.command()
@@ -149,30 +151,42 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.", show_default=False)] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Pixels a side.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the cut, the weights and the order.")] = 0,
+    preset: Annotated[
+        Preset | None, typer.Option(help="Of cifar10: how it is trained; default fast.", show_default=False)
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Train a network; the run folder then holds weights, history, curves and a model card.
 
     Example: course train pneumonia --data real --root ~/data --out runs/first
+
+    With several processes: torchrun --standalone --nproc-per-node 2 -m course_lib train cifar10 --root ~/data
     """
     from course_lib.runs import Recipe, train_run
+    from course_lib.runtime import keep_freed_memory
 
+    keep_freed_memory()
     folder = out or Path("runs") / f"{task}-{seed}"
     recipe = Recipe.of(
         task,
+        preset=preset,
         data=data,
         root=root and str(root.resolve()),
         epochs=epochs,
         image_size=image_size,
         seed=seed,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun sends it when another process has ended
     try:
         config = train_run(recipe, folder, resume=resume)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ConnectionError) as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
         kept = (folder / "state.pt").exists()
         how = f"{folder} keeps the last whole epoch, go on with --resume" if kept else "before the first epoch ended"
-        print(f"course: stopped; {how}.", file=sys.stderr)
+        print(f"course: {str(error) or 'stopped'}; {how}.", file=sys.stderr)
         raise SystemExit(130) from None
+    if int(os.environ.get("RANK", "0")) > 0:  # in a team of processes the first speaks
+        return
     print_scores({"data": config["data"]["name"], "split": "val", "classes": config["classes"], **config["validation"]})
     print(f"\n{folder}: trained in {config['training']['seconds']:.0f} s; now: course evaluate {folder}")
 

@@ -1,21 +1,49 @@
 """How a lesson starts: which images, which device, and how long it takes."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 
 from course_lib.data.chest_xray import find_chest_xray
-from course_lib.runtime import pick_device, seed_everything
+from course_lib.data.cifar10 import find_cifar10
+from course_lib.runtime import keep_freed_memory, pick_device, seed_everything
 
 Choice = TypeVar("Choice")
 
-LESSONS = {  # title; minutes on two cores with simulated radiographs, and with real ones
-    1: ("CNN anatomy", 1, 1),
-    2: ("Building PneumoniaCNN", 1, 1),
-    3: ("Training on GPU (and on what you have)", 2, 8),
+
+class Images(NamedTuple):
+    """What the lessons call a data set, real and simulated, and where it is looked for."""
+
+    real: str
+    simulated: str
+    find: Callable[[Path | None], Path | None]
+    name: str
+    """For `course data get`."""
+    folder: str
+
+
+XRAYS = Images("chest X-rays", "simulated radiographs, no patient's", find_chest_xray, "chest_xray", "chest_xray/")
+PHOTOS = Images("CIFAR-10", "simulated objects, no photographs", find_cifar10, "cifar10", "cifar10/ or its archive")
+
+
+class Lesson(NamedTuple):
+    """A lesson's title, its minutes on two cores with simulated and with real images, and these."""
+
+    title: str
+    simulated: int
+    real: int
+    images: Images = XRAYS
+
+
+LESSONS = {
+    1: Lesson("CNN anatomy", 1, 1),
+    2: Lesson("Building PneumoniaCNN", 1, 1),
+    3: Lesson("Training on GPU (and on what you have)", 2, 8),
+    4: Lesson("CIFAR-10, ten times faster", 2, 15, PHOTOS),
 }
 
 
@@ -24,7 +52,7 @@ class Profile:
     """What a lesson works with here: its images, its device, and so how much it can do.
 
     Attributes:
-        source: "simulated" for small images and short trainings, "real" for the chest X-rays at full length.
+        source: "simulated" for simulated images and short trainings, "real" for real ones at full length.
         device: where the networks compute.
     """
 
@@ -48,23 +76,26 @@ def lesson_environment(source: str | None = None, root: Path | None = None) -> d
         root: folder that holds real images.
 
     Raises:
-        FileNotFoundError: no chest X-rays in `root`.
+        FileNotFoundError: neither chest X-rays nor CIFAR-10 in `root`.
         ValueError: a root for simulated images.
     """
     if root is None:
         return {"COURSE_DATA": source} if source else {}
     if source == "simulated":
         raise ValueError(f"simulated images lie in no folder, but the root {root} was given; leave one of them out.")
-    if find_chest_xray(root) is None:
-        raise FileNotFoundError(f"{root}: no chest X-rays there; expected chest_xray/train/NORMAL/... below it.")
+    if not any(images.find(root) for images in (XRAYS, PHOTOS)):
+        raise FileNotFoundError(
+            f"{root}: neither chest X-rays nor CIFAR-10 there; expected chest_xray/train/NORMAL/... or "
+            "cifar10/train/airplane/... below it."
+        )
     return {"COURSE_DATA": "real", "COURSE_DATA_ROOT": str(root.resolve())}
 
 
 def start_lesson(number: int) -> Profile:
     """Seed everything, decide what the lesson works with, and say so.
 
-    Real chest X-rays are taken where they lie already, and simulated radiographs otherwise: a lesson never starts a
-    download. `COURSE_DATA` (simulated, real or auto) decides otherwise, and `COURSE_DEVICE` names a device.
+    Real images are taken where they lie already, and simulated ones otherwise: a lesson never starts a download.
+    `COURSE_DATA` (simulated, real or auto) decides otherwise, and `COURSE_DEVICE` names a device.
 
     Raises:
         FileNotFoundError: COURSE_DATA asks for real images, and there are none.
@@ -75,18 +106,19 @@ def start_lesson(number: int) -> Profile:
     asked = os.environ.get("COURSE_DATA", "auto")
     if asked not in ("auto", "real", "simulated"):
         raise ValueError(f"COURSE_DATA={asked!r} is not known; set it to simulated, real or auto.")
-    found = None if asked == "simulated" else find_chest_xray()
+    title, *minutes, images = LESSONS[number]
+    found = None if asked == "simulated" else images.find(None)
     if asked == "real" and found is None:
         raise FileNotFoundError(
-            "COURSE_DATA=real, but no chest X-rays are here; run `course data get chest_xray`, or name the folder that "
-            "holds chest_xray/ in COURSE_DATA_ROOT."
+            f"COURSE_DATA=real, but no {images.real} are here; run `course data get {images.name}`, or name the folder "
+            f"that holds {images.folder} in COURSE_DATA_ROOT."
         )
     seed_everything(0)
+    keep_freed_memory()
     profile = Profile("real" if found else "simulated", pick_device())
-    title, *minutes = LESSONS[number]
     expected = profile.choose(simulated=minutes[0], real=minutes[1])
     print(f"Lesson {number}: {title}")
-    print("data:    ", f"real chest X-rays in {found}" if found else "simulated radiographs, no patient's")
+    print("data:    ", f"real {images.real} in {found}" if found else images.simulated)
     print("device:  ", profile.device.type, "" if profile.device.type != "cpu" else "(a GPU is not needed)")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
     print(f"expected: about {expected} {'minute' if expected == 1 else 'minutes'} on two processor cores")

@@ -188,6 +188,6 @@ def test_data_audit_names_each_split_and_each_pair_on_a_narrow_page(kaggle_root:
 
 def test_lessons_that_are_not_there_or_cannot_have_their_images_are_refused(tmp_path: Path) -> None:
     refused(course("run", "77"), "lesson 77", "there are: 01")
-    refused(course("run", "01", "--root", tmp_path), "no chest X-rays there")
+    refused(course("run", "01", "--root", tmp_path), "neither chest X-rays nor CIFAR-10 there")
     refused(course("run", "01", "--data", "simulated", "--root", tmp_path), "leave one of them out")
     refused(course("build", "77"), "lesson 77", "there are: 01")

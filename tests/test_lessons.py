@@ -42,6 +42,17 @@ def test_images_that_cannot_be_had_are_an_error_that_says_what_to_do(
         start_lesson(1)
 
 
+def test_a_lesson_looks_for_its_own_images(
+    kaggle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COURSE_DATA")
+    monkeypatch.setenv("COURSE_DATA_ROOT", str(kaggle_root))
+    assert start_lesson(4).source == "simulated"
+    assert "simulated objects" in capsys.readouterr().out
+    (kaggle_root / "cifar10" / "train" / "airplane").mkdir(parents=True)
+    assert start_lesson(4).source == "real"
+
+
 def test_an_unknown_lesson_is_named() -> None:
     with pytest.raises(ValueError, match="lesson 9 is not known"):
         start_lesson(9)
@@ -50,7 +61,7 @@ def test_an_unknown_lesson_is_named() -> None:
 def test_the_environment_of_a_root_is_that_of_real_images(kaggle_root: Path, tmp_path: Path) -> None:
     assert lesson_environment(None, kaggle_root) == {"COURSE_DATA": "real", "COURSE_DATA_ROOT": str(kaggle_root)}
     assert lesson_environment("simulated") == {"COURSE_DATA": "simulated"}
-    with pytest.raises(FileNotFoundError, match="no chest X-rays there"):
+    with pytest.raises(FileNotFoundError, match="neither chest X-rays nor CIFAR-10 there"):
         lesson_environment("real", tmp_path / "nowhere")
     with pytest.raises(ValueError, match="leave one of them out"):
         lesson_environment("simulated", kaggle_root)

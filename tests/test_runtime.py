@@ -1,4 +1,7 @@
+import platform
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -63,3 +66,24 @@ def test_a_torch_without_the_private_question_gets_float32(monkeypatch: pytest.M
 def test_only_float16_scales_its_gradients() -> None:
     assert not Precision("cpu", torch.bfloat16).scaler().is_enabled()
     assert Precision("cpu", torch.float16).scaler().is_enabled()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is asked to keep memory")
+def test_freed_memory_is_kept_for_the_next_tensor() -> None:
+    program = """
+import resource, sys, torch
+from course_lib.runtime import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+for number in range(30):
+    if number == 20:  # once the heap has found its size
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)  # 64 MiB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+    def page_faults(how: str) -> int:
+        command = [sys.executable, "-c", program, how]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert page_faults("keep") < page_faults("let go") / 4

@@ -5,7 +5,14 @@ figure on a notebook's page. Colours come from scales that colour-blind readers 
 """
 
 from course_lib.plots.colours import BLUE, GREY, ORANGE
-from course_lib.plots.curves import plot_confusion, plot_curves, plot_history, plot_reliability, plot_roc
+from course_lib.plots.curves import (
+    plot_confusion,
+    plot_curves,
+    plot_history,
+    plot_reliability,
+    plot_roc,
+    plot_steps,
+)
 from course_lib.plots.diagrams import plot_shares, plot_volumes, plot_walks
 from course_lib.plots.images import plot_images, plot_maps, plot_overlay, plot_panels, show
 
@@ -23,6 +30,7 @@ __all__ = [
     "plot_reliability",
     "plot_roc",
     "plot_shares",
+    "plot_steps",
     "plot_volumes",
     "plot_walks",
     "show",

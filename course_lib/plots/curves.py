@@ -10,7 +10,12 @@ from course_lib.plots.colours import BLUE, GREY, ORANGE
 
 
 def plot_curves(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, xlabel: str, ylabel: str, log_x: bool = False
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    log_x: bool = False,
+    log_y: bool = False,
 ) -> Figure:
     """Up to four curves, x and y by name, told apart by colour, line and marker; they need not be equally long.
 
@@ -25,10 +30,35 @@ def plot_curves(
     for (name, (x, y)), (colour, line, marker) in zip(curves.items(), looks, strict=False):
         sparse = max(1, len(x) // 20)  # so that the markers of a long curve do not hide its line
         axis.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=4, markevery=sparse, label=name)
-    axis.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear")
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.set(xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
     if not log_x and all(float(value).is_integer() for x, _ in curves.values() for value in x):
         axis.locator_params(axis="x", integer=True)  # no epoch 1.2
     figure.legend(loc="outside right upper", fontsize=9)
+    return figure
+
+
+def plot_steps(
+    factors: Mapping[str, float], scores: Mapping[str, Sequence[float]], *, first: str, second: str
+) -> Figure:
+    """What each change brought: above, a bar for each factor; below, a dot for each seed's score, joined by a line.
+
+    Args:
+        factors: by the name of the change.
+        scores: by the name of the change, one a seed.
+        first, second: what factors and scores measure.
+    """
+    rows = [len(factors), len(scores)]
+    figure = Figure(figsize=(8, 1.4 + 0.27 * sum(rows)), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=rows)
+    above.bar_label(above.barh(list(factors), list(factors.values()), color=BLUE), fmt="%.1f", padding=3, fontsize=9)
+    above.set(xlabel=first, xlim=(0, 1.12 * max(factors.values())))
+    for row, found in enumerate(scores.values()):
+        below.plot(found, [row] * len(found), color=ORANGE, marker="o", markersize=5)
+    below.set(xlabel=second, yticks=range(len(scores)), yticklabels=list(scores))
+    below.grid(axis="x", color=GREY, alpha=0.3)
+    for axis in (above, below):
+        axis.invert_yaxis()
     return figure
 
 
@@ -56,7 +86,8 @@ def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[s
     """A confusion matrix: true classes in rows, called classes in columns; colour is the share of the row."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(1.8 + 0.75 * len(classes), 1.4 + 0.65 * len(classes)), layout="constrained")
+    width = min(9, 1.8 + 0.75 * len(classes))
+    figure = Figure(figsize=(width, 1.4 + 0.65 * len(classes)), layout="constrained")
     axis = figure.subplots()
     drawn = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):

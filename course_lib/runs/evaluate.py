@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 
 from course_lib.data import Batches, ImageSet
-from course_lib.data.chest_xray import Source
 from course_lib.data.decode import read_image
+from course_lib.data.source import Source
 from course_lib.files import write_atomically
 from course_lib.runs.folder import TrainedRun, load_run, read_config, write_json
 from course_lib.runs.model_card import model_card
@@ -97,8 +97,8 @@ def predict(trained: TrainedRun, path: Path) -> Prediction:
     Raises:
         FileNotFoundError, ValueError: the file is absent or not an image.
     """
-    channels = trained.recipe.network_arguments.get("in_channels", 1)
-    image, _ = read_image(path, image_size=trained.recipe.image_size, channels=channels)
+    recipe = trained.recipe
+    image, _ = read_image(path, image_size=recipe.image_size, channels=3 if recipe.task == "cifar10" else 1)
     device = next(trained.model.parameters()).device
     with torch.no_grad():
         probs = trained.probs(trained.model(image[None].to(device).float() / 255).cpu())[0]

@@ -17,6 +17,10 @@ LIMITS = {
         "Photographs of 32 pixels in ten classes. An image of anything else is called one of the ten all the same, "
         "often with a high probability."
     ),
+    ("cifar10", "simulated"): (
+        "Trained on computed pictures of simple objects: the scores show that the method works. They say nothing about "
+        "CIFAR-10, and the network says nothing of meaning on photographs."
+    ),
 }
 
 
@@ -58,9 +62,9 @@ def model_card(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -
 
 ## Network and training
 
-{recipe["network"]}({arguments}), seed {recipe["seed"]}, {training["epochs"]} epochs, batches of {recipe["batch_size"]}.
-Training took {training["seconds"]:.0f} s on {training["device"]} with {training["threads"]} threads, in
-{training["precision"]}. Made with {versions}.
+{recipe["network"]}({arguments}), seed {recipe["seed"]}, {training["epochs"]} epochs, batches of {recipe["batch_size"]},
+{recipe["optimizer_name"]}. Training took {training["seconds"]:.0f} s on {training["device"]} in
+{training["precision"]}, by {training.get("processes", 1)} x {training["threads"]} threads. Made with {versions}.
 
 ## Scores
 

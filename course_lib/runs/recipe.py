@@ -1,16 +1,20 @@
 """What decides a run: its data, its network and how it is trained. Stored in the run folder as config.json."""
 
+import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import nn
 
-from course_lib.data import Augmentation, Splits, load_chest_xray, load_cifar10
-from course_lib.data.chest_xray import Source
+from course_lib.data import Augmentation, PhotoAugmentation, Splits, load_chest_xray, load_cifar10
+from course_lib.data.source import Source
 from course_lib.metrics import Criterion
 from course_lib.models import build_network
+from course_lib.training import OptimizerName
+
+Preset = Literal["tutorial", "fast", "best"]
 
 
 @dataclass(frozen=True)
@@ -19,50 +23,78 @@ class Recipe:
 
     Attributes:
         task: "pneumonia" or "cifar10".
-        data: where the images come from; None leaves it to `load_chest_xray`. A run folder holds what was taken.
+        data: where the images come from; None leaves it to the loader. A run folder holds what was taken.
         root: the folder that holds real images; None leaves it to the loader.
         image_size: height and width, in pixels.
         network: name of a class in `course_lib.models`.
         network_arguments: its arguments.
-        epochs, batch_size, learning_rate, weight_decay, label_smoothing: see `training.fit`.
-        augmentation: arguments of `Augmentation`.
+        epochs, optimizer_name, learning_rate, weight_decay, warmup, label_smoothing, average_decay: see `training.fit`.
+        batch_size: images in a batch, over all processes together.
+        augmentation: arguments of `Augmentation`, or for photographs of `PhotoAugmentation`.
+        plain: train as tutorials do: images through a `DataLoader` one by one, in float32, channels first.
         criterion: how the threshold is chosen on validation; see `choose_threshold`. Two classes only.
+        preset: which of the task's recipes this was at first.
         seed: of the cut, the first weights and the order of the images.
     """
 
     task: str
-    data: Source | None
     image_size: int
     network: str
     network_arguments: dict[str, Any]
     epochs: int
+    data: Source | None = None
     root: str | None = None
     batch_size: int = 64
+    optimizer_name: OptimizerName = "adamw"
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
+    warmup: float | None = 0.25
     label_smoothing: float = 0.05
+    average_decay: float | None = None
     augmentation: dict[str, Any] = field(default_factory=lambda: asdict(Augmentation()))
+    plain: bool = False
     criterion: Criterion = "youden"
+    preset: Preset | None = None
     seed: int = 0
 
     @classmethod
-    def of(cls, task: str, **changes: Any) -> Self:
-        """The default recipe of a task, with some of its values changed; None changes nothing.
+    def of(cls, task: str, *, preset: Preset | None = None, **changes: Any) -> Self:
+        """A recipe of a task, its first one by default, with some of its values changed; None changes nothing.
 
         Raises:
-            ValueError: there is no such task.
+            ValueError: there is no such task, or no such preset of it.
         """
-        if task not in DEFAULTS:
-            raise ValueError(f"task {task!r} is not known; choose one of: {', '.join(DEFAULTS)}.")
-        return replace(cls(**DEFAULTS[task]), **{name: value for name, value in changes.items() if value is not None})
+        if task not in PRESETS:
+            raise ValueError(f"task {task!r} is not known; choose one of: {', '.join(PRESETS)}.")
+        chosen = preset or next(iter(PRESETS[task]))
+        if chosen not in PRESETS[task]:
+            there = ", ".join(map(str, filter(None, PRESETS[task]))) or "none, leave --preset out"
+            raise ValueError(f"{task} has no preset {preset!r}; its presets: {there}.")
+        changed = {name: value for name, value in changes.items() if value is not None}
+        recipe = replace(cls(task=task, preset=chosen, **copy.deepcopy(PRESETS[task][chosen])), **changed)
+        if "image_size" in recipe.network_arguments:  # a network for images of one size
+            recipe.network_arguments["image_size"] = recipe.image_size
+        return recipe
 
     def splits(self) -> Splits:
         root = None if self.root is None else Path(self.root)
         if self.task == "cifar10":
-            if self.data == "simulated":
-                raise ValueError("there is no simulated CIFAR-10; leave out --data, or give --data real.")
-            return load_cifar10(root=root, image_size=self.image_size, seed=self.seed)
+            return load_cifar10(self.data, root=root, image_size=self.image_size, seed=self.seed)
         return load_chest_xray(self.data, root=root, image_size=self.image_size, seed=self.seed)
+
+    def augment(self) -> Augmentation | PhotoAugmentation:
+        return (PhotoAugmentation if self.task == "cifar10" else Augmentation)(**self.augmentation)
+
+    def training_arguments(self) -> dict[str, Any]:
+        """What `training.fit` is to be told, besides batches, epochs and seed."""
+        return {
+            "optimizer_name": self.optimizer_name,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "warmup": self.warmup,
+            "label_smoothing": self.label_smoothing,
+            "average_decay": self.average_decay,
+        }
 
     def build(self) -> nn.Module:
         """The network with first weights drawn from the seed; torch's random numbers are left as they were."""
@@ -71,25 +103,61 @@ class Recipe:
             return build_network(self.network, **self.network_arguments)
 
 
-DEFAULTS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
     "pneumonia": {
-        "task": "pneumonia",
-        "data": None,
-        "image_size": 96,
-        "network": "CompactCNN",
-        "network_arguments": {"in_channels": 1, "num_classes": 2, "widths": [16, 32, 64, 96, 96]},
-        "epochs": 20,
-        "criterion": "sensitivity",
+        None: {
+            "image_size": 96,
+            "network": "CompactCNN",
+            "network_arguments": {"in_channels": 1, "num_classes": 2, "widths": [16, 32, 64, 96, 96]},
+            "epochs": 20,
+            "criterion": "sensitivity",
+        },
     },
     "cifar10": {
-        "task": "cifar10",
-        "data": None,
-        "image_size": 32,
-        "network": "CompactCNN",
-        "network_arguments": {"in_channels": 3, "num_classes": 10, "widths": [32, 64, 128]},
-        "epochs": 10,
-        "augmentation": asdict(
-            Augmentation(degrees=0, shift=0.12, gamma=0, shade=0, blur=0, noise=0, horizontal_flip=True)
-        ),
+        "fast": {
+            "image_size": 32,
+            "network": "FastCNN",
+            "network_arguments": {"widths": [64, 128, 256], "num_classes": 10, "mirror": True},
+            "epochs": 5,
+            "batch_size": 500,
+            "optimizer_name": "muon",
+            "learning_rate": 0.2,
+            "weight_decay": 0.0,
+            "warmup": 0.1,
+            "label_smoothing": 0.1,
+            "augmentation": {"shift": 2},
+        },
+        "best": {
+            "image_size": 32,
+            "network": "FastCNN",
+            "network_arguments": {"widths": [64, 256, 256], "num_classes": 10, "mirror": True},
+            "epochs": 24,
+            "batch_size": 500,
+            "optimizer_name": "muon",
+            "learning_rate": 0.2,
+            "weight_decay": 0.0,
+            "warmup": 0.1,
+            "label_smoothing": 0.1,
+            "augmentation": {"shift": 2, "cutout": 8},
+        },
+        "tutorial": {
+            "image_size": 32,
+            "network": "SimpleCNN",
+            "network_arguments": {
+                "channels": [32, 64, 128],
+                "hidden": 512,
+                "dropout": 0.5,
+                "batch_norm": False,
+                "image_size": 32,
+                "num_classes": 10,
+            },
+            "epochs": 5,
+            "learning_rate": 1e-3,
+            "weight_decay": 0.0,
+            "warmup": None,
+            "label_smoothing": 0.0,
+            "augmentation": {"shift": 0, "flip": False},
+            "plain": True,
+        },
     },
 }

@@ -4,15 +4,18 @@ import csv
 import hashlib
 import platform
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from course_lib.checkpoint import save_weights
-from course_lib.data import Augmentation, Batches, ImageSet
+from course_lib.data import Batches, ImageSet
+from course_lib.distributed import Team, joined, wait_for_all
 from course_lib.files import write_atomically
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
 from course_lib.plots import plot_history
@@ -20,13 +23,14 @@ from course_lib.runs.folder import FORMAT, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
 from course_lib.runtime import Precision, pick_device
-from course_lib.training import History, evaluate, fit
+from course_lib.training import BatchSource, History, evaluate, fit
 
 
 def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
     """Train, choose temperature and threshold on validation, and write everything into the folder `out`.
 
-    The test images are not read.
+    The test images are not read. Where `torchrun` started several processes, they train together, and the first of them
+    writes.
 
     Args:
         recipe: what to train and how.
@@ -41,8 +45,14 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
         FileExistsError: `out` holds a run already.
         FileNotFoundError: nothing to resume in `out`.
         ValueError: to be resumed with another recipe or with other images than before.
-        ValueError, OSError: from the data; see `load_chest_xray`.
+        ValueError, OSError: from the data; see `load_chest_xray` and `load_cifar10`.
+        ConnectionError: another process of the team has ended.
     """
+    with joined() as team:
+        return _train_together(recipe, out, resume=resume, team=team)
+
+
+def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> dict[str, Any]:
     before: dict[str, Any] = {}
     if resume:
         before = read_config(out)
@@ -51,6 +61,8 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
             return before
     elif (out / "config.json").exists():
         raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
+    if recipe.plain and team.size > 1:
+        raise ValueError(f"preset {recipe.preset!r} trains in one process; start it without torchrun.")
     splits = recipe.splits()
     train, val = splits.train, splits.val
     recipe = replace(
@@ -65,29 +77,36 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
     }
     if resume and before["data"] != config["data"]:
         raise ValueError(f"{out}: was started on other images than those found now; give their folder by --root.")
-    write_json(out / "config.json", config)
+    wait_for_all()  # before the first writes what the others look for
+    if team.rank == 0:
+        write_json(out / "config.json", config)
 
     device = pick_device()
-    precision = Precision.best(device)
+    precision = Precision(device.type, None) if recipe.plain else Precision.best(device)
     model = recipe.build().to(device)
-    augment = Augmentation(**recipe.augmentation)
+    shared_batches = partial(Batches, device=device, rank=team.rank, world_size=team.size)
+    train_batches: BatchSource
+    if recipe.plain:
+        train_batches = DataLoader(train, recipe.batch_size, shuffle=True, num_workers=2)
+    else:
+        train_batches = shared_batches(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
+    val_batches = shared_batches(val, 256)
     history = fit(
         model,
-        Batches(train, recipe.batch_size, shuffle=True, augment=augment, device=device),
-        Batches(val, 256, device=device),
+        train_batches,
+        val_batches,
         epochs=recipe.epochs,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        label_smoothing=recipe.label_smoothing,
         precision=precision,
+        memory_format=torch.contiguous_format if recipe.plain else torch.channels_last,
         seed=recipe.seed,
         state_path=out / "state.pt",
         resume=resume and (out / "state.pt").exists(),
         on_epoch=lambda history: _write_history(out, history),
+        **recipe.training_arguments(),
     )
-    save_weights(out / "weights.safetensors", model)
-
-    outcome = evaluate(model, Batches(val, 256, device=device))
+    outcome = evaluate(model, val_batches)
+    if team.rank == 0:
+        save_weights(out / "weights.safetensors", model)
     temperature = fit_temperature(outcome.logits, outcome.labels)
     probs = (outcome.logits / temperature).softmax(dim=1)
     threshold = None
@@ -102,6 +121,7 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
             "seconds": round(sum(history.seconds), 1),
             "device": str(device),
             "precision": precision.name,
+            "processes": team.size,
             "threads": torch.get_num_threads(),
         },
         "versions": {
@@ -109,8 +129,9 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
             **{name: version(name) for name in ("course-lib", "torch", "torchvision", "numpy")},
         },
     }
-    write_json(out / "config.json", config)
-    write_atomically(out / "model_card.md", lambda path: path.write_text(model_card(config, {})))
+    if team.rank == 0:
+        write_json(out / "config.json", config)
+        write_atomically(out / "model_card.md", lambda path: path.write_text(model_card(config, {})))
     return config
 
 
@@ -125,7 +146,9 @@ def _same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
     """The stored recipe, with the root that was asked for; refuses what was asked for otherwise and differs."""
     if asked.task != stored.task:
         raise ValueError(f"{out}: holds a run of {stored.task}, not of {asked.task}; choose another --out.")
-    usual = Recipe.of(stored.task)
+    if asked.preset not in (Recipe.of(asked.task).preset, stored.preset):
+        raise ValueError(f"{out}: was started with preset={stored.preset}, not {asked.preset}; leave it as it was.")
+    usual = Recipe.of(asked.task, preset=asked.preset)
     for name in ("data", "image_size", "epochs", "seed"):
         wanted, had = getattr(asked, name), getattr(stored, name)
         if wanted not in (getattr(usual, name), had, "auto"):

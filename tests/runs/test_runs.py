@@ -1,6 +1,7 @@
 """One run from data to model card, on forty tiny images of each class."""
 
 import csv
+import inspect
 import json
 import shutil
 from dataclasses import replace
@@ -13,9 +14,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from course_lib.data import load_chest_xray
 from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
+from course_lib.models import NETWORKS
 from course_lib.runs import Recipe, evaluate_run, load_run, predict, train_run
 
 
@@ -148,8 +152,9 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 def test_a_run_states_its_whole_network_and_where_its_images_came_from(run: Path, kaggle_images: Path) -> None:
     stored = json.loads((run / "config.json").read_text())
     assert (stored["recipe"]["data"], stored["recipe"]["root"]) == ("real", str(kaggle_images / "chest_xray"))
-    for defaults in (Recipe.of("pneumonia"), Recipe.of("cifar10")):
-        assert set(defaults.network_arguments) == {"in_channels", "num_classes", "widths"}
+    presets = [Recipe.of("cifar10", preset=preset) for preset in ("tutorial", "fast", "best")]
+    for defaults in (Recipe.of("pneumonia"), *presets):
+        assert set(defaults.network_arguments) == set(inspect.signature(NETWORKS[defaults.network]).parameters)
 
 
 def test_a_run_is_not_resumed_on_other_images(recipe: Recipe, tmp_path: Path, kaggle_root: Path) -> None:
@@ -216,24 +221,72 @@ def test_a_config_of_another_version_is_refused(run: Path) -> None:
         load_run(run)
 
 
-def test_ten_classes_go_the_same_way(tmp_path: Path) -> None:
-    generator = np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """cifar10/{train,test}: 10 and 2 noisy images of each class, each class in a shade of its own."""
+    root, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for split, count in (("train", 10), ("test", 2)):
         for number, name in enumerate(CIFAR_CLASSES):
-            folder = tmp_path / "images" / "cifar10" / split / name
+            folder = root / "cifar10" / split / name
             folder.mkdir(parents=True)
             for index in range(count):
-                pixels = generator.integers(0, 60, (32, 32, 3)) + 19 * number
+                pixels = draw.integers(0, 60, (32, 32, 3)) + 19 * number
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index}.png")
+    return root
+
+
+def test_ten_classes_go_the_same_way(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train_run(Recipe.of("cifar10", root=str(tmp_path / "images"), epochs=1), out)
+    train_run(Recipe.of("cifar10", root=str(photos), epochs=1), out)
     scores = evaluate_run(out)
     assert (scores["n"], len(scores["confusion"])) == (20, 10)
     assert set(scores["ci95"]) == {"accuracy", "balanced_accuracy", "auc"}
     assert "ten classes" in (out / "model_card.md").read_text()
-    said = predict(load_run(out), tmp_path / "images" / "cifar10" / "test" / "frog" / "0.png")
+    said = predict(load_run(out), photos / "cifar10" / "test" / "frog" / "0.png")
     assert said.called in CIFAR_CLASSES
     assert said.threshold is None
+
+
+def test_the_tutorial_preset_is_the_tutorials_loop_step_by_step(photos: Path, tmp_path: Path) -> None:
+    recipe = Recipe.of("cifar10", preset="tutorial", root=str(photos), epochs=1, seed=3)
+    config = train_run(recipe, tmp_path / "run")
+    assert config["training"]["precision"] == "float32"
+
+    model = recipe.build().train()
+    torch.manual_seed(10_000 * 3)
+    loader = DataLoader(recipe.splits().train, batch_size=64, shuffle=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    losses = []
+    for images, labels in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses += [loss.item()] * len(labels)
+    row = next(csv.DictReader((tmp_path / "run" / "history.csv").open()))
+    assert float(row["train_loss"]) == pytest.approx(np.mean(losses), rel=1e-4)
+    for name, tensor in load_file(tmp_path / "run" / "weights.safetensors").items():
+        torch.testing.assert_close(tensor, model.state_dict()[name], atol=1e-4, rtol=1e-3)
+
+
+def test_a_preset_that_the_task_does_not_have_is_named_with_those_it_has() -> None:
+    with pytest.raises(ValueError, match="pneumonia has no preset 'fast'; its presets: none, leave --preset out"):
+        Recipe.of("pneumonia", preset="fast")
+    with pytest.raises(ValueError, match="cifar10 has no preset 'slow'; its presets: fast, best, tutorial"):
+        Recipe.of("cifar10", preset="slow")
+
+
+def test_a_run_is_not_resumed_by_another_preset(photos: Path, tmp_path: Path) -> None:
+    recipe = Recipe.of("cifar10", preset="tutorial", root=str(photos), epochs=1)
+    train_run(recipe, tmp_path / "run")
+    with pytest.raises(ValueError, match="was started with preset=tutorial, not best; leave it as it was"):
+        train_run(Recipe.of("cifar10", preset="best"), tmp_path / "run", resume=True)
+    assert train_run(Recipe.of("cifar10"), tmp_path / "run", resume=True)["recipe"]["preset"] == "tutorial"
+
+
+def test_an_image_size_reaches_a_network_that_is_built_for_one() -> None:
+    recipe = Recipe.of("cifar10", preset="tutorial", image_size=64)
+    assert recipe.build()(torch.rand(1, 3, 64, 64)).shape == (1, 10)
 
 
 def test_weights_swapped_for_a_pickle_are_refused(run: Path) -> None:

@@ -1,47 +1,24 @@
-"""The training loop. It receives a network and batches, and knows nothing of where either comes from."""
+"""Training from the first epoch to the last, and again from where a run was stopped."""
 
-import math
-import sys
 import time
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from course_lib import checkpoint
+from course_lib.distributed import sharing_gradients, synchronised_batch_norm, team
 from course_lib.metrics import binary_auc
+from course_lib.muon import Muon
 from course_lib.runtime import Precision
+from course_lib.training.epoch import BatchSource, evaluate, train_one_epoch
 
-LossFunction = Callable[[Tensor, Tensor], Tensor]
-
-
-class BatchSource(Sized, Iterable[tuple[Tensor, Tensor]], Protocol):
-    """Anything that gives (images, labels) anew at each iteration: a `DataLoader`, or `course_lib.data.Batches`."""
-
-
-class Outcome(NamedTuple):
-    """What a network says of every image of a set."""
-
-    logits: Tensor
-    """float32 (N, C), on the CPU."""
-    labels: Tensor
-    """int64 (N,), on the CPU."""
-    loss: float
-    """Mean cross-entropy over the images, in nats."""
-
-    @property
-    def probs(self) -> Tensor:
-        return self.logits.softmax(dim=1)
-
-    @property
-    def accuracy(self) -> float:
-        return float((self.logits.argmax(dim=1) == self.labels).double().mean())
+OptimizerName = Literal["adamw", "muon"]
 
 
 @dataclass
@@ -82,138 +59,53 @@ class EarlyStopping:
         return len(values) - 1 - self.best_epoch(values) >= self.patience
 
 
-class DivergenceError(ArithmeticError):
-    """The loss became NaN or infinite."""
-
-
-def train_one_epoch(
-    model: nn.Module,
-    train: BatchSource,
-    optimizer: torch.optim.Optimizer,
-    *,
-    loss_function: LossFunction = F.cross_entropy,
-    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
-    precision: Precision | None = None,
-    scaler: torch.amp.GradScaler | None = None,
-    clip_norm: float | None = None,
-    average: AveragedModel | None = None,
-    description: str = "",
-) -> float:
-    """Pass once over `train`, taking a step of `optimizer` and of `schedule` after each batch.
-
-    Args:
-        model: put into training mode, and left in it.
-        train: batches on the model's device.
-        optimizer: over the model's parameters.
-        loss_function: from logits (N, C) and labels (N,) to a mean over the batch.
-        schedule: stepped once a batch.
-        precision: of the forward pass; float32 by default.
-        scaler: for float16, kept from epoch to epoch.
-        clip_norm: largest norm of all gradients together.
-        average: a running mean of the weights, updated after each step.
-        description: stands before the progress bar, which appears on a terminal only.
-
-    Returns:
-        The mean of the batches' losses, each counted by its images.
-
-    Raises:
-        DivergenceError: the loss is NaN or infinite.
-    """
-    precision = precision or Precision("cpu", None)
-    scaler = scaler or precision.scaler()
-    model.train()
-    total, seen, started = 0.0, 0, time.perf_counter()
-    bar = tqdm(train, desc=description, unit="batch", disable=None, leave=False, file=sys.stderr)
-    for number, (images, labels) in enumerate(bar, start=1):
-        images = images.contiguous(memory_format=torch.channels_last)
-        optimizer.zero_grad(set_to_none=True)
-        with precision.autocast():
-            loss = loss_function(model(images).float(), labels)
-        value = loss.item()
-        if not math.isfinite(value):
-            rate = optimizer.param_groups[0]["lr"]
-            raise DivergenceError(
-                f"the loss became {value} at batch {number} of {description or 'the epoch'}, with learning rate "
-                f"{rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
-            )
-        scaler.scale(loss).backward()
-        if clip_norm is not None:
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-        scaler.step(optimizer)
-        scaler.update()
-        if schedule is not None:
-            schedule.step()
-        if average is not None:
-            average.update_parameters(model)
-        total, seen = total + value * len(labels), seen + len(labels)
-        bar.set_postfix_str(f"loss {total / seen:.3f}, {seen / (time.perf_counter() - started):.0f} images/s")
-    return total / seen
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, data: BatchSource, *, precision: Precision | None = None) -> Outcome:
-    """What `model` says of every image of `data`, in evaluation mode; its mode is restored afterwards."""
-    precision = precision or Precision("cpu", None)
-    modes = {module: module.training for module in model.modules()}
-    logits, labels = [], []
-    try:
-        model.eval()
-        for images, batch_labels in data:
-            with precision.autocast():
-                batch_logits = model(images.contiguous(memory_format=torch.channels_last))
-            logits.append(batch_logits.float().cpu())
-            labels.append(batch_labels.cpu())
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    all_logits, all_labels = torch.cat(logits), torch.cat(labels)
-    return Outcome(all_logits, all_labels, float(F.cross_entropy(all_logits, all_labels)))
-
-
 def fit(
     model: nn.Module,
     train: BatchSource,
     val: BatchSource,
     *,
     epochs: int,
+    optimizer_name: OptimizerName = "adamw",
     learning_rate: float = 3e-3,
     weight_decay: float = 0.05,
-    warmup: float = 0.25,
+    warmup: float | None = 0.25,
     class_weights: Tensor | None = None,
     label_smoothing: float = 0.0,
     clip_norm: float | None = None,
     average_decay: float | None = None,
     early_stopping: EarlyStopping | None = None,
     precision: Precision | None = None,
+    memory_format: torch.memory_format = torch.channels_last,
     seed: int = 0,
     state_path: Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
-    """Train `model` in place with AdamW and a one-cycle learning rate; return what happened, epoch by epoch.
+    """Train `model` in place, by default with AdamW and a one-cycle learning rate; return what happened in each epoch.
 
     Every epoch seeds torch's global random numbers from `seed` and its own number, and restores them afterwards. So the
     order of the images is repeatable, and a run that was killed goes on as if it never stopped.
 
     Args:
-        model: on the device that the batches come on.
+        model: on the device to train on.
         train: batches to learn from.
         val: batches to validate on after each epoch.
         epochs: passes over `train`.
+        optimizer_name: "adamw", or "muon" (see `course_lib.muon`).
         learning_rate: the peak of the cycle.
-        weight_decay: of AdamW.
-        warmup: share of the steps in which the learning rate rises.
+        weight_decay: of the optimizer.
+        warmup: share of the steps in which the learning rate rises; it falls in the rest. None: it never changes.
         class_weights: float (C,), factors of the loss.
         label_smoothing: share of each label spread over all classes.
         clip_norm: largest norm of all gradients together.
         average_decay: if given, validate and return an exponential mean of the weights, with this share kept a step.
         early_stopping: stops early, and puts back the best epoch's weights.
         precision: default, the best that the device has.
+        memory_format: of images and weights.
         seed: of the order of the images and of everything else that is drawn while training.
-        state_path: where to save the state after each epoch.
+        state_path: where to save the state after each epoch. In a team of processes only the first saves.
         resume: go on from `state_path`, with the same arguments as before.
-        on_epoch: called with the history after each epoch, once the state is saved.
+        on_epoch: called with the history after each epoch, once the state is saved; in the first process only.
 
     Raises:
         DivergenceError: the loss is NaN or infinite.
@@ -221,15 +113,9 @@ def fit(
     """
     device = next(model.parameters()).device
     precision = precision or Precision.best(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
-    steps = max(2, epochs * len(train))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        learning_rate,
-        total_steps=steps,
-        pct_start=max(warmup, 1.5 / steps),  # torch divides by zero when the rise lasts exactly one step
-    )
+    model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
+    optimizer = _optimizer(optimizer_name, model, learning_rate, weight_decay)
+    schedule = _schedule(optimizer, steps=max(2, epochs * len(train)), warmup=warmup)
     scaler = precision.scaler()
     average = None
     if average_decay is not None:
@@ -249,14 +135,16 @@ def fit(
             raise ValueError("resume=True needs a state_path; give the file that the state was saved to.")
         history, best = _restore(parts, checkpoint.load_state(state_path), state_path)
 
+    replica = sharing_gradients(model)
     for epoch in range(len(history.train_loss), epochs):
         if early_stopping and history.train_loss and early_stopping.should_stop(_column(history, early_stopping)):
             break
         started = time.perf_counter()
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+        with forked, synchronised_batch_norm(model):
             torch.manual_seed(10_000 * seed + epoch)
             train_loss = train_one_epoch(
-                model,
+                replica,
                 train,
                 optimizer,
                 loss_function=loss_function,
@@ -265,9 +153,10 @@ def fit(
                 scaler=scaler,
                 clip_norm=clip_norm,
                 average=average,
+                memory_format=memory_format,
                 description=f"epoch {epoch + 1}/{epochs}",
             )
-        outcome = evaluate(judged, val, precision=precision)
+        outcome = evaluate(judged, val, precision=precision, memory_format=memory_format)
         history.train_loss.append(train_loss)
         history.val_loss.append(outcome.loss)
         history.val_accuracy.append(outcome.accuracy)
@@ -276,6 +165,8 @@ def fit(
         history.seconds.append(time.perf_counter() - started)
         if early_stopping and early_stopping.best_epoch(_column(history, early_stopping)) == epoch:
             best = {name: tensor.detach().cpu().clone() for name, tensor in judged.state_dict().items()}
+        if team().rank != 0:
+            continue
         if state_path is not None:
             state = {name: part.state_dict() for name, part in parts.items()}
             checkpoint.save_state(state_path, {**state, "history": asdict(history), "best": best})
@@ -288,6 +179,27 @@ def fit(
     return history
 
 
+def _optimizer(
+    name: OptimizerName, model: nn.Module, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    if name == "muon":
+        return Muon(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    return torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, *, steps: int, warmup: float | None
+) -> torch.optim.lr_scheduler.LRScheduler:
+    if warmup is None:
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1, total_iters=steps)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        [group["lr"] for group in optimizer.param_groups],
+        total_steps=steps,
+        pct_start=max(warmup, 1.5 / steps),  # torch divides by zero when the rise lasts exactly one step
+    )
+
+
 def _column(history: History, early_stopping: EarlyStopping) -> list[float]:
     columns = history.columns()
     if early_stopping.monitor not in columns:
@@ -295,14 +207,17 @@ def _column(history: History, early_stopping: EarlyStopping) -> list[float]:
     return columns[early_stopping.monitor]
 
 
+def _steps(schedule: dict[str, Any]) -> int:
+    return schedule.get("total_steps") or schedule["total_iters"]
+
+
 def _restore(parts: dict[str, Any], state: dict[str, Any], path: Path) -> tuple[History, dict[str, Tensor] | None]:
     try:
         if set(state) != {*parts, "history", "best"}:
             raise ValueError(f"it holds {', '.join(state)}")
-        if state["schedule"]["total_steps"] != parts["schedule"].total_steps:
-            raise ValueError(
-                f"it planned {state['schedule']['total_steps']} steps, not {parts['schedule'].total_steps}"
-            )
+        planned, wanted = (_steps(schedule) for schedule in (state["schedule"], parts["schedule"].state_dict()))
+        if planned != wanted:
+            raise ValueError(f"it planned {planned} steps, not {wanted}")
         for name, part in parts.items():
             part.load_state_dict(state[name])
         return History(**state["history"]), state["best"]

@@ -1,0 +1,146 @@
+"""One pass over the images, to learn from them or to be scored on them."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Sized
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from course_lib.distributed import gather, sum_over_team, team
+from course_lib.runtime import Precision
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+class BatchSource(Sized, Iterable[tuple[Tensor, Tensor]], Protocol):
+    """Anything that gives (images, labels) anew at each iteration: a `DataLoader`, or `course_lib.data.Batches`."""
+
+
+class Outcome(NamedTuple):
+    """What a network says of every image of a set."""
+
+    logits: Tensor
+    """float32 (N, C), on the CPU."""
+    labels: Tensor
+    """int64 (N,), on the CPU."""
+    loss: float
+    """Mean cross-entropy over the images, in nats."""
+
+    @property
+    def probs(self) -> Tensor:
+        return self.logits.softmax(dim=1)
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.logits.argmax(dim=1) == self.labels).double().mean())
+
+
+class DivergenceError(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+
+def train_one_epoch(
+    model: nn.Module,
+    train: BatchSource,
+    optimizer: torch.optim.Optimizer,
+    *,
+    loss_function: LossFunction = F.cross_entropy,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    precision: Precision | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    clip_norm: float | None = None,
+    average: AveragedModel | None = None,
+    memory_format: torch.memory_format = torch.channels_last,
+    description: str = "",
+) -> float:
+    """Pass once over `train`, taking a step of `optimizer` and of `schedule` after each batch.
+
+    Args:
+        model: put into training mode, and left in it.
+        train: batches, of images on any device.
+        optimizer: over the model's parameters.
+        loss_function: from logits (N, C) and labels (N,) to a mean over the batch.
+        schedule: stepped once a batch.
+        precision: of the forward pass; float32 by default.
+        scaler: for float16, kept from epoch to epoch.
+        clip_norm: largest norm of all gradients together.
+        average: a running mean of the weights, updated after each step.
+        memory_format: of the images; with the channels last, convolutions are faster almost everywhere.
+        description: stands before the progress bar, which appears on a terminal only.
+
+    Returns:
+        The mean of the batches' losses, each counted by its images.
+
+    Raises:
+        DivergenceError: the loss is NaN or infinite.
+    """
+    precision = precision or Precision("cpu", None)
+    scaler = scaler or precision.scaler()
+    device = next(model.parameters()).device
+    model.train()
+    total, seen, started = 0.0, 0, time.perf_counter()
+    silent = None if team().rank == 0 else True  # None: on a terminal only
+    bar = tqdm(train, desc=description, unit="batch", disable=silent, leave=False, file=sys.stderr)
+    for number, (images, labels) in enumerate(bar, start=1):
+        images, labels = images.to(device, memory_format=memory_format), labels.to(device)
+        optimizer.zero_grad(set_to_none=True)
+        with precision.autocast():
+            loss = loss_function(model(images).float(), labels)
+        # With the whole team's images: gradients are averaged over processes, whose shares may differ in length.
+        summed, count = sum_over_team(torch.stack([loss.detach() * len(labels), loss.new_tensor(len(labels))])).tolist()
+        value = summed / count
+        if not math.isfinite(value):
+            rate = optimizer.param_groups[0]["lr"]
+            raise DivergenceError(
+                f"the loss became {value} at batch {number} of {description or 'the epoch'}, with learning rate "
+                f"{rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
+            )
+        scaler.scale(loss * (len(labels) * team().size / count)).backward()
+        if clip_norm is not None:
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        scaler.step(optimizer)
+        scaler.update()
+        if schedule is not None:
+            schedule.step()
+        if average is not None:
+            average.update_parameters(model)
+        total, seen = total + summed, seen + count
+        bar.set_postfix_str(f"loss {total / seen:.3f}, {seen / (time.perf_counter() - started):.0f} images/s")
+    return total / seen
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    data: BatchSource,
+    *,
+    precision: Precision | None = None,
+    memory_format: torch.memory_format = torch.channels_last,
+) -> Outcome:
+    """What `model` says of every image of `data`, in evaluation mode; its mode is restored afterwards.
+
+    In a team of processes each gives its share of the images, and all get the whole outcome.
+    """
+    precision = precision or Precision("cpu", None)
+    device = next(model.parameters()).device
+    modes = {module: module.training for module in model.modules()}
+    logits, labels = [], []
+    try:
+        model.eval()
+        for images, batch_labels in data:
+            with precision.autocast():
+                batch_logits = model(images.to(device, memory_format=memory_format))
+            logits.append(batch_logits.float().cpu())
+            labels.append(batch_labels.cpu())
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    all_logits, all_labels = gather(torch.cat(logits)), gather(torch.cat(labels))
+    return Outcome(all_logits, all_labels, float(F.cross_entropy(all_logits, all_labels)))
