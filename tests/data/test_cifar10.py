@@ -53,3 +53,28 @@ def test_an_empty_root_says_what_was_expected(tmp_path: Path) -> None:
 @pytest.mark.real_data
 def test_the_shared_copy_has_its_test_images(real_data: Path) -> None:
     assert load_cifar10(root=real_data).test.counts() == dict.fromkeys(NAMES, 500)
+
+
+def test_auto_without_network_simulates_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COURSE_DATA")
+    monkeypatch.setattr("course_lib.data.cifar10.answers", lambda *_: False)
+    splits = load_cifar10()
+    assert "simulated objects, not CIFAR-10 (no network)" in capsys.readouterr().err
+    assert splits.found is None
+    assert splits.test.name == "simulated objects"
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (4000, 1000, 2000)
+
+
+def test_a_root_for_simulated_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="simulated images lie in no folder, but the root .* was given"):
+        load_cifar10("simulated", root=tmp_path)
+
+
+def test_real_images_are_found_where_the_environment_names_their_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COURSE_DATA_ROOT", str(write_folders(tmp_path)))
+    assert find_cifar10() == tmp_path / "cifar10"
+    assert load_cifar10("real").found == tmp_path / "cifar10"
