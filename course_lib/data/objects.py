@@ -1,4 +1,4 @@
-"""Colour pictures of simple objects, computed: texture, colour and shape together tell their ten classes apart.
+"""Colour pictures of simple objects, computed: ten classes that take texture, colour and shape together to tell apart.
 
 Ten pictures are painted at once, back to front: one of each class, in random order. Positions run from -1 to 1 to the
 right and down; whatever is painted is given by the distance to its outline, which makes edges smooth at every size.
@@ -19,26 +19,24 @@ from course_lib.data.images import ImageSet
 
 Field = NDArray[Any]  # float32; the first axis is that of the ten pictures
 
-TEXTURES = {"striped": 0.5, "dotted": 0.27}  # share of the object that the stripes or dots cover
-COLOURS = {"warm": math.radians(128), "cool": math.radians(-52)}  # orange and blue, opposite as angles of (Cb, Cr)
+TEXTURES = {"striped": 0.0, "dotted": 1.0}  # whether there are dots
+COLOURS = {"warm": math.radians(128), "cool": math.radians(-52)}  # between red and yellow, between blue and green
 SHAPES = {"disc": 60.0, "square": 4.0, "triangle": 3.0}  # corners; sixty cannot be told from a circle
-CUES: tuple[dict[str, float], ...] = (TEXTURES, COLOURS, SHAPES)
-CLASSES = [c for c in itertools.product(*CUES) if (c[0], c[2]) != ("dotted", "triangle")]
+CLASSES = [c for c in itertools.product(TEXTURES, COLOURS, SHAPES) if (c[0], c[2]) != ("dotted", "triangle")]
 TO_RGB = np.array([[1, 0, 1.402], [1, -0.344, -0.714], [1, 1.772, 0]], dtype=np.float32)  # ITU-R BT.601
 
 
 def simulate_objects(num_images: int, *, image_size: int = 32, seed: int = 0, difficulty: float = 0.5) -> ImageSet:
-    """Simulated colour pictures of ten classes of objects, for those who have no CIFAR-10 at hand.
+    """Simulated colour pictures of objects, in ten classes, for those who have no CIFAR-10 at hand.
 
-    Each shows one object, striped or dotted, in warm or cool colours, a disc, a square or a triangle, before blotches
-    of all colours. Two of the three cues are never enough, and confused classes tell which cue a network misses: every
-    class has another that differs from it in colour alone, one that differs in shape alone and, triangles apart (none
-    is dotted), one that differs in texture alone. These are no photographs, and an accuracy on them says nothing about
-    CIFAR-10.
+    These are no photographs, and what a network scores on them says nothing about its score on CIFAR-10. Each shows one
+    object before blotches of all colours: striped or dotted, warm or cool, a disc, a square or a triangle (no triangle
+    is dotted). Two of these three cues are never enough for all classes, and two classes that a network confuses tell
+    which cue it misses.
 
-    Images are uint8 (N, 3, S, S); classes are as frequent as each other, to one image. `difficulty` runs from 0 to 1:
-    of the noise, blur, faint textures and bars before the object that trouble some pictures more than others. Image i
-    of a seed is the same however many there are, and shows the same scene at every size and difficulty.
+    Images are uint8 (N, 3, S, S), and each ten in a row hold each class once. `difficulty` runs from 0 to 1: how noisy,
+    blurred, faint in texture and hidden behind a bar the harder pictures are. Image i of a seed is the same however
+    many there are, and shows the same scene at every size and difficulty.
 
     Raises:
         ValueError: an argument lies outside its range.
@@ -51,11 +49,11 @@ def simulate_objects(num_images: int, *, image_size: int = 32, seed: int = 0, di
             raise ValueError(f"{name} must be {least} or more, got {number}; ask for {name}={least} at least.")
     if not 0 <= difficulty <= 1:
         raise ValueError(f"difficulty must lie between 0 and 1, got {difficulty}; 0.5 is the usual one.")
-    easels = [_Easel(seed, ten, image_size) for ten in range(math.ceil(num_images / len(CLASSES)))]
-    images = np.concatenate([_paint(easel, difficulty) for easel in easels])
+    tens = [_paint_ten(seed, ten, image_size, difficulty) for ten in range(math.ceil(num_images / len(CLASSES)))]
+    images, labels = (torch.from_numpy(np.concatenate(parts)[:num_images]) for parts in zip(*tens, strict=True))
     return ImageSet(
-        images=torch.from_numpy(images[:num_images]),
-        labels=torch.from_numpy(np.concatenate([easel.labels for easel in easels])[:num_images]),
+        images=images,
+        labels=labels,
         classes=tuple(" ".join(cues) for cues in CLASSES),
         groups=tuple(f"object-{seed}-{i}" for i in range(num_images)),
         name="simulated objects",
@@ -66,9 +64,9 @@ def simulate_objects(num_images: int, *, image_size: int = 32, seed: int = 0, di
 class _Easel:
     """Ten canvases (10, 3, S, S), what is to be painted on each, and the random numbers for it."""
 
-    def __init__(self, seed: int, ten: int, image_size: int) -> None:
-        self.rng = np.random.default_rng([seed, ten])
-        self.labels = self.rng.permutation(len(CLASSES))
+    def __init__(self, rng: np.random.Generator, image_size: int) -> None:
+        self.rng = rng
+        self.labels = rng.permutation(len(CLASSES)).astype(np.int64)
         ticks = (np.arange(image_size, dtype=np.float32) + 0.5) * 2 / image_size - 1
         self.x, self.y = ticks[None, None, :], ticks[None, :, None]
         self.canvas = np.zeros((len(CLASSES), 3, image_size, image_size), dtype=np.float32)
@@ -84,16 +82,18 @@ class _Easel:
         self.canvas += cover * (colour - self.canvas)
 
 
-def _paint(easel: _Easel, difficulty: float) -> NDArray[np.uint8]:
+def _paint_ten(seed: int, ten: int, image_size: int, difficulty: float) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (10, 3, S, S) and labels (10,) from random numbers of their own, whatever other images there are."""
+    easel = _Easel(np.random.default_rng([seed, ten]), image_size)
     strain = 2 * difficulty * easel.draw(0, 1) ** 2  # squared: many easy pictures and a few hard ones
-    for reach in (9.0, 0.8, 0.8, 0.8, 0.8, 0.8):  # the first fills the canvas
+    for reach in (12.0, 0.8, 0.8, 0.8, 0.8, 0.8):  # blotches, of which the first fills the canvas
         x, y = easel.x - easel.draw(-1.1, 1.1), easel.y - easel.draw(-1.1, 1.1)
         _any_colour(easel, reach * easel.draw(0.25, 1) - np.hypot(x, y))
     _object(easel, strain)
     turn, shift = easel.draw(-math.pi, math.pi), easel.draw(-0.8, 0.8)
     across = np.abs(np.cos(turn) * easel.x + np.sin(turn) * easel.y - shift)
     _any_colour(easel, 0.15 * strain - 0.03 - across)  # a bar before the object
-    return _photograph(easel, strain)
+    return _photograph(easel, strain), easel.labels
 
 
 def _any_colour(easel: _Easel, inside: Field) -> None:
@@ -103,9 +103,9 @@ def _any_colour(easel: _Easel, inside: Field) -> None:
 def _object(easel: _Easel, strain: Field) -> None:
     """Paint the object: its shape in one colour, then stripes or dots in a second one of the same family."""
     words = zip(*(CLASSES[label] for label in easel.labels), strict=True)
-    share, hue, corners = (
+    dotted, hue, corners = (
         np.array([cue[word] for word in column], dtype=np.float32).reshape(-1, 1, 1)
-        for cue, column in zip(CUES, words, strict=True)
+        for cue, column in zip((TEXTURES, COLOURS, SHAPES), words, strict=True)
     )
     x, y, stretch = easel.x - easel.draw(-0.35, 0.35), easel.y - easel.draw(-0.35, 0.35), easel.draw(0.93, 1.07)
     # A regular polygon standing on its side, as seen from its middle; equal sizes mean equal areas, whatever the shape.
@@ -116,9 +116,10 @@ def _object(easel: _Easel, strain: Field) -> None:
     turn, wave = easel.draw(-math.pi, math.pi), 2 * math.pi / easel.draw(0.29, 0.41)
     along = np.cos(wave * (np.cos(turn) * x + np.sin(turn) * y) + easel.draw(-math.pi, math.pi))
     athwart = np.cos(wave * (np.cos(turn) * y - np.sin(turn) * x) + easel.draw(-math.pi, math.pi))
-    marks = np.where(share == 0.5, along, along + athwart - 0.7) / wave
+    marks = np.where(dotted, along + athwart - 0.7, along) / wave
     contrast = easel.draw(0.44, 0.76) * (1 - np.minimum(0.8 * strain, 0.8))
-    base = easel.draw(0.4, 0.6) - share * contrast  # from afar, stripes and dots are equally bright
+    # Stripes cover half of the object, dots a quarter; seen from afar both kinds are equally bright.
+    base = easel.draw(0.4, 0.6) - np.where(dotted, 0.26, 0.5) * contrast
     easel.paint(outline, base, hue + easel.draw(-0.95, 0.95), easel.draw(0.045, 0.15))
     easel.paint(np.minimum(outline, marks), base + contrast, hue + easel.draw(-0.95, 0.95), easel.draw(0.045, 0.15))
 

@@ -68,7 +68,7 @@ def test_auto_without_network_simulates_and_says_so(
 
 
 def test_a_root_for_simulated_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="simulated images lie in no folder, but the root .* was given"):
+    with pytest.raises(ValueError, match=r"simulated images lie in no folder, but the root .* was given"):
         load_cifar10("simulated", root=tmp_path)
 
 
