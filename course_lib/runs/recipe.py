@@ -118,7 +118,7 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
             "image_size": 32,
             "network": "FastCNN",
             "network_arguments": {"widths": [64, 128, 256], "num_classes": 10, "mirror": True},
-            "epochs": 5,
+            "epochs": 6,
             "batch_size": 500,
             "optimizer_name": "muon",
             "learning_rate": 0.2,
