@@ -1274,7 +1274,8 @@ assert own_accuracy > 0.6, "three photographs are easy to tell apart"
 try:
     load_folder(folder).train  # noqa: B018  # it reads the files when they are asked for
 except ValueError as error:
-    print("ValueError:", str(error).replace(str(folder), "my-pictures"))
+    message = str(error).replace(str(folder), "my-pictures")
+    print("ValueError:", message.replace(" (read", "\n    (read"))
 
 # %% [markdown]
 # Without the error the network would have a fourth logit for a class that it never sees, and you would learn of the
