@@ -103,6 +103,19 @@ class Recipe:
             return build_network(self.network, **self.network_arguments)
 
 
+_FAST: dict[str, Any] = {
+    "image_size": 32,
+    "network": "FastCNN",
+    "network_arguments": {"widths": [64, 128, 256], "num_classes": 10, "mirror": True},
+    "epochs": 6,
+    "batch_size": 500,
+    "optimizer_name": "muon",
+    "learning_rate": 0.2,
+    "weight_decay": 0.0,
+    "warmup": 0.1,
+    "label_smoothing": 0.1,
+    "augmentation": {"shift": 2},
+}
 PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
     "pneumonia": {
         None: {
@@ -114,30 +127,11 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
         },
     },
     "cifar10": {
-        "fast": {
-            "image_size": 32,
-            "network": "FastCNN",
-            "network_arguments": {"widths": [64, 128, 256], "num_classes": 10, "mirror": True},
-            "epochs": 6,
-            "batch_size": 500,
-            "optimizer_name": "muon",
-            "learning_rate": 0.2,
-            "weight_decay": 0.0,
-            "warmup": 0.1,
-            "label_smoothing": 0.1,
-            "augmentation": {"shift": 2},
-        },
-        "best": {
-            "image_size": 32,
-            "network": "FastCNN",
+        "fast": _FAST,
+        "best": _FAST
+        | {
             "network_arguments": {"widths": [64, 256, 256], "num_classes": 10, "mirror": True},
             "epochs": 24,
-            "batch_size": 500,
-            "optimizer_name": "muon",
-            "learning_rate": 0.2,
-            "weight_decay": 0.0,
-            "warmup": 0.1,
-            "label_smoothing": 0.1,
             "augmentation": {"shift": 2, "cutout": 8},
         },
         "tutorial": {
