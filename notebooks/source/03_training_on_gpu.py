@@ -1050,6 +1050,7 @@ show(
 script = """
 import sys
 import torch
+import torch._dynamo  # a part of DistributedDataParallel that must be there before the group is
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -1068,6 +1069,7 @@ for images, labels in zip(start["images"].split(64), start["labels"].split(64)):
 if rank == 0:
     torch.save({"model": model.module.state_dict(), "world": world}, sys.argv[2])
 dist.barrier()  # nobody leaves before all are done
+del model  # it holds the group, which is to end now
 dist.destroy_process_group()
 """
 folder = Path(tempfile.mkdtemp())
