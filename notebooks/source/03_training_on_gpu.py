@@ -1049,18 +1049,16 @@ show(
 # %%
 script = """
 import sys
-import torch
-import torch._dynamo  # a part of DistributedDataParallel that must be there before the group is
+import torch._dynamo  # torch, and the part of it that DistributedDataParallel wants before the group is there
 import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 dist.init_process_group("gloo")
 rank, world = dist.get_rank(), dist.get_world_size()
 start = torch.load(sys.argv[1], weights_only=True)
 model = nn.Sequential(nn.Conv2d(1, 8, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
 model(start["images"][:1])  # a lazy layer learns its size from the first input
 model.load_state_dict(start["model"])
-model = DistributedDataParallel(model)
+model = nn.parallel.DistributedDataParallel(model)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
 for images, labels in zip(start["images"].split(64), start["labels"].split(64)):
     optimizer.zero_grad()
