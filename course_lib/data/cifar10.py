@@ -1,10 +1,12 @@
 """CIFAR-10: 60,000 colour photographs of 32 pixels in ten classes."""
 
+import pickle
+import tarfile
 from inspect import getsource
 from pathlib import Path
 
+import numpy as np
 import torch
-from torchvision.datasets import CIFAR10
 
 from course_lib.data import objects
 from course_lib.data.cache import cached
@@ -77,12 +79,14 @@ def load_cifar10(
 
 
 def find_cifar10(root: Path | None = None) -> Path | None:
-    """The folder that holds train/ or test/, or the official archive, in `root` or just below it.
+    """The folder that holds train/ or test/, or the official archive: `root` itself, or in it, or just below it.
 
     Without a `root`: in COURSE_DATA_ROOT or in the course's data folder.
     """
     if root is None:
         return next(filter(None, map(find_cifar10, [*named_root(), data_dir()])), None)
+    if root.name == ARCHIVE.filename and root.is_file():
+        return root
     for folder in (root, root / "cifar10"):
         if any((folder / split / "airplane").is_dir() for split in ("train", "test")):
             return folder
@@ -108,18 +112,22 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
 
 
 def _archive(archive: Path, val_fraction: float, seed: int) -> Splits:
-    verify(archive, ARCHIVE)
+    verify(archive, ARCHIVE)  # so that its pickles are the publisher's
 
-    def read(*, train: bool) -> ImageSet:
-        # torchvision unpacks the archive and opens its pickles; both checksums were verified before.
-        stored = CIFAR10(str(archive.parent), train=train, download=True)
-        images = torch.from_numpy(stored.data).permute(0, 3, 1, 2).contiguous()
-        groups = tuple(f"{'train' if train else 'test'}-{index}" for index in range(len(images)))
-        return ImageSet(images, torch.tensor(stored.targets), tuple(stored.classes), groups, "CIFAR-10", LICENCE)
+    def read(split: str, *batches: str) -> ImageSet:
+        with tarfile.open(archive) as tar:
+            members = (tar.extractfile(f"cifar-10-batches-py/{batch}") for batch in batches)
+            parts = [pickle.load(member, encoding="latin1") for member in members if member]
+        images = torch.from_numpy(np.concatenate([part["data"] for part in parts])).view(-1, 3, 32, 32)
+        labels = torch.tensor([label for part in parts for label in part["labels"]])
+        groups = tuple(f"{split}-{index}" for index in range(len(images)))
+        return ImageSet(images, labels, CLASSES, groups, "CIFAR-10", LICENCE)
 
     return Splits(
-        train_and_val=lambda: cut(read(train=True), fraction=val_fraction, seed=seed),
-        test=lambda: read(train=False),
+        train_and_val=lambda: cut(
+            read("train", *(f"data_batch_{number}" for number in range(1, 6))), fraction=val_fraction, seed=seed
+        ),
+        test=lambda: read("test", "test_batch"),
         found=archive,
     )
 

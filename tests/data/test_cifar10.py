@@ -1,11 +1,17 @@
+import hashlib
+import pickle
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.datasets import CIFAR10
 
 from course_lib.data import load_cifar10
-from course_lib.data.cifar10 import find_cifar10
+from course_lib.data.cifar10 import ARCHIVE, find_cifar10
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -42,6 +48,48 @@ def test_an_archive_with_the_wrong_checksum_is_refused(tmp_path: Path) -> None:
         ValueError, match=r"cifar-10-python\.tar\.gz: not the published .*c58f30108f718f92721af3b95e74349a"
     ):
         load_cifar10(root=tmp_path)
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An archive built as the official one, with 20 images in each of its batches, and taken for it."""
+    generator = np.random.default_rng(0)
+    parts = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    contents = {"batches.meta": {"label_names": list(NAMES)}}
+    for name in parts:
+        pixels = generator.integers(0, 256, (20, 3072), dtype=np.uint8)
+        contents[name] = {"data": pixels, "labels": [index % 10 for index in range(20)]}
+    checksums = {}
+    for name, content in contents.items():
+        (folder / name).write_bytes(pickle.dumps(content))
+        checksums[name] = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).hexdigest()
+    path = tmp_path / "downloads" / ARCHIVE.filename
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(folder, folder.name)
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, checksums[name]] for name in parts[:5]])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", checksums["test_batch"]]])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": checksums["batches.meta"]})
+    published = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    monkeypatch.setattr("course_lib.data.cifar10.ARCHIVE", replace(ARCHIVE, md5=published))
+    return path
+
+
+def test_the_archive_is_read_as_torchvision_reads_it_and_nothing_is_unpacked(archive: Path, tmp_path: Path) -> None:
+    for root in (archive, archive.parent, tmp_path):
+        splits = load_cifar10(root=root)
+        assert splits.found == archive
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (90, 10, 20)
+    assert list(archive.parent.iterdir()) == [archive]
+    judge = CIFAR10(str(tmp_path), train=False)
+    assert splits.test.classes == tuple(judge.classes)
+    assert splits.test.labels.tolist() == judge.targets
+    np.testing.assert_array_equal(splits.test.images.permute(0, 2, 3, 1), judge.data)
+    all_train = torch.cat([splits.train.images, splits.val.images]).permute(0, 2, 3, 1)
+    theirs = CIFAR10(str(tmp_path), train=True).data
+    assert sorted(image.tobytes() for image in all_train.numpy()) == sorted(image.tobytes() for image in theirs)
 
 
 def test_an_empty_root_says_what_was_expected(tmp_path: Path) -> None:
