@@ -1,7 +1,8 @@
 """Several processes that train one network together, as `torchrun` starts them; a single process is a team of one.
 
 Each process takes its share of every batch. What they add up on the way is the gradient (torch's
-`DistributedDataParallel`), the statistics of batch norm and the loss, so that a team computes what one process would.
+`DistributedDataParallel`), the statistics of batch norm and the loss, so that a team computes what one process would;
+but for dropout, which draws the same units in each process.
 """
 
 import contextlib
@@ -34,18 +35,23 @@ def team() -> Team:
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[Team]:
-    """Join the team that `torchrun` started, by nccl where each process has a GPU, else by gloo; leave it at the end.
+def joined(device: torch.device) -> Iterator[Team]:
+    """Join the team that `torchrun` started, by nccl on GPUs and by gloo on processors; leave it at the end.
+
+    Args:
+        device: where each process computes; of several GPUs, each process takes the one of its own number.
 
     Raises:
+        ValueError: there is not a GPU for each process, or `device` is of another kind.
         ConnectionError: another process of the team has ended.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield team()
         return
-    if torch.cuda.is_available():
+    chosen = backend(device, torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"]))
+    if chosen == "nccl":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    distributed.init_process_group(chosen)
     try:
         yield team()
         distributed.barrier()  # a process that leaves early would take the connection from the others
@@ -55,6 +61,22 @@ def joined() -> Iterator[Team]:
         raise
     finally:
         distributed.destroy_process_group()
+
+
+def backend(device: torch.device, num_gpus: int, num_processes: int) -> str:
+    """What the processes of one machine talk through.
+
+    Raises:
+        ValueError: there is not a GPU for each process, or `device` is of another kind.
+    """
+    if device.type == "cpu":
+        return "gloo"
+    if device.type == "cuda" and num_gpus >= num_processes:
+        return "nccl"
+    raise ValueError(
+        f"{num_processes} processes cannot share the {device.type} device of this machine; start as many as it has "
+        "GPUs, or set COURSE_DEVICE=cpu."
+    )
 
 
 def wait_for_all() -> None:

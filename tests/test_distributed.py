@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from course_lib.data.cifar10 import CLASSES
-from course_lib.distributed import joined, sharing_gradients, team
+from course_lib.distributed import backend, joined, sharing_gradients, team
 
 ARGUMENTS = ["train", "cifar10", "--data", "real"]
 
@@ -95,11 +95,14 @@ from course_lib.models import FastCNN
 from course_lib.runtime import Precision
 from course_lib.training import fit
 
+def threads():
+    return [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]
+
 torch.manual_seed(0)
 images, labels = torch.randint(0, 256, (47, 3, 16, 16), dtype=torch.uint8), torch.arange(47) % 3
 data = ImageSet(images, labels, ("a", "b", "c"), tuple(map(str, range(47))), "noise", "none")
 small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 14, 3))
-with joined() as team:
+with joined(torch.device("cpu")) as team:
     mine = slice(team.rank, None, team.size)
     replica = sharing_gradients(small)
     with synchronised_batch_norm(small):
@@ -118,9 +121,9 @@ with joined() as team:
         )
         trained |= {f"{optimizer} {name}": tensor for name, tensor in model.state_dict().items()}
         trained |= {f"{optimizer} {name}": torch.tensor(column) for name, column in history.columns().items()}
-    found = {"step": step, "trained": trained, "gathered": gather(images[mine]),
+    found = {"threads": threads(), "step": step, "trained": trained, "gathered": gather(images[mine]),
         "sum": sum_over_team(torch.tensor([team.rank + 1.0]))}
-found["threads"] = [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]
+found["threads after"] = threads()
 torch.save(found, f"{sys.argv[1]}/{team.size}-{team.rank}.pt")
 """
 
@@ -162,13 +165,24 @@ def test_a_team_gathers_and_sums(results: list[dict[str, Any]]) -> None:
     assert float(first["sum"]) == float(second["sum"]) == 3
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the names of threads as Linux lists them")
 def test_no_thread_outlives_the_team(results: list[dict[str, Any]]) -> None:
-    names = [name for result in results for name in result["threads"]]
-    assert not [name for name in names if "gloo" in name]  # left behind, they may abort the process at its end
+    for together in results[1:]:
+        assert any("gloo" in name for name in together["threads"])
+        assert not any("gloo" in name for name in together["threads after"])  # they may abort the process at its end
+
+
+def test_a_team_talks_by_nccl_only_where_each_process_has_a_gpu() -> None:
+    assert backend(torch.device("cpu"), 4, 2) == "gloo"
+    assert backend(torch.device("cuda"), 2, 2) == "nccl"
+    with pytest.raises(ValueError, match=r"2 processes cannot share the cuda device .* or set COURSE_DEVICE=cpu"):
+        backend(torch.device("cuda"), 1, 2)
+    with pytest.raises(ValueError, match="3 processes cannot share the mps device"):
+        backend(torch.device("mps"), 0, 3)
 
 
 def test_a_process_that_torchrun_did_not_start_is_a_team_of_one() -> None:
     model = nn.Linear(2, 2)
-    with joined() as alone:
+    with joined(torch.device("cpu")) as alone:
         assert alone == team() == (0, 1)
         assert sharing_gradients(model) is model

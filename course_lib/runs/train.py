@@ -48,7 +48,7 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
         ValueError, OSError: from the data; see `load_chest_xray` and `load_cifar10`.
         ConnectionError: another process of the team has ended.
     """
-    with joined() as team:
+    with joined(pick_device()) as team:
         return _train_together(recipe, out, resume=resume, team=team)
 
 
@@ -63,8 +63,12 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
     if recipe.plain and team.size > 1:
         raise ValueError(f"preset {recipe.preset!r} trains in one process; start it without torchrun.")
+    if team.rank > 0:
+        wait_for_all()  # until the first has fetched and decoded the images; the others find what it found
     splits = recipe.splits()
     train, val = splits.train, splits.val
+    if team.rank == 0:
+        wait_for_all()
     recipe = replace(
         recipe, data="real" if splits.found else "simulated", root=str(splits.found) if splits.found else None
     )
