@@ -60,6 +60,7 @@ class Muon(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
         """Move all parameters that have a gradient; the filters' gradients are used up."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             if group["momentum"] is None:
                 continue
@@ -67,7 +68,8 @@ class Muon(torch.optim.AdamW):
                 if parameter.grad is not None:
                     self._move(parameter, parameter.grad, group)
                     parameter.grad = None  # so that AdamW passes it by
-        return super().step(closure)
+        super().step()
+        return loss
 
     def _move(self, parameter: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
@@ -77,5 +79,5 @@ class Muon(torch.optim.AdamW):
         mean.lerp_(gradient, 1 - group["momentum"])
         direction = gradient.lerp(mean, group["momentum"])
         step = orthogonalise(direction.flatten(start_dim=1)).view_as(direction)
-        wide = max(1, len(parameter) / direction[0].numel()) ** 0.5
-        parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-group["lr"] * wide)
+        tall = max(1, len(parameter) / direction[0].numel()) ** 0.5
+        parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-group["lr"] * tall)

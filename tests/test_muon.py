@@ -75,3 +75,26 @@ def test_frozen_filters_stay_and_a_stored_state_goes_on_alike() -> None:
     assert torch.equal(model.stem.weight, stem)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, twin.state_dict()[name]), name
+
+
+def test_a_closure_is_called_before_anything_moves() -> None:
+    torch.manual_seed(0)
+    model = FastCNN((8, 16))
+    same = copy.deepcopy(model)
+    images = torch.rand(4, 3, 16, 16)
+    ours, theirs = Muon(model.parameters()), Muon(same.parameters())
+
+    def closure() -> float:
+        ours.zero_grad()
+        loss = model(images).square().sum()
+        loss.backward()
+        return loss.item()
+
+    for _ in range(2):
+        said = ours.step(closure)
+        theirs.zero_grad()
+        loss = same(images).square().sum()
+        loss.backward()
+        theirs.step()
+        assert said == loss.item()
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))

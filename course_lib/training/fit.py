@@ -92,10 +92,10 @@ def fit(
         val: batches to validate on after each epoch.
         epochs: passes over `train`.
         optimizer_name: "adamw", or "muon" (see `course_lib.muon`).
-        learning_rate: the peak of the cycle.
-        weight_decay: of the optimizer.
+        learning_rate: the peak of the cycle; Muon's is that of the filters, and everything else keeps its own.
+        weight_decay: of the weights that the learning rate is for.
         warmup: share of the steps in which the learning rate rises; it falls in the rest. None: it never changes.
-        class_weights: float (C,), factors of the loss.
+        class_weights: float (C,), factors of the loss; in one process only.
         label_smoothing: share of each label spread over all classes.
         clip_norm: largest norm of all gradients together.
         average_decay: if given, validate and return an exponential mean of the weights, with this share kept a step.
@@ -110,7 +110,10 @@ def fit(
     Raises:
         DivergenceError: the loss is NaN or infinite.
         FileNotFoundError, ValueError: nothing to resume from, or a damaged state.
+        ValueError: class weights in a team of processes, each of which would divide by the weights of its own images.
     """
+    if class_weights is not None and team().size > 1:
+        raise ValueError("class_weights are for one process; start it without torchrun, or leave them out.")
     device = next(model.parameters()).device
     precision = precision or Precision.best(device)
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
