@@ -199,7 +199,7 @@ def choose_threshold(probs: Tensor, labels: Tensor, *, criterion: Criterion = "y
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The number T for which softmax(logits / T) fits the labels best: above 1 means that the network was too sure.
 
-    Dividing by T changes no ranking and no most probable class. T is held between 0.5 and 5: on images that a network
+    Dividing by T changes no ranking and no most probable class. T is held between 0.2 and 5: on images that a network
     separates perfectly, the best fit would be to become infinitely sure.
 
     Args:
@@ -211,7 +211,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     wide = logits.double()
     found = minimize_scalar(
         lambda log_t: F.cross_entropy(wide / torch.tensor(log_t).exp(), labels).item(),
-        bounds=(math.log(0.5), math.log(5)),
+        bounds=(math.log(0.2), math.log(5)),
         method="bounded",
     )
     return round(float(torch.tensor(found.x).exp()), 4)

@@ -2,9 +2,10 @@
 # # 4. CIFAR-10, ten times faster
 #
 # You will take the network and the loop that most tutorials start with, measure what they cost, and change one thing at
-# a time until the same accuracy takes a fraction of the time. Each change gets two numbers, its factor and its
-# accuracy, and those that bring nothing are reported too. Then you will look at what is still wrong, build the blocks
-# that famous networks are made of, see why they need skip connections, and train on a folder of pictures of your own.
+# a time until the same accuracy takes a fraction of the time. What each change does to the speed, and what it does to
+# the accuracy, is measured, and those that bring nothing are reported too. Then you will look at what is still wrong,
+# build the blocks that famous networks are made of, see why they need skip connections, and train on a folder of
+# pictures of your own.
 #
 # Prerequisites: lessons 1 to 3 (layers, the training loop, schedules, precision). Two minutes of computing on two
 # cores, a quarter of an hour with the real photographs, and about three hours of your own.
@@ -165,15 +166,20 @@ except RuntimeError as error:
 
 
 # %%
-def dense_network(hidden=340):
-    """Two hidden layers and no convolution."""
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(3 * 32 * 32, hidden), nn.ReLU(),
-        nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 10),
-    )  # fmt: skip
+class DenseNetwork(nn.Module):
+    """Two hidden layers and no convolution; centred input and dropout as in `SimpleCNN`."""
+
+    def __init__(self, hidden=340):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(3 * 32 * 32, hidden), nn.Linear(hidden, hidden)
+        self.dropout, self.fc3 = nn.Dropout(0.5), nn.Linear(hidden, 10)
+
+    def forward(self, images):
+        hidden = F.relu(self.fc1(((images - 0.5) / 0.5).flatten(start_dim=1)))  # (N, 340)
+        return self.fc3(self.dropout(F.relu(self.fc2(hidden))))  # (N, 10)
 
 
-for name, network in (("SimpleCNN", SimpleCNN()), ("dense", dense_network())):
+for name, network in (("SimpleCNN", SimpleCNN()), ("dense", DenseNetwork())):
     trace = trace_shapes(network, (1, 3, 32, 32))
     print(f"{name:9} {trace.parameters:9,} parameters, {trace.multiply_adds:10,} multiply-adds")
 
@@ -219,6 +225,7 @@ class Photos(Dataset):
 import math
 import multiprocessing
 import time
+from functools import partial
 
 from course_lib.data import Batches
 from course_lib.runtime import Precision
@@ -258,7 +265,7 @@ photos = DataLoader(
 )
 on_val = Batches(val, 500, device=device)
 beginner = {}
-for name, build in (("CNN", SimpleCNN), ("dense", dense_network)):
+for name, build in (("CNN", SimpleCNN), ("dense", DenseNetwork)):
     torch.manual_seed(0)
     model = build().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
@@ -283,13 +290,12 @@ assert beginner["CNN"][-1][1] > beginner["dense"][-1][1], "and better than the d
 
 # %% tags=["tol-x8"]
 seconds = beginner["CNN"][-1][0]
-speed = 3 * len(train) / seconds
-print(f"the CNN: {speed:,.0f} images a second")
-print(f"five epochs of 50,000 photographs at this speed: {5 * 50_000 / speed / 60:.1f} minutes")
+print(f"the CNN: {3 * len(train) / seconds:,.0f} images a second, in batches of {batch_size}")
 
 # %% [markdown]
-# Where does the time go? Time the parts: the loader without a network, and the network on one batch that is already
-# there, without and with the way back. **Before you run the cell:** guess the share of the loader.
+# Where does the time go? Time the parts, in the tutorials' batches of 64: the loader without a network, and the network
+# on one batch that is already there; then whole steps, with the way back and the update. **Before you run the cell:**
+# guess the share of the loader.
 
 
 # %%
@@ -319,11 +325,14 @@ parts = best_of(
 )
 for name, seconds in zip(("loader alone", "forward alone", "whole steps"), parts, strict=True):
     print(f"{name:14} {1e6 * seconds / len(few):6,.0f} microseconds an image")
+whole_epochs = 5 * 50_000 * (parts[0] + parts[2]) / len(few)
+print(f"five epochs of 50,000 photographs at this speed: {whole_epochs / 60:.1f} minutes")
 
 # %% [markdown]
-# The loader's microseconds and those of the steps add up, where no helper works beside the network. The way back takes
-# about twice as long as the way forward: one gradient for the weights, one for the layer's input, each as much
-# arithmetic as the layer itself.
+# The loader's microseconds and those of the steps add up, where no helper works beside the network. A whole step is the
+# way forward, the way back and the update. By arithmetic the way back is twice the way forward: one gradient for the
+# weights and one for the layer's input, each as many multiply-adds as the layer itself. The clock need not agree, since
+# multiplying is not all that is done.
 #
 # And inside the network? Take its layers one by one, each with its way back. **Before you run the cell:** pooling and
 # ReLU do not multiply at all. Which share of the time do they take?
@@ -345,8 +354,8 @@ for kind, seconds in shares.items():
 # %% [markdown]
 # On a processor the network is the larger part, and the loader what one could save at most by making batches otherwise.
 # On a GPU the steps shrink to a fraction while the loader stays as it is, and most of the time is waiting. Inside the
-# network, the layers without a single multiplication take a good share: they read and write the largest maps, and
-# memory is slow. Counting multiply-adds alone would not have told you.
+# network, the layers without a single multiplication take a good share, pooling above all. Counting multiply-adds alone
+# would not have told you.
 
 # %% [markdown]
 # ## 4. Batches that are made as one tensor
@@ -452,22 +461,24 @@ for name, seconds in zip(roads, times, strict=True):
 
 # %%
 def contestant(
-    *, in_memory=True, layout=torch.channels_last, precision=FLOAT32, fused=False, batch_size=64
+    *, made="cropped", layout=torch.channels_last, precision=FLOAT32, fused=False, batch_size=64
 ):
     """A function that trains a new `SimpleCNN` once over 512 pictures."""
     model = SimpleCNN().to(device, memory_format=layout)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=fused)
-    data = DataLoader(Photos(few, transforms.ToTensor()), batch_size, shuffle=True)
-    if in_memory:
-        data = Batches(few, batch_size, shuffle=True, augment=PhotoAugmentation(), device=device)
+    augment = PhotoAugmentation() if made == "cropped" else None
+    data = Batches(few, batch_size, shuffle=True, augment=augment, device=device)
+    if made == "one by one":
+        data = DataLoader(Photos(few, transforms.ToTensor()), batch_size, shuffle=True)
     return lambda: one_pass(model, data, optimizer, precision=precision, layout=layout)
 
 
 plain = torch.contiguous_format
 best = Precision.best(device)
 rows = {
-    "as a beginner writes it": contestant(in_memory=False, layout=plain),
-    "+ batches in memory, augmented": contestant(layout=plain),
+    "as a beginner writes it": contestant(made="one by one", layout=plain),
+    "+ batches in memory": contestant(made="in memory", layout=plain),
+    "+ cropped and flipped": contestant(layout=plain),
     "+ channels last": contestant(),
     "+ lower precision, if it pays": contestant(precision=best),
     "+ fused Adam": contestant(precision=best, fused=True),
@@ -481,17 +492,19 @@ for (name, factor), speed in zip(factors.items(), speeds, strict=True):
     print(f"{name:31} {speed:7,.0f} images a second, {factor:5.2f} times the first row")
 
 # %% [markdown]
-# The rows add up, so the last factor is that of all changes together. The second row cuts and flips every picture on
-# top of what the first does, and is no slower for it. Lower precision has its factor only where the processor has
-# instructions for it; elsewhere that row repeats the one above. Larger batches are the change to distrust: whatever
-# they bring in images a second, the pass takes a quarter of the steps, and what those teach is not in this table.
+# The rows build on each other, so the last factor is that of all changes together. Lower precision has its factor only
+# where the processor has instructions for it; elsewhere that row repeats the one above. Larger batches are the change
+# to distrust: whatever they bring in images a second, the pass takes a quarter of the steps. What those teach, the next
+# section measures. One more change came before the first row and helps every row: on Linux, `start_lesson` has told the
+# C library to keep freed memory for the next tensor (`keep_freed_memory` in `course_lib.runtime`), which it would
+# otherwise give back to the system and fetch again page by page in every step.
 
 # %% [markdown]
 # ## 6. Better: one change at a time
 #
 # Speed is half of the matter. The other half is how much each picture teaches. What follows compares changes at an
-# equal number of epochs, with the smaller network, each from two seeds, since one lucky start proves nothing. Three of
-# the changes need a word.
+# equal number of epochs, with the smaller network, each from two seeds, since one lucky start proves nothing; a second
+# table gives the time of each training, relative to the first row's. Three of the changes need a word.
 #
 # **Label smoothing** asks for a little less than certainty. Of ten classes, and with a smoothing of 0.1, the right one
 # should get 0.91 and each other 0.01. **Before you run the cell:** the right logit stands above all others by a margin.
@@ -546,39 +559,57 @@ def flip_accuracy(model):
 # **Before you run the cell:** which will help in so short a training? Which will not, and why?
 
 # %%
-crop_flip, all_four = PhotoAugmentation(), PhotoAugmentation(colour=0.2, cutout=8)
+crop_flip = PhotoAugmentation()
 CYCLE = {"learning_rate": 3e-3, "warmup": 0.25}
 SMOOTH = CYCLE | {"label_smoothing": 0.1}
 CONSTANT = {"learning_rate": 1e-3, "warmup": None}
+NORM = {"batch_norm": True}
 changes = {  # network, augmentation, arguments of fit
     "Adam, constant rate": ({}, None, CONSTANT),
-    "+ one cycle": ({}, None, CYCLE),
-    "+ batch norm": ({"batch_norm": True}, None, CYCLE),
-    "+ label smoothing": ({"batch_norm": True}, None, SMOOTH),
-    "row 4, dropout": ({"batch_norm": True, "dropout": 0.5}, None, SMOOTH),
-    "row 4, crop and flip": ({"batch_norm": True}, crop_flip, SMOOTH),
-    "row 4, also colour, cutout": ({"batch_norm": True}, all_four, SMOOTH),
-    "row 4, weights averaged": ({"batch_norm": True}, None, SMOOTH | {"average_decay": 0.98}),
+    "+ one cycle, peak 0.003": ({}, None, CYCLE),
+    "+ batch norm": (NORM, None, CYCLE),
+    "+ label smoothing": (NORM, None, SMOOTH),
+    "row 4, dropout": (NORM | {"dropout": 0.5}, None, SMOOTH),
+    "row 4, crop and flip": (NORM, crop_flip, SMOOTH),
+    "row 4, colour": (NORM, PhotoAugmentation(shift=0, flip=False, colour=0.2), SMOOTH),
+    "row 4, cutout": (NORM, PhotoAugmentation(shift=0, flip=False, cutout=8), SMOOTH),
+    "row 4, weights averaged": (NORM, None, SMOOTH | {"average_decay": 0.98}),
+    "row 4, lower precision": (NORM, None, SMOOTH | {"precision": best}),
+    "row 4, batches of 128": (NORM, None, SMOOTH),
 }
 
-# %% tags=["tol-0.2"]
+# %%
 learn = train.subset(range(profile.choose(simulated=2000, real=10_000)))
 some_val = Batches(val.subset(range(200)), 200, device=device)  # for `fit`, which wants some
-accuracies, flipped = {}, []
+accuracies, seconds = {name: [] for name in changes}, dict.fromkeys(changes, 0.0)
+flipped = accuracies["row 4, test-time flip"] = []
 for name, (network, augment, arguments) in changes.items():
-    accuracies[name] = []
+    batch_size = 128 if "128" in name else 32
+    arguments = {"precision": FLOAT32, "weight_decay": 0.0} | arguments
     for seed in range(2):
         torch.manual_seed(seed)
         model = small_network(**network).to(device)
-        data = Batches(learn, 32, shuffle=True, augment=augment, device=device)
-        fit(model, data, some_val, epochs=5, weight_decay=0.0, seed=seed, **arguments)
+        data = Batches(learn, batch_size, shuffle=True, augment=augment, device=device)
+        history = fit(model, data, some_val, epochs=5, seed=seed, **arguments)
+        seconds[name] += sum(history.seconds)
         accuracies[name].append(evaluate(model, on_val).accuracy)
         if name == "+ label smoothing":
             flipped.append(flip_accuracy(model))
-accuracies["row 4, test-time flip"] = flipped
+
+# %% [markdown]
+# Accuracy first, then time:
+
+# %% tags=["tol-0.2"]
+mean = {name: sum(found) / 2 for name, found in accuracies.items()}
 for name, found in accuracies.items():
-    print(f"{name:27} {sum(found) / 2:.2f}  (seeds: {min(found):.2f} to {max(found):.2f})")
-assert all(min(found) > 0.12 for found in accuracies.values()), "each row is better than chance"
+    print(f"{name:24} {mean[name]:.2f}  (seeds: {min(found):.2f} to {max(found):.2f})")
+assert mean["+ batch norm"] > mean["+ one cycle, peak 0.003"], "batch norm helps"
+assert mean["row 4, dropout"] < mean["+ label smoothing"], "dropout comes too early"
+assert mean["row 4, crop and flip"] < mean["+ label smoothing"], "and so does augmentation"
+
+# %% tags=["tol-x4"]
+for name, its in seconds.items():
+    print(f"{name:24} {its / seconds['Adam, constant rate']:.2f} times the first row's seconds")
 
 # %% [markdown]
 # All steps of the last two sections in one picture, factors above and accuracies below:
@@ -591,8 +622,8 @@ show(
         first="images a second, relative to the first row",
         second="validation accuracy",
     ),
-    "Above, bars: images a second of six ways to train the same network, relative to the beginner's "
-    "loop. Below, a row of dots for each of nine changes: validation accuracy of two seeds.",
+    "Above, bars: images a second of seven ways to train the same network, relative to the beginner's "
+    "loop. Below, a row of dots for each of twelve changes: validation accuracy of two seeds.",
 )
 
 # %% [markdown]
@@ -601,11 +632,14 @@ show(
 #
 # On the simulated objects batch norm is the change that clearly helps: tutorials promise it, and here the promise is
 # kept. Smoothing, the averaged weights and the test-time flip move the result by a few hundredths, about as much as
-# another seed. Dropout and augmentation *lower* it, for both seeds. Dropout against overfitting, augmentation as if
-# there were more pictures: so tutorials recommend them, and it is good advice for a network that has begun to learn its
-# pictures by heart. After five epochs this one has not; it is still learning the first things, and both make its task
-# harder. With photographs and more epochs the rows may come in another order. The method stays: one change, equal
-# effort, several seeds, and the courage to strike out what does not help.
+# another seed. (Averaging has little to do here: the one cycle ends at a rate of nearly 0, where the weights no longer
+# jump.) Lower precision costs no accuracy that two seeds could show. Batches of 128 take a quarter of the steps and pay
+# for it: with so few steps each one counts, and larger batches want a larger rate or more epochs. Dropout *lowers* it,
+# and so do shifted and mirrored pictures; other colours and covered squares change little. Dropout against overfitting,
+# augmentation as if there were more pictures: so tutorials recommend them, and it is good advice for a network that has
+# begun to learn its pictures by heart. After five epochs this one has not; it is still learning the first things, and
+# both make its task harder. With photographs and more epochs the rows may come in another order. The method stays: one
+# change, equal effort, several seeds, and the courage to strike out what does not help.
 
 # %% [markdown]
 # ## 7. The end of the road: another network, another optimizer
@@ -660,7 +694,7 @@ history = fit(
     Batches(train, batch_size, shuffle=True, augment=PhotoAugmentation(shift=2), device=device),
     on_val,
     epochs=4,
-    learning_rate=profile.choose(simulated=0.05, real=0.1),
+    learning_rate=profile.choose(simulated=0.05, real=0.2),
     **muon,
 )
 print("accuracy after each epoch:", ", ".join(f"{value:.2f}" for value in history.val_accuracy))
@@ -679,17 +713,17 @@ sprint = Batches(
     train.subset(range(profile.choose(simulated=len(train) // 2, real=len(train)))),
     profile.choose(simulated=25, real=250),
     shuffle=True,
-    augment=PhotoAugmentation(shift=2),
+    augment=PhotoAugmentation(shift=0),  # mirrored only: no picture is shown twice
     device=device,
 )
-rate = profile.choose(simulated=0.05, real=0.1)
+rate = profile.choose(simulated=0.05, real=0.2)
 started = time.perf_counter()
 fit(sprinter.to(device), sprint, some_val, epochs=1, learning_rate=rate, **muon)
 sprint_seconds = time.perf_counter() - started
 sprint_accuracy = evaluate(sprinter, on_val).accuracy
 goal_seconds, goal = beginner["CNN"][-1]
 print(f"accuracy {sprint_accuracy:.2f} after the short cycle, {goal:.2f} by the beginner's loop")
-assert sprint_accuracy > goal - 0.05, "one short cycle is enough"
+assert sprint_accuracy >= goal, "one short cycle is enough"
 
 # %% tags=["tol-x8"]
 print(f"{sprint_seconds:.1f} s instead of {goal_seconds:.1f} s", end=": ")
@@ -717,15 +751,17 @@ show(
 )
 
 # %% [markdown]
-# Two things work together here: more images pass in each second (section 5), and more is learnt from each, which comes
-# from the network and its optimizer and not from the processor. The clock was not kind to the fast road: its seconds
-# include scoring validation pictures, and those of the beginner's do not. And remember what section 6 has said about
-# one seed: the factor is one draw. The same from the command line, with the real photographs, a run folder and a model
-# card:
+# When the long fast training finishes, the beginner's CNN is still in its first epochs. Two things work together here:
+# more images pass in each second (section 5), and more is learnt from each, which comes from the network and its
+# optimizer and not from the processor. The clock was not kind to the fast road: its seconds include scoring validation
+# pictures, and those of the beginner's do not. It was unkind to the beginner in the short profile, whose small batches
+# cost time. And remember what section 6 has said about one seed: the factor is one draw. A training of this kind from
+# the command line, with the real photographs, six epochs, a run folder and a model card:
 #
 #     course train cifar10 --preset fast
 #
-# `--preset tutorial` is the beginner's loop, `--preset best` a longer training of a wider network.
+# `--preset tutorial` is the network and the optimizer of the tutorials, with pictures one by one through a
+# `DataLoader`; `--preset best` is a longer training of a wider network.
 #
 # And augmentation, which lost in section 6? Give it the case that it is made for: few pictures, seen many times. The
 # cell trains a narrow `FastCNN` on 400 pictures for 20 epochs. **Before you run the cell:** how far will the accuracy
@@ -733,7 +769,7 @@ show(
 
 # %% tags=["tol-0.2"]
 handful = train.subset(range(400))
-gaps = {}
+gaps, accuracy_on_new = {}, {}
 for name, augment in (("as they are", None), ("crop and flip", crop_flip)):
     torch.manual_seed(0)
     model = FastCNN((8, 16, 32)).to(device)
@@ -743,7 +779,9 @@ for name, augment in (("as they are", None), ("crop and flip", crop_flip)):
     new = evaluate(model, on_val).accuracy
     gaps[name] = known - new
     print(f"{name:13} accuracy {known:.2f} on its 400 pictures, {new:.2f} on new ones")
+    accuracy_on_new[name] = new
 assert gaps["crop and flip"] < gaps["as they are"], "augmentation narrows the gap"
+assert accuracy_on_new["crop and flip"] > accuracy_on_new["as they are"], "and helps on new ones"
 
 # %% [markdown]
 # Without augmentation the network knows its 400 pictures and far less about others. With it, it knows its own less well
@@ -786,26 +824,46 @@ dtype = best.dtype or torch.float32
 multiply_adds, works = convolutions_alone(model, images, dtype)
 left = torch.rand(4096, 1024, device=device).to(dtype)
 right = torch.rand(1024, 1024, device=device).to(dtype)
-product, whole, *alone = best_of(
+step = partial(one_pass, model, precision=best, layout=torch.channels_last)
+plain_sgd = torch.optim.SGD(model.parameters(), lr=0.0)  # an update that costs next to nothing
+batches = Batches(train.subset(range(256)), 256, augment=PhotoAugmentation(shift=2), device=device)
+product, whole, without_muon, making, *alone = best_of(
     4,
     lambda: left @ right,
-    lambda: one_pass(
-        model, [(images, labels)], optimizer, precision=best, layout=torch.channels_last
-    ),
+    lambda: step([(images, labels)], optimizer),
+    lambda: step([(images, labels)], plain_sgd),
+    lambda: list(batches),
     *works,
 )
-product_rate, whole_rate = left.numel() * 1024 / product, multiply_adds / whole
-alone_rate = multiply_adds / sum(alone)
+product_rate, alone_rate = left.numel() * 1024 / product, multiply_adds / sum(alone)
 print(f"one matrix product:     {product_rate / 1e9:6.0f} billion multiply-adds a second")
 print(f"the convolutions alone: {alone_rate / 1e9:6.0f}, {alone_rate / product_rate:4.0%} of that")
-print(f"whole training steps:   {whole_rate / 1e9:6.0f}, {whole_rate / alone_rate:4.0%} of these")
+print(f"whole training steps:   {multiply_adds / whole / 1e9:6.0f}")
+
+# %% [markdown]
+# Which part of a step takes the time? **Before you run the cell:** the convolutions are nearly all of the
+# multiply-adds. Are they nearly all of the time?
+
+# %% tags=["tol-40"]
+muon_time = max(0.0, whole - without_muon)
+rest = max(0.0, without_muon - sum(alone))
+parts = {
+    "convolutions": sum(alone),
+    "Muon": muon_time,
+    "making the batch": making,
+    "the rest": rest,
+}
+for name, seconds in parts.items():
+    print(f"{name:17} {100 * seconds / (whole + making):3.0f} % of a step")
 
 # %% [markdown]
 # Two losses, one after the other. The convolutions alone fall short of the matrix product because their matrices are
 # narrow (some dozens of channels) and must first be gathered from the maps. The whole step falls short of the
-# convolutions because of what lies between them: pooling, batch norm, activations, changes of format, the optimizer and
-# Python, none of which counts as a multiply-add. A wider network wastes less. What you should take along is the way of
-# asking: not "is it fast?" but "which share of what this machine can do, and where is the rest?".
+# convolutions: the last lines say by how much, and where. "The rest" is pooling, batch norm, activations, changes of
+# format and Python; Muon does multiply, but its products are not counted in the network's. (Convolutions timed by
+# themselves are a little faster or slower than inside a step, so the shares need not add up to 100.) What you should
+# take along is the way of asking: not "is it fast?" but "which share of what this machine can do, and where is the
+# rest?".
 
 # %% [markdown]
 # ## 8. What is still wrong?
@@ -892,7 +950,7 @@ show(
 # pictures it was fitted to. **Before you run the cell:** label smoothing told the network never to be quite sure. Will
 # the temperature be above 1 or below?
 
-# %% tags=["tol-0.6"]
+# %% tags=["tol-0.15"]
 from course_lib.metrics import fit_temperature, reliability
 
 half = len(val) // 2
@@ -921,9 +979,8 @@ show(
 
 # %% [markdown]
 # A temperature below 1: this network is not a boaster but a modest one. It is right more often than it promises. Label
-# smoothing is one reason, a mean over two answers and so short a training are others. (`fit_temperature` looks between
-# 0.5 and 5; a result of 0.50 means that it stopped at the end of its range.) After scaling, the points lie nearer to
-# the diagonal, and no call has changed.
+# smoothing is one reason, a mean over two answers and so short a training are others. After scaling, the points lie
+# nearer to the diagonal, and no call has changed.
 
 # %% [markdown]
 # ## 9. Blocks that made history
@@ -1072,8 +1129,8 @@ for name, groups in (("depthwise", 256), ("full", 1)):
     print(f"a {name} 3x3 on its 256 channels: {trace.multiply_adds:,} multiply-adds")
 
 # %% [markdown]
-# 256 channels, and yet cheaper than the plain block: the 3x3 no longer mixes channels, and nearly all multiply-adds are
-# in the two 1x1 convolutions that do.
+# 256 channels, and yet fewer multiply-adds than the plain block: the 3x3 no longer mixes channels, and nearly all
+# multiply-adds are in the two 1x1 convolutions that do.
 #
 # The whole networks are in torchvision. Built on the device `meta` they have shapes but no numbers, so nothing is
 # downloaded and nothing computed. **Before you run the cell:** sort them by parameters, then by multiply-adds for one
@@ -1135,7 +1192,8 @@ def gradient_norms(model):
 
 
 # %% [markdown]
-# A third network joins the two, to see what the first weights have to do with it: the plain chain with larger ones.
+# A third network joins the two, to see what the first weights have to do with it: the plain chain with larger ones,
+# drawn by He's rule, just so large that ReLU layers keep the strength of their signal.
 
 
 # %%
@@ -1177,22 +1235,23 @@ show(
 # Twenty halvings leave about a millionth, and the plain chain does worse. With skip connections the curve is nearly
 # level: the derivative of $x + f(x)$ is $1 + f'(x)$, and the 1 passes the gradient on, whatever $f$ does.
 #
-# The third curve keeps the story honest. He's first weights are drawn just so large that ReLU layers keep the strength
-# of their signal, and then the plain chain passes gradients on, too, at the start. (PyTorch's own first weights are
-# smaller.) Batch norm is a third remedy. Gradients at the start are not everything, though. **Before you run the
-# cell:** which of the three will learn?
+# The third curve keeps the story honest. With He's first weights the plain chain passes gradients on, too, at the
+# start. (PyTorch's own first weights are smaller.) Batch norm is a third remedy. Gradients at the start are not
+# everything, though. **Before you run the cell:** which of the three will learn?
 
 # %% tags=["tol-0.5"]
 part = Batches(train.subset(range(3000)), 32, device=device)
+losses = {}
 for name in norms:
-    losses = []
+    losses[name] = []
     for seed in range(2):
         torch.manual_seed(seed)
         model = deep_network(name).to(device)
         one_pass(model, part, torch.optim.AdamW(model.parameters(), lr=3e-3))
-        losses.append(f"{evaluate(model, on_val).loss:.2f}")
-    print(f"{name:26} validation loss from two seeds: {', '.join(losses)}")
+        losses[name].append(evaluate(model, on_val).loss)
+    print(f"{name:26} validation loss from two seeds:", *(f"{loss:.2f}" for loss in losses[name]))
 print(f"guessing: {math.log(10):.2f}")
+assert max(losses["with skip connections"]) < min(losses["plain"] + [2.3]), "it has begun to learn"
 
 # %% [markdown]
 # With skip connections the network has begun to learn; both plain chains still guess after their 94 steps. He's weights
