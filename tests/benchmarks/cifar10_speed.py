@@ -31,6 +31,7 @@ PARTS = {  # what torch calls the work of a step
     "activations": ("silu", "gelu", "relu"),
     "pooling": ("max_pool", "amax"),
     "augmentation and batches": ("gather", "index", "randperm", "where"),
+    "optimizer": ("aten::mm", "lerp", "_fused_adamw", "linalg_vector_norm", "aten::norm"),
     "copies and casts": ("copy_", "fill_", "zero_"),
 }
 
@@ -150,7 +151,9 @@ def main() -> None:
 
     augment = PhotoAugmentation(shift=4)
     memory = images_a_second(Batches(photos, 256, shuffle=True, augment=augment), rounds)
-    loader = images_a_second(DataLoader(Photos(photos), batch_size=256, shuffle=True, num_workers=2), rounds)
+    loader = images_a_second(
+        DataLoader(Photos(photos), batch_size=256, shuffle=True, num_workers=2, persistent_workers=True), rounds
+    )
     print(
         f"\nbatches of 256, cropped and flipped: in memory {memory:,.0f} images/s, DataLoader with 2 workers "
         f"{loader:,.0f} images/s, {memory / loader:.1f} times"

@@ -32,7 +32,6 @@ from course_lib.runs import Recipe
 from course_lib.runtime import Precision, keep_freed_memory
 from course_lib.training import evaluate, fit
 
-
 SHORT: dict[str, Any] = {
     "network_arguments": {"widths": [32, 64, 128], "num_classes": 10, "mirror": True},
     "batch_size": 250,
