@@ -590,7 +590,7 @@ for name, (network, augment, arguments) in changes.items():
         torch.manual_seed(seed)
         model = small_network(**network).to(device)
         data = Batches(learn, batch_size, shuffle=True, augment=augment, device=device)
-        history = fit(model, data, some_val, epochs=5, seed=seed, **arguments)
+        history = fit(model, data, some_val, epochs=4, seed=seed, **arguments)
         seconds[name] += sum(history.seconds)
         accuracies[name].append(evaluate(model, on_val).accuracy)
         if name == "+ label smoothing":
@@ -637,7 +637,7 @@ show(
 # for it: with so few steps each one counts, and larger batches want a larger rate or more epochs. Dropout *lowers* it,
 # and so do shifted and mirrored pictures; other colours and covered squares change little. Dropout against overfitting,
 # augmentation as if there were more pictures: so tutorials recommend them, and it is good advice for a network that has
-# begun to learn its pictures by heart. After five epochs this one has not; it is still learning the first things, and
+# begun to learn its pictures by heart. After four epochs this one has not; it is still learning the first things, and
 # both make its task harder. With photographs and more epochs the rows may come in another order. The method stays: one
 # change, equal effort, several seeds, and the courage to strike out what does not help.
 
@@ -751,12 +751,12 @@ show(
 )
 
 # %% [markdown]
-# When the long fast training finishes, the beginner's CNN is still in its first epochs. Two things work together here:
-# more images pass in each second (section 5), and more is learnt from each, which comes from the network and its
-# optimizer and not from the processor. The clock was not kind to the fast road: its seconds include scoring validation
-# pictures, and those of the beginner's do not. It was unkind to the beginner in the short profile, whose small batches
-# cost time. And remember what section 6 has said about one seed: the factor is one draw. A training of this kind from
-# the command line, with the real photographs, six epochs, a run folder and a model card:
+# On the simulated objects the beginner's CNN is still under way when the long fast training finishes. Two things work
+# together here: more images pass in each second (section 5), and more is learnt from each, which comes from the network
+# and its optimizer and not from the processor. The clock was not kind to the fast road: its seconds include scoring
+# validation pictures, and those of the beginner's do not. It was unkind to the beginner in the short profile, whose
+# small batches cost time. And remember what section 6 has said about one seed: the factor is one draw. A training of
+# this kind from the command line, with the real photographs, six epochs, a run folder and a model card:
 #
 #     course train cifar10 --preset fast
 #
@@ -1387,7 +1387,7 @@ assert final.accuracy > 0.3
 #
 # </details>
 #
-# **2.** "Dropout prevents overfitting, so put it in." In five epochs, your network with dropout is worse on validation
+# **2.** "Dropout prevents overfitting, so put it in." In four epochs, your network with dropout is worse on validation
 # *and* on training pictures. What happened?
 #
 # <details><summary>Answer</summary>
