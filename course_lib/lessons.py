@@ -43,7 +43,7 @@ LESSONS = {
     1: Lesson("CNN anatomy", 1, 1),
     2: Lesson("Building PneumoniaCNN", 1, 1),
     3: Lesson("Training on GPU (and on what you have)", 2, 8),
-    4: Lesson("CIFAR-10, ten times faster", 2, 15, PHOTOS),
+    4: Lesson("CIFAR-10, ten times faster", 2, 10, PHOTOS),
 }
 
 

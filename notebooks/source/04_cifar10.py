@@ -8,7 +8,7 @@
 # pictures of your own.
 #
 # Prerequisites: lessons 1 to 3 (layers, the training loop, schedules, precision). Two minutes of computing on two
-# cores, a quarter of an hour with the real photographs, and about three hours of your own.
+# cores, ten minutes with the real photographs, and about three hours of your own.
 
 # %% tags=["setup"]
 import importlib.util
