@@ -9,7 +9,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from course_lib.authoring.compare import WIDGET, Tolerance, differences
+from course_lib.authoring.compare import PICTURES, WIDGET, Tolerance, differences
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
 from course_lib.files import write_atomically
 
@@ -34,8 +34,8 @@ def edition_of(source: Path) -> Path:
 def build(source: Path) -> Path:
     """Execute `source` and write it, with its outputs, as a notebook.
 
-    Numbers that agree with those saved before, within the tolerance of their cell, keep their saved values: building
-    twice gives the same bytes, and a difference in the file is a difference in what the lesson says.
+    Where all numbers agree with those saved before, within the tolerances of their cells, and the pictures are the
+    same, the numbers keep their saved values: a difference in the file is a difference in what the lesson says.
 
     Raises:
         CellError: a cell failed; the notebook that was there is kept.
@@ -122,18 +122,23 @@ def _read(source: Path) -> NotebookNode:
 
 
 def _keep_what_agrees(saved: NotebookNode, new: NotebookNode) -> None:
-    before = {cell.id: cell for cell in saved.cells if cell.cell_type == "code"}
-    for cell in new.cells:
-        if cell.id not in before:
-            continue
-        old = before[cell.id].outputs
-        if differences(old, cell.outputs, Tolerance.of(cell)):
-            continue
-        for was, now in zip(old, cell.outputs, strict=True):
+    """Put the saved texts back if all of them agree and no picture changed: a page tells of one run, not of two."""
+    before, after = ([cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (saved, new))
+    if [cell.source for cell in before] != [cell.source for cell in after]:
+        return
+    for old, cell in zip(before, after, strict=True):
+        if differences(old.outputs, cell.outputs, Tolerance.of(cell)) or _pictures(old) != _pictures(cell):
+            return
+    for old, cell in zip(before, after, strict=True):
+        for was, now in zip(old.outputs, cell.outputs, strict=True):
             if now.output_type == "stream":
                 now.text = was.text
             elif "data" in now:
                 now.data |= {mime: value for mime, value in was.data.items() if mime.startswith("text/")}
+
+
+def _pictures(cell: NotebookNode) -> list[str]:
+    return [value for output in cell.outputs for kind, value in output.get("data", {}).items() if kind in PICTURES]
 
 
 def _with_fixed_widget_ids(text: str) -> str:

@@ -1,9 +1,12 @@
 """Sources become notebooks, byte for byte the same each time, and edits find their way back."""
 
+import io
 import os
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import PIL.Image
 import pytest
 
 from course_lib.authoring import CellError, build, edition_of, pull, stale
@@ -64,6 +67,34 @@ def test_a_number_beyond_its_tolerance_is_saved_anew(source: Path) -> None:
     build(source)
     number.write_text("2")
     assert nbformat.read(build(source), as_version=4).cells[0].outputs[0].text == "2\n"
+
+
+def test_where_one_number_or_picture_changed_the_whole_page_is_of_the_last_run(source: Path) -> None:
+    pictured = "# %%\nfrom IPython.display import Image\nImage(open('picture', 'rb').read(), format='png')\n"
+    source.write_text("# %% tags=['tol-9']\nprint(open('number').read())\n\n" + pictured)
+    number, picture = (source.parents[1] / name for name in ("number", "picture"))
+    png = [_png(colour) for colour in (1, 2)]
+
+    def printed() -> str:
+        return nbformat.read(build(source), as_version=4).cells[0].outputs[0].text
+
+    number.write_text("1")
+    picture.write_bytes(png[0])
+    assert printed() == "1\n"
+    number.write_text("2")
+    assert printed() == "1\n"
+    picture.write_bytes(png[1])
+    assert printed() == "2\n"
+    number.write_text("3")
+    source.write_text(source.read_text().replace("print(", "print( "))
+    assert printed() == "3\n"
+
+
+def _png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.tile(np.arange(64, dtype=np.uint8) * value, (64, 1))
+    PIL.Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
 
 
 def test_a_cell_that_fails_is_named_and_the_old_notebook_is_kept(source: Path) -> None:
