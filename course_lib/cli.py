@@ -125,7 +125,7 @@ def data_get(name: DataSet) -> None:
     """
     from course_lib.data.chest_xray import get_chest_xray
     from course_lib.data.cifar10 import ARCHIVE
-    from course_lib.data.fetch import download
+    from course_lib.fetch import download
 
     print(get_chest_xray() if name == "chest_xray" else download(ARCHIVE))
 

@@ -13,23 +13,25 @@ from torch.nn import functional as F
 
 from course_lib.data import phantom, simulated
 from course_lib.data.cache import cached
-from course_lib.data.fetch import Remote, answers, download, verify
 from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.simulated import simulate_radiographs
 from course_lib.data.source import Source, choose_source, named_root, say
+from course_lib.fetch import Remote, answers, download, verify
 from course_lib.files import data_dir
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 KERMANY = "Kermany, Zhang and Goldbaum 2018, doi 10.17632/rscbjbr9sj.2, CC BY 4.0"
 MEDMNIST = f"MedMNIST v2, CC BY 4.0, after {KERMANY}"
 KAGGLE = "paultimothymooney/chest-xray-pneumonia"
-_ZENODO = "https://zenodo.org/records/10519652/files/"
 PNEUMONIA_MNIST = {
-    28: Remote((f"{_ZENODO}pneumoniamnist.npz",), "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f"),
-    64: Remote((f"{_ZENODO}pneumoniamnist_64.npz",), "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6"),
-    128: Remote((f"{_ZENODO}pneumoniamnist_128.npz",), "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971"),
-    224: Remote((f"{_ZENODO}pneumoniamnist_224.npz",), "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1"),
+    size: Remote((f"https://zenodo.org/records/10519652/files/{filename}",), filename, f"md5:{md5}")
+    for size, filename, md5 in (
+        (28, "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f"),
+        (64, "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6"),
+        (128, "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971"),
+        (224, "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1"),
+    )
 }
 
 

@@ -10,11 +10,11 @@ import torch
 
 from course_lib.data import objects
 from course_lib.data.cache import cached
-from course_lib.data.fetch import Remote, answers, download, verify
 from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
 from course_lib.data.source import Source, choose_source, named_root, say
+from course_lib.fetch import Remote, answers, download, verify
 from course_lib.files import data_dir
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -26,7 +26,7 @@ ARCHIVE = Remote(
         "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
     ),
     "cifar-10-python.tar.gz",
-    "c58f30108f718f92721af3b95e74349a",
+    "md5:c58f30108f718f92721af3b95e74349a",
 )
 
 

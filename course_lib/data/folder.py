@@ -42,6 +42,7 @@ def load_folder(
         return Splits(
             train_and_val=lambda: cut(read(root / "train"), fraction=val_fraction, seed=seed),
             test=lambda: read(root / "test"),
+            found=root,
         )
 
     @cache
@@ -51,6 +52,7 @@ def load_folder(
     return Splits(
         train_and_val=lambda: cut(rest_and_test()[0], fraction=val_fraction / (1 - val_fraction), seed=seed),
         test=lambda: rest_and_test()[1],
+        found=root,
     )
 
 

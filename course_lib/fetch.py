@@ -29,12 +29,12 @@ class Remote:
     Attributes:
         urls: where it lies: the official host first, then mirrors with the same bytes.
         filename: what it is called on disk.
-        md5: checksum that its publisher gives, in hexadecimal.
+        checksum: that its publisher gives, such as "md5:c58f..." or "sha256:f370..."; the beginning of it is enough.
     """
 
     urls: tuple[str, ...]
     filename: str
-    md5: str
+    checksum: str
 
 
 @dataclass
@@ -43,7 +43,7 @@ class _Mirror:
     speed: float = math.inf  # bytes a second, once it is known
     again: bool = False  # whether another turn may bring more
     fault: str = ""  # of its last turn
-    other_md5: str = ""  # of the file that it gave, if that was not the published one
+    other_checksum: str = ""  # of the file that it gave, if that was not the published one
 
     @property
     def host(self) -> str:
@@ -110,11 +110,11 @@ def verify(path: Path, remote: Remote) -> None:
     Raises:
         ValueError: it is not; the message names it, both checksums and the mend.
     """
-    found = _md5(path)
-    if found != remote.md5:
+    found = _checksum(path, remote)
+    if found != remote.checksum:
         raise ValueError(
-            f"{path}: not the published {remote.filename} (MD5 {found}, expected {remote.md5}); delete it and download "
-            f"it again, or, if it is a set of your own, rename it and name the file itself as the root."
+            f"{path}: not the published {remote.filename} ({found}, expected {remote.checksum}); delete it and "
+            f"download it again, or, if it is a set of your own, rename it and name the file itself as the root."
         )
 
 
@@ -187,28 +187,31 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _md5(path: Path) -> str:
+def _checksum(path: Path, remote: Remote) -> str:
+    """The file's own checksum, of the kind and the length that the remote's has."""
+    kind = remote.checksum.partition(":")[0]
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        digest = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
+    return f"{kind}:{digest}"[: len(remote.checksum)]
 
 
 def _is_published(part: Path, mirror: _Mirror, remote: Remote) -> bool:
     """Whether a finished part has the right checksum; if not, it is deleted."""
-    found = _md5(part)
-    if found == remote.md5:
+    found = _checksum(part, remote)
+    if found == remote.checksum:
         return True
     part.unlink()
-    mirror.again = mirror.again and not mirror.other_md5  # judged by bytes all its own, or by its second attempt
-    mirror.other_md5, mirror.fault = found, f"other bytes, MD5 {found}"
+    mirror.again = mirror.again and not mirror.other_checksum  # judged by bytes all its own, or by its second attempt
+    mirror.other_checksum, mirror.fault = found, f"other bytes, {found}"
     return False
 
 
 def _failure(mirrors: list[_Mirror], target: Path, remote: Remote) -> Exception:
     by_hand = f"put the file there yourself: {target}."
-    if all(mirror.other_md5 for mirror in mirrors):
-        found = " and ".join(sorted({mirror.other_md5 for mirror in mirrors}))
+    if all(mirror.other_checksum for mirror in mirrors):
+        found = " and ".join(sorted({mirror.other_checksum for mirror in mirrors}))
         return ValueError(
-            f"{remote.filename}: every host sent other bytes (MD5 {found}, expected {remote.md5}), none is kept; if "
+            f"{remote.filename}: every host sent other bytes ({found}, expected {remote.checksum}), none is kept; if "
             f"your network wants you to sign in, do that in a browser and try again, or {by_hand}"
         )
     faults = "; ".join(f"{mirror.url}: {mirror.fault}" for mirror in mirrors)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.data import fetch
-from course_lib.data.fetch import Remote, answers, download, verify
+from course_lib import fetch
+from course_lib.fetch import Remote, answers, download, verify
 
 CONTENT = bytes(range(256)) * 80  # 20,480 bytes, no two places alike within a stretch of 256
-MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+CHECKSUM = "md5:" + hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 NAME = "xrays.npz"
 NOBODY = f"http://127.0.0.1:9/{NAME}"
 BLOCK = 1024
@@ -113,8 +113,8 @@ def downloads(tmp_path: Path) -> Path:
     return folder
 
 
-def remote(*hosts: Host | str, md5: str = MD5) -> Remote:
-    return Remote(tuple(host if isinstance(host, str) else host.url for host in hosts), NAME, md5)
+def remote(*hosts: Host | str, checksum: str = CHECKSUM) -> Remote:
+    return Remote(tuple(host if isinstance(host, str) else host.url for host in hosts), NAME, checksum)
 
 
 def kept(folder: Path) -> list[str]:
@@ -211,9 +211,9 @@ def test_wrong_bytes_everywhere_name_both_checksums_and_nothing_is_kept(
 ) -> None:
     page = b"sign in first"
     hosts = serve(content=page), serve(content=page)
-    found = hashlib.md5(page, usedforsecurity=False).hexdigest()
+    found = "md5:" + hashlib.md5(page, usedforsecurity=False).hexdigest()
     said = (
-        rf"xrays\.npz: every host sent other bytes \(MD5 {found}, expected {MD5}\), .* sign in, .* put the file there"
+        rf"xrays\.npz: every host sent other bytes \({found}, expected {CHECKSUM}\), .* sign in, .* put the file there"
     )
     with pytest.raises(ValueError, match=said):
         download(remote(*hosts))
@@ -222,7 +222,7 @@ def test_wrong_bytes_everywhere_name_both_checksums_and_nothing_is_kept(
 
 
 def test_wrong_bytes_beside_a_dead_host_are_a_fault_of_the_network(serve: Callable[..., Host], downloads: Path) -> None:
-    with pytest.raises(OSError, match=r"ConnectionError; http://.*: other bytes, MD5 [0-9a-f]{32}\); connect to the"):
+    with pytest.raises(OSError, match=r"ConnectionError; http://.*: other bytes, md5:[0-9a-f]{32}\); connect to the"):
         download(remote(NOBODY, serve(content=b"sign in first")))
     assert kept(downloads) == []
 
@@ -369,5 +369,7 @@ def test_on_a_terminal_a_bar_starts_at_the_bytes_that_are_there(
 def test_a_wrong_file_on_disk_names_both_checksums_and_the_mend(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_bytes(b"something else")
-    with pytest.raises(ValueError, match=rf"xrays\.npz: not the published .*expected {MD5}\); delete it and download"):
+    with pytest.raises(
+        ValueError, match=rf"xrays\.npz: not the published .*expected {CHECKSUM}\); delete it and download"
+    ):
         verify(path, remote(NOBODY))
