@@ -32,6 +32,10 @@ def plot_curves(
         axis.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=4, markevery=sparse, label=name)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.set(xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
+    places = sorted({float(value) for x, _ in curves.values() for value in x})
+    if log_x and len(places) <= 6:  # 40, 160, 640 instead of powers of ten
+        axis.set_xticks(places, [f"{place:g}" for place in places])
+        axis.minorticks_off()
     if not log_x and all(float(value).is_integer() for x, _ in curves.values() for value in x):
         axis.locator_params(axis="x", integer=True)  # no epoch 1.2
     figure.legend(loc="outside right upper", fontsize=9)

@@ -30,6 +30,13 @@ def test_learning_rates_are_told_apart_on_a_logarithmic_axis() -> None:
     np.testing.assert_allclose(places[1] - places[0], places[2] - places[1])
 
 
+def test_few_places_of_a_logarithmic_axis_are_named_by_their_numbers() -> None:
+    counts = (40, 160, 640)
+    axis = plots.plot_curves({"probe": (counts, (1, 2, 3))}, xlabel="images", ylabel="accuracy", log_x=True).axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["40", "160", "640"]
+    assert len(axis.get_xticks(minor=True)) == 0
+
+
 def test_a_fifth_curve_is_refused_rather_than_dropped() -> None:
     with pytest.raises(ValueError, match="draw 4 at most"):
         plots.plot_curves(dict.fromkeys("abcde", ((1, 2), (1, 2))), xlabel="x", ylabel="y")
