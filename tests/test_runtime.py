@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from course_lib.runtime import Precision, pick_device, seed_everything
 
@@ -56,6 +57,13 @@ def test_a_processor_gets_bfloat16_only_if_it_has_instructions_for_it(
     assert precision.name == ("bfloat16" if has else "float32")
     with precision.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == (precision.dtype or torch.float32)
+
+
+def test_depthwise_convolutions_stay_in_float32_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    device = torch.device("cpu")
+    assert Precision.best(device, nn.Sequential(nn.Conv2d(8, 8, 3))).name == "bfloat16"
+    assert Precision.best(device, nn.Sequential(nn.Conv2d(8, 8, 3, groups=8))).name == "float32"
 
 
 def test_a_torch_without_the_private_question_gets_float32(monkeypatch: pytest.MonkeyPatch) -> None:

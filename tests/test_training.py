@@ -1,9 +1,14 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -11,7 +16,15 @@ from torch.utils.data import DataLoader
 from course_lib.data import Augmentation, Batches, ImageSet, simulate_radiographs
 from course_lib.models import CompactCNN, PneumoniaCNN
 from course_lib.runtime import Precision
-from course_lib.training import DivergenceError, EarlyStopping, evaluate, fit, train_one_epoch
+from course_lib.training import (
+    DivergenceError,
+    EarlyStopping,
+    evaluate,
+    extract_features,
+    fit,
+    linear_probe,
+    train_one_epoch,
+)
 
 FLOAT32 = Precision("cpu", None)
 MakeSet = Callable[..., ImageSet]
@@ -267,3 +280,41 @@ def test_training_in_bfloat16_stays_close_to_float32_and_keeps_float32_weights(m
         losses.append(history.train_loss[0])
         assert all(p.dtype == torch.float32 for p in model.parameters())
     assert losses[0] == pytest.approx(losses[1], abs=0.05)
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_a_linear_probe_answers_as_scikit_learns_pipeline(classes: int) -> None:
+    pixels, labels = load_digits(n_class=classes, return_X_y=True)
+    head = linear_probe(torch.from_numpy(pixels).float(), torch.from_numpy(labels), C=0.1)
+    judge = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)).fit(pixels, labels)
+    with torch.no_grad():
+        probs = head(torch.from_numpy(pixels).float()).softmax(dim=1)
+    np.testing.assert_allclose(probs, judge.predict_proba(pixels), atol=2e-3)
+    with pytest.raises(ValueError, match=r"the labels are \[0, 2\]; each class from 0 on needs an image"):
+        linear_probe(torch.rand(4, 3), torch.tensor([0, 2, 0, 2]))
+
+
+def test_features_are_those_of_the_network_in_evaluation_mode(make_set: Callable[..., ImageSet]) -> None:
+    class Network(nn.Sequential):
+        def features(self, images: Tensor) -> Tensor:
+            return self[:4](images)
+
+    model = Network(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    images = make_set(10)
+    found, labels = extract_features(model, Batches(images, 4))
+    assert model.training
+    assert torch.equal(labels, images.labels)
+    with torch.no_grad():
+        torch.testing.assert_close(found, model.eval().features(images.images.float() / 255))
+
+
+def test_parameter_groups_keep_their_own_rates(make_set: Callable[..., ImageSet]) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(256, 4), nn.ReLU(), nn.Linear(4, 2))
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    groups = [{"params": list(model[1].parameters()), "lr": 0.0}, {"params": list(model[3].parameters()), "lr": 0.01}]
+    batches = Batches(make_set(), 8)
+    fit(model, batches, batches, epochs=1, parameter_groups=groups)
+    moved = [not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True)]
+    assert moved == [False, False, True, True]
+    with pytest.raises(ValueError, match="parameter_groups are for AdamW; Muon makes its own"):
+        fit(model, batches, batches, epochs=1, parameter_groups=groups, optimizer_name="muon")

@@ -1,5 +1,6 @@
 """The networks of the course. Each takes float images in 0..1 and returns logits, never probabilities."""
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -7,15 +8,37 @@ from torch import nn
 from course_lib.models.fast import FastCNN
 from course_lib.models.pneumonia import CompactCNN, PneumoniaCNN
 from course_lib.models.simple import SimpleCNN
+from course_lib.models.transfer import (
+    BACKBONES,
+    OFFLINE,
+    TransferModel,
+    freeze,
+    parameter_groups,
+    transfer_model,
+    unfreeze,
+)
 
-__all__ = ["CompactCNN", "FastCNN", "PneumoniaCNN", "SimpleCNN", "build_network"]
+__all__ = [
+    "BACKBONES",
+    "OFFLINE",
+    "CompactCNN",
+    "FastCNN",
+    "PneumoniaCNN",
+    "SimpleCNN",
+    "TransferModel",
+    "build_network",
+    "freeze",
+    "parameter_groups",
+    "transfer_model",
+    "unfreeze",
+]
 
-NETWORKS: dict[str, type[nn.Module]] = {
-    network.__name__: network for network in (PneumoniaCNN, CompactCNN, SimpleCNN, FastCNN)
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    network.__name__: network for network in (PneumoniaCNN, CompactCNN, SimpleCNN, FastCNN, transfer_model)
 }
 
 
-def build_network(name: str, **arguments: Any) -> nn.Module:
+def build_network(name: str, /, **arguments: Any) -> nn.Module:
     """A network by the name and arguments that a run folder keeps in its config.json.
 
     Raises:

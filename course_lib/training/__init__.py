@@ -1,7 +1,8 @@
 """The training loop. It receives a network and batches, and knows nothing of where either comes from."""
 
-from course_lib.training.epoch import BatchSource, DivergenceError, Outcome, evaluate, train_one_epoch
+from course_lib.training.epoch import BatchSource, DivergenceError, Outcome, evaluate, extract_features, train_one_epoch
 from course_lib.training.fit import EarlyStopping, History, OptimizerName, fit
+from course_lib.training.probe import linear_probe
 
 __all__ = [
     "BatchSource",
@@ -11,6 +12,8 @@ __all__ = [
     "OptimizerName",
     "Outcome",
     "evaluate",
+    "extract_features",
     "fit",
+    "linear_probe",
     "train_one_epoch",
 ]

@@ -116,7 +116,6 @@ def train_one_epoch(
     return total / seen
 
 
-@torch.no_grad()
 def evaluate(
     model: nn.Module,
     data: BatchSource,
@@ -128,19 +127,45 @@ def evaluate(
 
     In a team of processes each gives its share of the images, and all get the whole outcome.
     """
+    logits, labels = _answers(model, model, data, precision, memory_format)
+    return Outcome(logits, labels, float(F.cross_entropy(logits, labels)))
+
+
+def extract_features(
+    model: nn.Module,
+    data: BatchSource,
+    *,
+    precision: Precision | None = None,
+    memory_format: torch.memory_format = torch.channels_last,
+) -> tuple[Tensor, Tensor]:
+    """The features (N, F) that `model.features` finds in every image of `data`, and the labels (N,), on the CPU.
+
+    As long as the layers that find them stay frozen, one pass is enough for any number of trainings of the head.
+    """
+    return _answers(model, model.features, data, precision, memory_format)  # type: ignore[arg-type]  # callable
+
+
+@torch.no_grad()
+def _answers(
+    model: nn.Module,
+    ask: Callable[[Tensor], Tensor],
+    data: BatchSource,
+    precision: Precision | None,
+    memory_format: torch.memory_format,
+) -> tuple[Tensor, Tensor]:
+    """What `ask`, which may be a part of `model`, says of every image, in evaluation mode; float32, on the CPU."""
     precision = precision or Precision("cpu", None)
     device = next(model.parameters()).device
     modes = {module: module.training for module in model.modules()}
-    logits, labels = [], []
+    answers, labels = [], []
     try:
         model.eval()
         for images, batch_labels in data:
             with precision.autocast():
-                batch_logits = model(images.to(device, memory_format=memory_format))
-            logits.append(batch_logits.float().cpu())
+                batch_answers = ask(images.to(device, memory_format=memory_format))
+            answers.append(batch_answers.float().cpu())
             labels.append(batch_labels.cpu())
     finally:
         for module, training in modes.items():
             module.training = training
-    all_logits, all_labels = gather(torch.cat(logits)), gather(torch.cat(labels))
-    return Outcome(all_logits, all_labels, float(F.cross_entropy(all_logits, all_labels)))
+    return gather(torch.cat(answers)), gather(torch.cat(labels))

@@ -67,6 +67,7 @@ def fit(
     epochs: int,
     optimizer_name: OptimizerName = "adamw",
     learning_rate: float = 3e-3,
+    parameter_groups: list[dict[str, Any]] | None = None,
     weight_decay: float = 0.05,
     warmup: float | None = 0.25,
     class_weights: Tensor | None = None,
@@ -93,6 +94,7 @@ def fit(
         epochs: passes over `train`.
         optimizer_name: "adamw", or "muon" (see `course_lib.muon`).
         learning_rate: the peak of the cycle; Muon's is that of the filters, and everything else keeps its own.
+        parameter_groups: what AdamW trains, each group with a peak "lr" of its own; default, all with `learning_rate`.
         weight_decay: of the weights that the learning rate is for.
         warmup: share of the steps in which the learning rate rises; it falls in the rest. None: it never changes.
         class_weights: float (C,), factors of the loss; in one process only.
@@ -115,9 +117,16 @@ def fit(
     if class_weights is not None and team().size > 1:
         raise ValueError("class_weights are for one process; start it without torchrun, or leave them out.")
     device = next(model.parameters()).device
-    precision = precision or Precision.best(device)
+    precision = precision or Precision.best(device, model)
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
-    optimizer = _optimizer(optimizer_name, model, learning_rate, weight_decay)
+    if optimizer_name == "muon" and parameter_groups is not None:
+        raise ValueError("parameter_groups are for AdamW; Muon makes its own groups: leave one of them out.")
+    optimizer: torch.optim.Optimizer
+    if optimizer_name == "muon":
+        optimizer = Muon(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    else:
+        trained = parameter_groups or model.parameters()
+        optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, fused=True)
     schedule = _schedule(optimizer, steps=max(2, epochs * len(train)), warmup=warmup)
     scaler = precision.scaler()
     average = None
@@ -180,14 +189,6 @@ def fit(
     elif average is not None:
         model.load_state_dict(average.module.state_dict())
     return history
-
-
-def _optimizer(
-    name: OptimizerName, model: nn.Module, learning_rate: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    if name == "muon":
-        return Muon(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    return torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 def _schedule(

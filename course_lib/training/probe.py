@@ -1,0 +1,32 @@
+"""A head for features that stay as they are."""
+
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+
+def linear_probe(features: Tensor, labels: Tensor, *, C: float = 0.01) -> nn.Linear:  # noqa: N803  # scikit-learn's name
+    """The dense layer (F to K logits) that logistic regression finds, the best there is rather than the last of a loop.
+
+    It regresses on standardised features; the layer that comes back takes them as they are.
+
+    Args:
+        features: float (N, F), as `extract_features` gives them.
+        labels: int (N,), of K classes, 0 to K - 1, each of which must occur.
+        C: how much the images count against the penalty on large weights.
+
+    Raises:
+        ValueError: a class without images.
+    """
+    scaler = StandardScaler().fit(features.numpy())
+    found = LogisticRegression(C=C, solver="newton-cg").fit(scaler.transform(features.numpy()), labels.numpy())
+    if found.classes_.tolist() != list(range(len(found.classes_))):
+        raise ValueError(f"the labels are {found.classes_.tolist()}; each class from 0 on needs an image.")
+    weight = torch.from_numpy(found.coef_ / scaler.scale_).float()
+    bias = torch.from_numpy(found.intercept_).float() - weight @ torch.from_numpy(scaler.mean_).float()
+    if len(weight) == 1:  # of two classes scikit-learn gives the difference alone
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+    head = nn.Linear(weight.shape[1], len(weight))
+    head.load_state_dict({"weight": weight, "bias": bias})
+    return head
