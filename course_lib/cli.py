@@ -23,8 +23,18 @@ data_app = typer.Typer(help="The data sets: what there is, fetching, auditing.",
 app.add_typer(data_app, name="data")
 
 
-Task = Literal["pneumonia", "cifar10"]
+What = Literal["pneumonia", "cifar10", "transfer"]
+Task = Literal["pneumonia", "cifar10", "folder"]
 Preset = Literal["tutorial", "fast", "best"]
+Backbone = Literal[
+    "tf_efficientnet_lite0",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "resnet18",
+    "resnet50",
+    "densenet121",
+    "inception_v3",
+]
 DataSet = Literal["chest_xray", "cifar10"]
 Source = Literal["auto", "real", "simulated"]
 Split = Literal["train", "val", "test"]
@@ -144,7 +154,15 @@ def data_audit(name: DataSet, data: Data = None, root: Root = None) -> None:
 
 @app.command()
 def train(
-    task: Task,
+    what: Annotated[What, typer.Argument(help="What to learn from nothing; or transfer, from a pretrained backbone.")],
+    task: Annotated[
+        Task | None,
+        typer.Option(help="Of transfer: what to learn; folder: class folders of your own.", show_default=False),
+    ] = None,
+    backbone: Annotated[
+        Backbone | None,
+        typer.Option(help="Of transfer: default tf_efficientnet_lite0, which needs no network.", show_default=False),
+    ] = None,
     data: Data = None,
     root: Root = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/TASK-SEED.", show_default=False)] = None,
@@ -160,16 +178,24 @@ def train(
 
     Example: course train pneumonia --data real --root ~/data --out runs/first
 
+    Your own images, in a folder for each class: course train transfer --task folder --root ~/pets
+
     With several processes: torchrun --standalone --nproc-per-node 2 -m course_lib train cifar10 --root ~/data
     """
     from course_lib.runs import Recipe, train_run
     from course_lib.runtime import keep_freed_memory
 
+    if what == "transfer":
+        if task is None or preset is not None:
+            raise ValueError("`course train transfer` needs --task pneumonia, cifar10 or folder, and has no --preset.")
+    elif task is not None or backbone is not None:
+        raise ValueError(f"--task and --backbone are for `course train transfer`, not for `course train {what}`.")
     keep_freed_memory()
-    folder = out or Path("runs") / f"{task}-{seed}"
+    folder = out or Path("runs") / "-".join(filter(None, (what, task, str(seed))))
     recipe = Recipe.of(
-        task,
-        preset=preset,
+        task or what,
+        preset="transfer" if task else preset,
+        backbone=backbone,
         data=data,
         root=root and str(root.resolve()),
         epochs=epochs,

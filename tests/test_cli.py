@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from course_lib.checkpoint import save_weights
-from course_lib.models import PneumoniaCNN
+from course_lib.models import OFFLINE, PneumoniaCNN
 
 
 def course(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -154,6 +154,20 @@ def test_faults_end_in_one_sentence(run: Path, kaggle_root: Path, tmp_path: Path
     refused(course("train", "pneumonia", *TRAIN, "--root", kaggle_root, *out), "NORMAL: an empty class")
     cut.parent.rmdir()
     refused(course("train", "pneumonia", *TRAIN, "--root", kaggle_root, *out), "one class only (PNEUMONIA)")
+
+
+def test_a_backbone_learns_class_folders_and_predicts(kaggle_images: Path, tmp_path: Path) -> None:
+    out, pictures = tmp_path / "run", kaggle_images / "chest_xray" / "train"
+    arguments = ("--task", "folder", "--root", pictures, "--epochs", 1, "--image-size", 32, "--out", out)
+    done = course("train", "transfer", *arguments)
+    assert done.returncode == 0, done.stderr
+    scan = next((pictures / "PNEUMONIA").iterdir())
+    assert f"{scan}: PNEUMONIA, probability of PNEUMONIA" in course("predict", out, scan).stdout
+    refused(course("train", "transfer", "--root", pictures), "needs --task pneumonia, cifar10 or folder")
+    refused(course("train", "pneumonia", "--backbone", "resnet18"), "are for `course train transfer`, not for")
+    closed = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    arguments = ("--task", "folder", "--root", pictures, "--backbone", "resnet18", "--out", tmp_path / "other")
+    refused(course("train", "transfer", *arguments, **closed), "cannot be downloaded", OFFLINE)
 
 
 def test_without_a_network_a_download_fails_in_one_sentence(tmp_path: Path) -> None:

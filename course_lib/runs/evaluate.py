@@ -98,7 +98,7 @@ def predict(trained: TrainedRun, path: Path) -> Prediction:
         FileNotFoundError, ValueError: the file is absent or not an image.
     """
     recipe = trained.recipe
-    image, _ = read_image(path, image_size=recipe.image_size, channels=3 if recipe.task == "cifar10" else 1)
+    image, _ = read_image(path, image_size=recipe.stored_size, channels=recipe.channels)
     device = next(trained.model.parameters()).device
     with torch.no_grad():
         probs = trained.probs(trained.model(image[None].to(device).float() / 255).cpu())[0]

@@ -73,10 +73,8 @@ def load_run(run: Path, *, device: torch.device | None = None) -> TrainedRun:
     config = read_config(run)
     recipe = Recipe(**config["recipe"])
     if "validation" not in config:
-        raise ValueError(
-            f"{run}: its training did not end; go on with `course train {recipe.task} --out {run} --resume`."
-        )
-    model = recipe.build()
+        raise ValueError(f"{run}: its training did not end; go on with `{recipe.command} --out {run} --resume`.")
+    model = recipe.build(len(config["classes"]), trained=True)
     load_weights(run / "weights.safetensors", model)
     model.to(device or pick_device()).eval()
     return TrainedRun(recipe, model, tuple(config["classes"]), config["threshold"], config["temperature"])

@@ -8,13 +8,13 @@ from typing import Any, Literal, Self
 import torch
 from torch import nn
 
-from course_lib.data import Augmentation, PhotoAugmentation, Splits, load_chest_xray, load_cifar10
+from course_lib.data import Augmentation, PhotoAugmentation, Splits, load_chest_xray, load_cifar10, load_folder
 from course_lib.data.source import Source
 from course_lib.metrics import Criterion
-from course_lib.models import build_network
+from course_lib.models import OFFLINE, build_network
 from course_lib.training import OptimizerName
 
-Preset = Literal["tutorial", "fast", "best"]
+Preset = Literal["tutorial", "fast", "best", "transfer"]
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,13 @@ class Recipe:
     """Everything that a run depends on, besides the images themselves.
 
     Attributes:
-        task: "pneumonia" or "cifar10".
+        task: "pneumonia", "cifar10", or "folder" for class folders of one's own.
         data: where the images come from; None leaves it to the loader. A run folder holds what was taken.
         root: the folder that holds real images; None leaves it to the loader.
-        image_size: height and width, in pixels.
-        network: name of a class in `course_lib.models`.
-        network_arguments: its arguments.
+        image_size: height and width that the network sees, in pixels.
+        network: name of a class in `course_lib.models`, or "transfer_model".
+        network_arguments: its arguments, besides the number of classes.
+        layer_decay: how much slower each stage of a backbone learns than the next; None where there is no backbone.
         epochs, optimizer_name, learning_rate, weight_decay, warmup, label_smoothing, average_decay: see `training.fit`.
         batch_size: images in a batch, over all processes together.
         augmentation: arguments of `Augmentation`, or for photographs of `PhotoAugmentation`.
@@ -51,6 +52,7 @@ class Recipe:
     warmup: float | None = 0.25
     label_smoothing: float = 0.05
     average_decay: float | None = None
+    layer_decay: float | None = None
     augmentation: dict[str, Any] = field(default_factory=lambda: asdict(Augmentation()))
     plain: bool = False
     criterion: Criterion = "youden"
@@ -58,8 +60,10 @@ class Recipe:
     seed: int = 0
 
     @classmethod
-    def of(cls, task: str, *, preset: Preset | None = None, **changes: Any) -> Self:
+    def of(cls, task: str, *, preset: Preset | None = None, backbone: str | None = None, **changes: Any) -> Self:
         """A recipe of a task, its first one by default, with some of its values changed; None changes nothing.
+
+        `backbone` is for the preset "transfer", one of `course_lib.models.BACKBONES`.
 
         Raises:
             ValueError: there is no such task, or no such preset of it.
@@ -68,22 +72,46 @@ class Recipe:
             raise ValueError(f"task {task!r} is not known; choose one of: {', '.join(PRESETS)}.")
         chosen = preset or next(iter(PRESETS[task]))
         if chosen not in PRESETS[task]:
-            there = ", ".join(map(str, filter(None, PRESETS[task]))) or "none, leave --preset out"
+            there = ", ".join(name for name in PRESETS[task] if name not in (None, "transfer"))
+            there = there or "none, leave --preset out"
             raise ValueError(f"{task} has no preset {preset!r}; its presets: {there}.")
         changed = {name: value for name, value in changes.items() if value is not None}
         recipe = replace(cls(task=task, preset=chosen, **copy.deepcopy(PRESETS[task][chosen])), **changed)
         if "image_size" in recipe.network_arguments:  # a network for images of one size
             recipe.network_arguments["image_size"] = recipe.image_size
+        if backbone is not None:
+            recipe.network_arguments["name"] = backbone
         return recipe
+
+    @property
+    def backbone(self) -> str | None:
+        return self.network_arguments.get("name")
+
+    @property
+    def command(self) -> str:
+        """What starts such a run."""
+        return f"course train transfer --task {self.task}" if self.preset == "transfer" else f"course train {self.task}"
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.task == "pneumonia" else 3
+
+    @property
+    def stored_size(self) -> int:
+        """Height and width of the images in memory. CIFAR-10's own are small, and backbones enlarge them themselves."""
+        return 32 if self.task == "cifar10" and self.preset == "transfer" else self.image_size
 
     def splits(self) -> Splits:
         root = None if self.root is None else Path(self.root)
-        if self.task == "cifar10":
-            return load_cifar10(self.data, root=root, image_size=self.image_size, seed=self.seed)
-        return load_chest_xray(self.data, root=root, image_size=self.image_size, seed=self.seed)
+        if self.task == "folder":
+            if root is None:
+                raise ValueError("whose images? Name the folder that holds a folder for each class by --root.")
+            return load_folder(root, image_size=self.stored_size, channels=self.channels, seed=self.seed)
+        load = load_cifar10 if self.task == "cifar10" else load_chest_xray
+        return load(self.data, root=root, image_size=self.stored_size, seed=self.seed)
 
     def augment(self) -> Augmentation | PhotoAugmentation:
-        return (PhotoAugmentation if self.task == "cifar10" else Augmentation)(**self.augmentation)
+        return (Augmentation if self.task == "pneumonia" else PhotoAugmentation)(**self.augmentation)
 
     def training_arguments(self) -> dict[str, Any]:
         """What `training.fit` is to be told, besides batches, epochs and seed."""
@@ -96,17 +124,25 @@ class Recipe:
             "average_decay": self.average_decay,
         }
 
-    def build(self) -> nn.Module:
-        """The network with first weights drawn from the seed; torch's random numbers are left as they were."""
+    def build(self, num_classes: int, *, trained: bool = False) -> nn.Module:
+        """The network with its first weights, drawn from the seed; torch's random numbers are left as they were.
+
+        Args:
+            num_classes: of the images.
+            trained: trained weights take their place, so none of a backbone are looked for.
+        """
+        arguments = self.network_arguments | {"num_classes": num_classes}
+        if trained and self.network == "transfer_model":
+            arguments["weights"] = "random"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return build_network(self.network, **self.network_arguments)
+            return build_network(self.network, **arguments)
 
 
 _FAST: dict[str, Any] = {
     "image_size": 32,
     "network": "FastCNN",
-    "network_arguments": {"widths": [64, 128, 256], "num_classes": 10, "mirror": True},
+    "network_arguments": {"widths": [64, 128, 256], "mirror": True},
     "epochs": 6,
     "batch_size": 500,
     "optimizer_name": "muon",
@@ -116,25 +152,44 @@ _FAST: dict[str, Any] = {
     "label_smoothing": 0.1,
     "augmentation": {"shift": 2},
 }
+_TRANSFER: dict[str, Any] = {
+    "image_size": 160,
+    "network": "transfer_model",
+    "network_arguments": {"name": OFFLINE, "in_channels": 3, "image_size": 160, "weights": "imagenet"},
+    "epochs": 5,
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "layer_decay": 0.7,
+    "label_smoothing": 0.1,
+    "augmentation": {"shift": 8},
+}
 PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
     "pneumonia": {
         None: {
             "image_size": 96,
             "network": "CompactCNN",
-            "network_arguments": {"in_channels": 1, "num_classes": 2, "widths": [16, 32, 64, 96, 96]},
+            "network_arguments": {"in_channels": 1, "widths": [16, 32, 64, 96, 96]},
             "epochs": 20,
             "criterion": "sensitivity",
         },
+        "transfer": _TRANSFER
+        | {
+            "network_arguments": _TRANSFER["network_arguments"] | {"in_channels": 1},
+            "augmentation": asdict(Augmentation()),
+            "criterion": "sensitivity",
+        },
     },
+    "folder": {"transfer": _TRANSFER},
     "cifar10": {
         "fast": _FAST,
         "best": _FAST
         | {
-            "network_arguments": {"widths": [64, 256, 256], "num_classes": 10, "mirror": True},
+            "network_arguments": {"widths": [64, 256, 256], "mirror": True},
             "epochs": 30,
             "weight_decay": 0.05,
             "augmentation": {"shift": 4, "cutout": 12},
         },
+        "transfer": _TRANSFER | {"image_size": 96, "epochs": 2, "augmentation": {"shift": 2}},
         "tutorial": {
             "image_size": 32,
             "network": "SimpleCNN",
@@ -144,7 +199,6 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
                 "dropout": 0.5,
                 "batch_norm": False,
                 "image_size": 32,
-                "num_classes": 10,
             },
             "epochs": 5,
             "learning_rate": 1e-3,

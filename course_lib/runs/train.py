@@ -18,12 +18,13 @@ from course_lib.data import Batches, ImageSet
 from course_lib.distributed import Team, joined, wait_for_all
 from course_lib.files import write_atomically
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
+from course_lib.models import TransferModel, parameter_groups
 from course_lib.plots import plot_history
 from course_lib.runs.folder import FORMAT, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
 from course_lib.runtime import Precision, pick_device
-from course_lib.training import BatchSource, History, evaluate, fit
+from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
 
 
 def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
@@ -86,8 +87,8 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         write_json(out / "config.json", config)
 
     device = pick_device()
-    precision = Precision(device.type, None) if recipe.plain else Precision.best(device)
-    model = recipe.build().to(device)
+    model = recipe.build(len(train.classes)).to(device)
+    precision = Precision(device.type, None) if recipe.plain else Precision.best(device, model)
     shared_batches = partial(Batches, device=device, rank=team.rank, world_size=team.size)
     train_batches: BatchSource
     if recipe.plain:
@@ -95,6 +96,14 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     else:
         train_batches = shared_batches(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
     val_batches = shared_batches(val, 256)
+    resume = resume and (out / "state.pt").exists()
+    groups = None
+    if isinstance(model, TransferModel):
+        if not resume:  # with a head that knows nothing, the first steps would spoil what the backbone knows
+            model.head = linear_probe(*extract_features(model, shared_batches(train, 256), precision=precision)).to(
+                device
+            )
+        groups = parameter_groups(model, recipe.learning_rate, decay=recipe.layer_decay or 1)
     history = fit(
         model,
         train_batches,
@@ -104,7 +113,8 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         memory_format=torch.contiguous_format if recipe.plain else torch.channels_last,
         seed=recipe.seed,
         state_path=out / "state.pt",
-        resume=resume and (out / "state.pt").exists(),
+        resume=resume,
+        parameter_groups=groups,
         on_epoch=lambda history: _write_history(out, history),
         **recipe.training_arguments(),
     )
@@ -153,7 +163,7 @@ def _same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
     if asked.preset not in (Recipe.of(asked.task).preset, stored.preset):
         raise ValueError(f"{out}: was started with preset={stored.preset}, not {asked.preset}; leave it as it was.")
     usual = Recipe.of(asked.task, preset=asked.preset)
-    for name in ("data", "image_size", "epochs", "seed"):
+    for name in ("data", "image_size", "epochs", "seed", "backbone"):
         wanted, had = getattr(asked, name), getattr(stored, name)
         if wanted not in (getattr(usual, name), had, "auto"):
             raise ValueError(f"{out}: was started with {name}={had}, not {wanted}; resume without changing it.")

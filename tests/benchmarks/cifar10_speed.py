@@ -127,7 +127,7 @@ def main() -> None:
     print(f"{network}, batches of {recipe.batch_size}, {torch.get_num_threads()} threads")
     for dtype in dict.fromkeys([best.dtype, None]):
         precision, formatted = Precision("cpu", dtype), Precision("cpu", dtype or torch.float32)
-        model = recipe.build()
+        model = recipe.build(10)
         batches = Batches(photos, recipe.batch_size, shuffle=True, augment=recipe.augment())
         val = Batches(photos.subset([0]), 1)
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from course_lib.data import load_chest_xray
 from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
-from course_lib.models import NETWORKS
+from course_lib.models import NETWORKS, OFFLINE
 from course_lib.runs import Recipe, evaluate_run, load_run, predict, train_run
 
 
@@ -153,8 +153,9 @@ def test_a_run_states_its_whole_network_and_where_its_images_came_from(run: Path
     stored = json.loads((run / "config.json").read_text())
     assert (stored["recipe"]["data"], stored["recipe"]["root"]) == ("real", str(kaggle_images / "chest_xray"))
     presets = [Recipe.of("cifar10", preset=preset) for preset in ("tutorial", "fast", "best")]
-    for defaults in (Recipe.of("pneumonia"), *presets):
-        assert set(defaults.network_arguments) == set(inspect.signature(NETWORKS[defaults.network]).parameters)
+    for defaults in (Recipe.of("pneumonia"), Recipe.of("folder"), *presets):
+        stated = {"num_classes", *defaults.network_arguments}
+        assert stated == set(inspect.signature(NETWORKS[defaults.network]).parameters)
 
 
 def test_a_run_is_not_resumed_on_other_images(recipe: Recipe, tmp_path: Path, kaggle_root: Path) -> None:
@@ -247,12 +248,56 @@ def test_ten_classes_go_the_same_way(photos: Path, tmp_path: Path) -> None:
     assert said.threshold is None
 
 
+@pytest.fixture(scope="module")
+def transferred(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the offline backbone on two folders of one's own, shades of grey."""
+    pets, out = tmp_path_factory.mktemp("pets"), tmp_path_factory.mktemp("transferred") / "run"
+    for name, shade in (("cats", "airplane"), ("dogs", "truck")):
+        shutil.copytree(photos / "cifar10" / "train" / shade, pets / name)
+    train_run(Recipe.of("folder", root=str(pets), epochs=1, image_size=32, batch_size=8), out)
+    return out
+
+
+def test_a_backbone_learns_a_folder_of_ones_own(transferred: Path, photos: Path) -> None:
+    config = json.loads((transferred / "config.json").read_text())
+    assert config["classes"] == ["cats", "dogs"]
+    assert config["recipe"]["network_arguments"]["name"] == OFFLINE
+    assert evaluate_run(transferred)["accuracy"] == 1
+    said = predict(load_run(transferred), photos / "cifar10" / "test" / "truck" / "0.png")
+    assert said.called == "dogs"
+    assert "Whether images of one person" in (transferred / "model_card.md").read_text()
+
+
+def test_a_trained_backbone_is_loaded_without_the_weights_it_began_with(
+    transferred: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("course_lib.models.transfer._imagenet_weights", lambda *_: pytest.fail("looked for weights"))
+    assert load_run(transferred).classes == ("cats", "dogs")
+
+
+def test_the_head_is_fitted_before_the_backbone_learns(photos: Path, tmp_path: Path) -> None:
+    recipe = Recipe.of("cifar10", preset="transfer", root=str(photos), epochs=1, image_size=32, learning_rate=1e-9)
+    train_run(recipe, tmp_path / "run")
+    assert evaluate_run(tmp_path / "run", split="train")["accuracy"] > 0.3  # one in ten with a head that knows nothing
+
+
+def test_a_run_is_not_resumed_with_another_backbone(transferred: Path) -> None:
+    other = Recipe.of("folder", backbone="resnet18", epochs=1, image_size=32)
+    with pytest.raises(ValueError, match=f"was started with backbone={OFFLINE}, not resnet18; resume without"):
+        train_run(other, transferred, resume=True)
+
+
+def test_a_folder_of_ones_own_must_be_named() -> None:
+    with pytest.raises(ValueError, match=r"whose images\? Name the folder that holds a folder for each class"):
+        Recipe.of("folder").splits()
+
+
 def test_the_tutorial_preset_is_the_tutorials_loop_step_by_step(photos: Path, tmp_path: Path) -> None:
     recipe = Recipe.of("cifar10", preset="tutorial", root=str(photos), epochs=1, seed=3)
     config = train_run(recipe, tmp_path / "run")
     assert config["training"]["precision"] == "float32"
 
-    model = recipe.build().train()
+    model = recipe.build(10).train()
     torch.manual_seed(10_000 * 3)
     loader = DataLoader(recipe.splits().train, batch_size=64, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
@@ -286,7 +331,7 @@ def test_a_run_is_not_resumed_by_another_preset(photos: Path, tmp_path: Path) ->
 
 def test_an_image_size_reaches_a_network_that_is_built_for_one() -> None:
     recipe = Recipe.of("cifar10", preset="tutorial", image_size=64)
-    assert recipe.build()(torch.rand(1, 3, 64, 64)).shape == (1, 10)
+    assert recipe.build(10)(torch.rand(1, 3, 64, 64)).shape == (1, 10)
 
 
 def test_weights_swapped_for_a_pickle_are_refused(run: Path) -> None:
@@ -319,5 +364,5 @@ def test_prediction_takes_any_size_and_mode_and_follows_the_threshold(
 
 
 def test_an_unknown_task_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="task 'cats' is not known; choose one of: pneumonia, cifar10"):
+    with pytest.raises(ValueError, match="task 'cats' is not known; choose one of: pneumonia, folder, cifar10"):
         Recipe.of("cats")
