@@ -31,19 +31,20 @@ PHOTOS = Images("CIFAR-10", "simulated objects, no photographs", find_cifar10, "
 
 
 class Lesson(NamedTuple):
-    """A lesson's title, its minutes on two cores with simulated and with real images, and these."""
+    """A lesson's title, its minutes on two cores with simulated and with real images, and the sets that it uses."""
 
     title: str
     simulated: int
     real: int
-    images: Images = XRAYS
+    images: tuple[Images, ...] = (XRAYS,)
 
 
 LESSONS = {
     1: Lesson("CNN anatomy", 1, 1),
     2: Lesson("Building PneumoniaCNN", 1, 1),
     3: Lesson("Training on GPU (and on what you have)", 2, 8),
-    4: Lesson("CIFAR-10, ten times faster", 2, 10, PHOTOS),
+    4: Lesson("CIFAR-10, ten times faster", 2, 10, (PHOTOS,)),
+    5: Lesson("Transfer learning", 2, 15, (PHOTOS, XRAYS)),
 }
 
 
@@ -106,19 +107,22 @@ def start_lesson(number: int) -> Profile:
     asked = os.environ.get("COURSE_DATA", "auto")
     if asked not in ("auto", "real", "simulated"):
         raise ValueError(f"COURSE_DATA={asked!r} is not known; set it to simulated, real or auto.")
-    title, *minutes, images = LESSONS[number]
-    found = None if asked == "simulated" else images.find(None)
-    if asked == "real" and found is None:
+    lesson = LESSONS[number]
+    found = {} if asked == "simulated" else {images: images.find(None) for images in lesson.images}
+    absent = [images for images, place in found.items() if place is None]
+    if asked == "real" and absent:
         raise FileNotFoundError(
-            f"COURSE_DATA=real, but no {images.real} are here; run `course data get {images.name}`, or name the folder "
-            f"that holds {images.folder} in COURSE_DATA_ROOT."
+            f"COURSE_DATA=real, but no {absent[0].real} are here; run `course data get {absent[0].name}`, or name the "
+            f"folder that holds {absent[0].folder} in COURSE_DATA_ROOT."
         )
     seed_everything(0)
     keep_freed_memory()
-    profile = Profile("real" if found else "simulated", pick_device())
-    expected = profile.choose(simulated=minutes[0], real=minutes[1])
-    print(f"Lesson {number}: {title}")
-    print("data:    ", f"real {images.real} in {found}" if found else images.simulated)
+    profile = Profile("real" if found and not absent else "simulated", pick_device())
+    expected = profile.choose(simulated=lesson.simulated, real=lesson.real)
+    print(f"Lesson {number}: {lesson.title}")
+    for title, images in zip(("data:    ", "         "), lesson.images, strict=False):
+        place = f"real {images.real} in {found.get(images)}"
+        print(title, profile.choose(simulated=images.simulated, real=place))
     print("device:  ", profile.device.type, "" if profile.device.type != "cpu" else "(a GPU is not needed)")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
     print(f"expected: about {expected} {'minute' if expected == 1 else 'minutes'} on two processor cores")

@@ -29,7 +29,7 @@ def test_real_images_that_lie_there_are_taken_without_being_asked_for(
 
 def test_a_lesson_never_starts_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COURSE_DATA")
-    monkeypatch.setattr("course_lib.data.fetch.answers", lambda *_: pytest.fail("asked the network"))
+    monkeypatch.setattr("course_lib.fetch.answers", lambda *_: pytest.fail("asked the network"))
     assert start_lesson(2).source == "simulated"
 
 
