@@ -205,9 +205,8 @@ def _imagenet_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
     filename = url.rsplit("/", 1)[1]  # resnet18-f37072fd.pth: the end is the beginning of its SHA-256
     path = download(Remote((url,), filename, f"sha256:{filename[-12:-4]}"))
     saved = torch.load(path, map_location="cpu", weights_only=True)
-    return {
-        re.sub(r"(norm|conv)\.([12])\.", r"\1\2.", key): value for key, value in saved.items()
-    }  # DenseNet's are old
+    modern = {re.sub(r"(norm|conv)\.([12])\.", r"\1\2.", key): value for key, value in saved.items()}
+    return modern  # DenseNet's file has the names of an older torchvision
 
 
 def _preprocessing(name: str) -> tuple[list[float], list[float], int]:
@@ -284,6 +283,5 @@ BACKBONES: dict[str, Callable[[Any], Parts]] = {
     "densenet121": _densenet,
     "inception_v3": _inception,
 }
-_BUILD: dict[str, dict[str, Any]] = {
-    "inception_v3": {"init_weights": False}
-}  # its own first weights take half a minute
+# Inception's own first weights take half a minute.
+_BUILD: dict[str, dict[str, Any]] = {"inception_v3": {"init_weights": False}}

@@ -20,7 +20,9 @@ def linear_probe(features: Tensor, labels: Tensor, *, C: float = 0.01) -> nn.Lin
         ValueError: a class without images.
     """
     scaler = StandardScaler().fit(features.numpy())
-    found = LogisticRegression(C=C, solver="newton-cg").fit(scaler.transform(features.numpy()), labels.numpy())
+    found = LogisticRegression(C=C, solver="newton-cg", tol=1e-6).fit(
+        scaler.transform(features.numpy()), labels.numpy()
+    )
     if found.classes_.tolist() != list(range(len(found.classes_))):
         raise ValueError(f"the labels are {found.classes_.tolist()}; each class from 0 on needs an image.")
     weight = torch.from_numpy(found.coef_ / scaler.scale_).float()

@@ -73,7 +73,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", checksums["test_batch"]]])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": checksums["batches.meta"]})
     published = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    monkeypatch.setattr("course_lib.data.cifar10.ARCHIVE", replace(ARCHIVE, md5=published))
+    monkeypatch.setattr("course_lib.data.cifar10.ARCHIVE", replace(ARCHIVE, checksum=f"md5:{published}"))
     return path
 
 
