@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.plots.colours import BLUE, GREY, ORANGE
+from course_lib.plots.colours import BLUE, GREEN, GREY, ORANGE, PURPLE
 
 
 def plot_curves(
@@ -17,12 +17,19 @@ def plot_curves(
     log_x: bool = False,
     log_y: bool = False,
 ) -> Figure:
-    """Up to four curves, x and y by name, told apart by colour, line and marker; they need not be equally long.
+    """Up to six curves, x and y by name, told apart by colour, line and marker; they need not be equally long.
 
     Raises:
-        ValueError: more than four.
+        ValueError: more than six.
     """
-    looks = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREY, "-.", "^"), ("black", ":", "v"))
+    looks = (
+        (BLUE, "-", "o"),
+        (ORANGE, "--", "s"),
+        (GREY, "-.", "^"),
+        ("black", ":", "v"),
+        (GREEN, "-", "D"),
+        (PURPLE, "--", "P"),
+    )
     if len(curves) > len(looks):
         raise ValueError(f"{len(curves)} curves cannot be told apart in one picture; draw {len(looks)} at most.")
     figure = Figure(figsize=(7.5, 3), layout="constrained")

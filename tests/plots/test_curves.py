@@ -37,9 +37,9 @@ def test_few_places_of_a_logarithmic_axis_are_named_by_their_numbers() -> None:
     assert len(axis.get_xticks(minor=True)) == 0
 
 
-def test_a_fifth_curve_is_refused_rather_than_dropped() -> None:
-    with pytest.raises(ValueError, match="draw 4 at most"):
-        plots.plot_curves(dict.fromkeys("abcde", ((1, 2), (1, 2))), xlabel="x", ylabel="y")
+def test_a_seventh_curve_is_refused_rather_than_dropped() -> None:
+    with pytest.raises(ValueError, match="draw 6 at most"):
+        plots.plot_curves(dict.fromkeys("abcdefg", ((1, 2), (1, 2))), xlabel="x", ylabel="y")
 
 
 def test_the_roc_curve_passes_through_scikit_learns_points() -> None:
