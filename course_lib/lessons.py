@@ -44,7 +44,7 @@ LESSONS = {
     2: Lesson("Building PneumoniaCNN", 1, 1),
     3: Lesson("Training on GPU (and on what you have)", 2, 8),
     4: Lesson("CIFAR-10, ten times faster", 2, 10, (PHOTOS,)),
-    5: Lesson("Transfer learning", 2, 15, (PHOTOS, XRAYS)),
+    5: Lesson("Transfer learning", 2, 10, (PHOTOS, XRAYS)),
 }
 
 
