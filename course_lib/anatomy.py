@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.runtime import evaluation_mode
+
 
 def conv_output_size(size: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
     """Pixels along one side after a convolution or pooling layer.
@@ -160,7 +162,6 @@ def trace_shapes(model: nn.Module, input_shape: Sequence[int]) -> ShapeTrace:
         shape = tuple(output.shape) if isinstance(output, Tensor) else ()
         rows.append(LayerTrace(name, type(module).__name__, shape, parameters, multiply_adds))
 
-    modes = {module: module.training for module in model.modules()}
     handles = [
         module.register_forward_hook(
             lambda module, inputs, output, name=name: note(name, module, inputs, output)  # type: ignore[misc]  # default binds the name now
@@ -169,15 +170,12 @@ def trace_shapes(model: nn.Module, input_shape: Sequence[int]) -> ShapeTrace:
         if not list(module.children()) or list(module.parameters(recurse=False))
     ]
     try:
-        model.eval()
         first = next(model.parameters(), torch.zeros(()))
-        with torch.no_grad():
+        with evaluation_mode(model), torch.no_grad():
             model(torch.zeros(*input_shape, device=first.device, dtype=first.dtype))
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes.items():
-            module.training = training
     for name, module in model.named_modules():
         if any(parameter not in seen for parameter in module.parameters(recurse=False)):
             note(name, module, (), None)

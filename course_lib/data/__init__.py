@@ -7,7 +7,7 @@ from course_lib.data.chest_xray import load_chest_xray
 from course_lib.data.cifar10 import load_cifar10
 from course_lib.data.folder import load_folder
 from course_lib.data.images import ImageSet, Splits
-from course_lib.data.simulated import simulate_radiographs
+from course_lib.data.simulated import marker_box, simulate_radiographs
 
 __all__ = [
     "Augmentation",
@@ -20,5 +20,6 @@ __all__ = [
     "load_chest_xray",
     "load_cifar10",
     "load_folder",
+    "marker_box",
     "simulate_radiographs",
 ]

@@ -30,6 +30,11 @@ class FastCNN(nn.Module):
         )
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
 
+    @property
+    def last_maps(self) -> nn.Module:
+        """The last layer whose output is maps, for `explain.grad_cam`."""
+        return self.groups[-1]
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in 0..1 to logits (N, num_classes)."""
         if self.mirror and not self.training:

@@ -46,6 +46,11 @@ class PneumoniaCNN(nn.Module):
         self.dropout2 = nn.Dropout(0.5)
         self.fc3 = nn.Linear(128, num_classes)
 
+    @property
+    def last_maps(self) -> nn.Module:
+        """The last layer whose output is maps, for `explain.grad_cam`."""
+        return self.conv_block3[2]
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, image_size, image_size) to logits (N, num_classes)."""
         if tuple(images.shape[1:]) != self.image_shape:
@@ -87,6 +92,11 @@ class CompactCNN(nn.Module):
             *(_block(before, after) for before, after in zip((in_channels, *widths), widths, strict=False))
         )
         self.head = nn.Linear(widths[-1], num_classes)
+
+    @property
+    def last_maps(self) -> nn.Module:
+        """The last layer whose output is maps, for `explain.grad_cam`."""
+        return self.blocks[-1][2]  # type: ignore[index]  # a block is a Sequential
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""

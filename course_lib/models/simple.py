@@ -48,6 +48,11 @@ class SimpleCNN(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fc2 = nn.Linear(hidden, num_classes)
 
+    @property
+    def last_maps(self) -> nn.Module:
+        """The last layer whose output is maps, for `explain.grad_cam`."""
+        return self.features[-2]
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, S, S) in 0..1 to logits (N, num_classes)."""
         if tuple(images.shape[1:]) != self.image_shape:

@@ -55,6 +55,11 @@ class TransferModel(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
+    @property
+    def last_maps(self) -> nn.Module:
+        """The last layer whose output is maps, for `explain.grad_cam`."""
+        return self.stages[-2]
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in 0..1, of any size, to logits (N, num_classes)."""
         return self.head(self.features(images))

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from course_lib.distributed import gather, sum_over_team, team
-from course_lib.runtime import Precision
+from course_lib.runtime import Precision, evaluation_mode
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -156,16 +156,11 @@ def _answers(
     """What `ask`, which may be a part of `model`, says of every image, in evaluation mode; float32, on the CPU."""
     precision = precision or Precision("cpu", None)
     device = next(model.parameters()).device
-    modes = {module: module.training for module in model.modules()}
     answers, labels = [], []
-    try:
-        model.eval()
+    with evaluation_mode(model):
         for images, batch_labels in data:
             with precision.autocast():
                 batch_answers = ask(images.to(device, memory_format=memory_format))
             answers.append(batch_answers.float().cpu())
             labels.append(batch_labels.cpu())
-    finally:
-        for module, training in modes.items():
-            module.training = training
     return gather(torch.cat(answers)), gather(torch.cat(labels))
