@@ -14,7 +14,7 @@ from course_lib.plots.curves import (
     plot_steps,
 )
 from course_lib.plots.diagrams import plot_shares, plot_volumes, plot_walks
-from course_lib.plots.images import plot_images, plot_maps, plot_overlay, plot_panels, show
+from course_lib.plots.images import plot_heat_maps, plot_images, plot_maps, plot_overlay, plot_panels, show
 
 __all__ = [
     "BLUE",
@@ -22,6 +22,7 @@ __all__ = [
     "ORANGE",
     "plot_confusion",
     "plot_curves",
+    "plot_heat_maps",
     "plot_history",
     "plot_images",
     "plot_maps",

@@ -99,6 +99,40 @@ def plot_overlay(image: Tensor, heat: Tensor, *, title: str = "", label: str = "
     return figure
 
 
+def plot_heat_maps(images: Tensor, heat: Mapping[str, Tensor], *, masks: Tensor | None = None) -> Figure:
+    """Images in a row, and below each its heat map by each method, with a cross on the hottest pixel.
+
+    Where several are equally hot it stands in their middle, and nowhere where all are.
+
+    Args:
+        images: uint8 or float in 0..1, (N, C, H, W).
+        heat: by method, float (N, H, W), not negative; each map is shown relative to its maximum.
+        masks: bool (N, 1, H, W), outlined in orange in every row.
+    """
+    side = min(1.5, 8 / len(images))
+    figure = Figure(figsize=(side * len(images) + 1, side * (1 + len(heat))), layout="constrained")
+    grid = figure.subplots(1 + len(heat), len(images), squeeze=False)
+    for axis, image in zip(grid[0], images, strict=True):
+        picture, style = _picture(image)
+        axis.imshow(picture, **style)
+    for axes, maps in zip(grid[1:], heat.values(), strict=True):
+        for axis, values in zip(axes, maps.detach().cpu().numpy(), strict=True):
+            drawn = axis.imshow(values / max(float(values.max()), 1e-12), cmap="cividis", vmin=0, vmax=1)
+            if values.max() > values.min():
+                row, column = np.argwhere(values == values.max()).mean(axis=0)
+                axis.plot(column, row, marker="x", color="white", markersize=6, markeredgewidth=1.5)
+    for axis, name in zip(grid[:, 0], ("", *heat), strict=True):
+        axis.set_ylabel(name, fontsize=8)
+    for index, axis in enumerate(grid.flat):
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        if masks is not None and bool(masks[index % len(images)].any()):
+            outline = masks[index % len(images), 0].cpu().numpy()
+            axis.contour(outline, levels=[0.5], colors=[ORANGE], linewidths=0.8)
+    figure.colorbar(drawn, ax=grid[1:], shrink=0.5, label="of the map's peak")
+    return figure
+
+
 def plot_panels(
     panels: Sequence[Tensor],
     captions: Sequence[str] = (),

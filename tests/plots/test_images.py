@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -96,6 +97,19 @@ def test_maps_share_one_scale_around_zero() -> None:
 def test_a_heat_map_of_zeros_draws_nothing_rather_than_noise() -> None:
     overlay = plots.plot_overlay(torch.rand(1, 8, 8), torch.zeros(8, 8)).axes[1].images[1]
     assert float(overlay.get_array().max()) == 0
+
+
+def test_heat_maps_stand_below_their_images_with_a_cross_on_the_hottest_pixel() -> None:
+    heat = torch.zeros(2, 4, 6)
+    heat[0, 3, 1], heat[1, 0, 5] = 7.0, 0.1
+    masks = torch.tensor([True, False]).view(2, 1, 1, 1) & (torch.arange(6) > 2).expand(2, 1, 4, 6)
+    figure = plots.plot_heat_maps(torch.rand(2, 1, 4, 6), {"first": heat, "second": heat}, masks=masks)
+    grid = figure.axes[:6]  # three rows of two; then the scale
+    assert [axis.get_ylabel() for axis in grid[::2]] == ["", "first", "second"]
+    assert [line.get_xydata().tolist() for axis in grid for line in axis.lines] == 2 * [[[1.0, 3.0]], [[5.0, 0.0]]]
+    assert all(float(axis.images[0].get_array().max()) == 1 for axis in grid[2:])
+    outlined = [any(isinstance(drawn, QuadContourSet) for drawn in axis.collections) for axis in grid]
+    assert outlined == [True, False] * 3
 
 
 @pytest.mark.parametrize(
