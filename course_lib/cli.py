@@ -242,14 +242,22 @@ def evaluate(
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     images: Annotated[list[Path], typer.Argument(help="Image files of any size.", readable=False)],
+    explain: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw which parts of the one image spoke for the answer.")
+    ] = None,
 ) -> None:
     """Classify images; a file that cannot be read is named, and the others are still classified.
 
     Example: course predict runs/first scan1.png scan2.jpeg
     """
-    from course_lib.runs import load_run
+    from functools import partial
+
+    from course_lib.files import write_atomically
+    from course_lib.runs import draw_explanation, load_run
     from course_lib.runs import predict as predict_one
 
+    if explain and len(images) > 1:
+        raise ValueError(f"--explain draws one image, but {len(images)} are named; call predict once for each.")
     trained, failed = load_run(run), 0
     for path in images:
         try:
@@ -260,6 +268,9 @@ def predict(
             continue
         rule = "" if said.threshold is None else f" (threshold {said.threshold:.3f}, chosen on validation)"
         print(f"{path}: {said.called}, probability of {said.prob_of} {said.prob:.3f}{rule}")
+        if explain:
+            write_atomically(explain, partial(draw_explanation(trained, said).savefig, format="png", dpi=150))
+            print(f"{explain}: what spoke for {said.called}, by Grad-CAM")
     if trained.recipe.task == "pneumonia":
         of = "simulated patients" if trained.recipe.data == "simulated" else "one hospital's children"
         print(f"Not for diagnosis: a teaching model of {of}; see model_card.md in the run folder.")

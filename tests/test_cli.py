@@ -87,6 +87,16 @@ def test_from_training_to_a_prediction(run: Path, kaggle_root: Path, tmp_path: P
     assert "Not for diagnosis" in lines[-1]
 
 
+def test_a_prediction_is_explained_in_a_picture(run: Path, kaggle_root: Path, tmp_path: Path) -> None:
+    scan, *others = (kaggle_root / "chest_xray" / "test" / "NORMAL").iterdir()
+    out = tmp_path / "out.png"
+    done = course("predict", run, scan, "--explain", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{out}: what spoke for" in done.stdout
+    assert Image.open(out).size == (1050, 510)
+    refused(course("predict", run, scan, *others, "--explain", out), "--explain draws one image")
+
+
 def test_evaluation_needs_nothing_but_a_test_folder(run: Path, kaggle_root: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     shutil.copytree(kaggle_root / "chest_xray" / "test", own / "chest_xray" / "test")

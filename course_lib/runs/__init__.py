@@ -1,8 +1,8 @@
 """One run, from data to run folder: recipe, training, evaluation, prediction, model card."""
 
-from course_lib.runs.evaluate import Prediction, evaluate_run, predict
+from course_lib.runs.evaluate import Prediction, draw_explanation, evaluate_run, predict
 from course_lib.runs.folder import TrainedRun, load_run
 from course_lib.runs.recipe import Recipe
 from course_lib.runs.train import train_run
 
-__all__ = ["Prediction", "Recipe", "TrainedRun", "evaluate_run", "load_run", "predict", "train_run"]
+__all__ = ["Prediction", "Recipe", "TrainedRun", "draw_explanation", "evaluate_run", "load_run", "predict", "train_run"]

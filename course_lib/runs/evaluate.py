@@ -1,5 +1,6 @@
 """Scores of a trained run on a split, and its word on single images."""
 
+import copy
 import json
 import sys
 from dataclasses import dataclass, replace
@@ -7,11 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
 
 from course_lib.data import Batches, ImageSet
 from course_lib.data.decode import read_image
 from course_lib.data.source import Source
+from course_lib.explain import grad_cam
 from course_lib.files import write_atomically
+from course_lib.plots import plot_overlay
 from course_lib.runs.folder import TrainedRun, load_run, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.train import report
@@ -97,13 +102,38 @@ def predict(trained: TrainedRun, path: Path) -> Prediction:
     Raises:
         FileNotFoundError, ValueError: the file is absent or not an image.
     """
-    recipe = trained.recipe
-    image, _ = read_image(path, image_size=recipe.stored_size, channels=recipe.channels)
-    device = next(trained.model.parameters()).device
+    image = _image(trained, path)
     with torch.no_grad():
-        probs = trained.probs(trained.model(image[None].to(device).float() / 255).cpu())[0]
+        probs = trained.probs(trained.model(image).cpu())[0]
     if trained.threshold is None:
         best = int(probs.argmax())
         return Prediction(path, trained.classes[best], float(probs[best]), trained.classes[best], None)
     called = int(probs[1] >= trained.threshold)
     return Prediction(path, trained.classes[called], float(probs[1]), trained.classes[1], trained.threshold)
+
+
+def draw_explanation(trained: TrainedRun, said: Prediction) -> Figure:
+    """An image as the network sees it, and over it what Grad-CAM finds to speak for the class that it was called.
+
+    Raises:
+        ValueError: from `grad_cam`.
+    """
+    model = copy.copy(trained.model)
+    if getattr(model, "mirror", False):
+        model.mirror = False  # type: ignore[assignment]  # one look at the image: a map of two would be of neither
+    image = _image(trained, said.path)
+    layer: nn.Module = model.last_maps  # type: ignore[assignment]  # each network of the course names them
+    heat = grad_cam(model, image, trained.classes.index(said.called), layer=layer)
+    rule = "" if said.threshold is None else f" (threshold {said.threshold:.3f})"
+    title = f"{said.path.name}: {said.called}, probability of {said.prob_of} {said.prob:.3f}{rule}\n"
+    title += f"{trained.recipe.backbone or trained.recipe.network}, trained on {trained.recipe.data} images"
+    if trained.recipe.task == "pneumonia":
+        title += "; not for diagnosis"
+    return plot_overlay(image[0], heat[0], title=title, label=f"Grad-CAM for {said.called}, of its peak")
+
+
+def _image(trained: TrainedRun, path: Path) -> Tensor:
+    """The image of a file, (1, C, S, S) in 0..1, on the network's device."""
+    recipe = trained.recipe
+    image, _ = read_image(path, image_size=recipe.stored_size, channels=recipe.channels)
+    return image[None].to(next(trained.model.parameters()).device).float() / 255

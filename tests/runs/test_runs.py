@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from course_lib.data import load_chest_xray
 from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
 from course_lib.models import NETWORKS, OFFLINE
-from course_lib.runs import Recipe, evaluate_run, load_run, predict, train_run
+from course_lib.runs import Recipe, draw_explanation, evaluate_run, load_run, predict, train_run
 
 
 @pytest.fixture
@@ -246,6 +246,11 @@ def test_ten_classes_go_the_same_way(photos: Path, tmp_path: Path) -> None:
     said = predict(load_run(out), photos / "cifar10" / "test" / "frog" / "0.png")
     assert said.called in CIFAR_CLASSES
     assert said.threshold is None
+    trained = load_run(out)
+    figure = draw_explanation(trained, said)
+    assert said.called in figure.get_suptitle()
+    assert "diagnosis" not in figure.get_suptitle()
+    assert trained.model.mirror  # looks twice again
 
 
 @pytest.fixture(scope="module")
@@ -361,6 +366,9 @@ def test_prediction_takes_any_size_and_mode_and_follows_the_threshold(
         said = predict(loaded, path)
         assert said.called == expected
         assert (said.prob >= said.threshold) == (expected == "PNEUMONIA")
+        title = draw_explanation(loaded, said).get_suptitle()
+        assert title.startswith(f"{path.name}: {expected}, probability of PNEUMONIA {said.prob:.3f} (threshold")
+        assert title.endswith("CompactCNN, trained on real images; not for diagnosis")
 
 
 def test_an_unknown_task_names_the_known_ones() -> None:
