@@ -45,7 +45,7 @@ LESSONS = {
     3: Lesson("Training on GPU (and on what you have)", 2, 8),
     4: Lesson("CIFAR-10, ten times faster", 2, 10, (PHOTOS,)),
     5: Lesson("Transfer learning", 2, 10, (PHOTOS, XRAYS)),
-    6: Lesson("Visualization", 2, 10),
+    6: Lesson("Visualization", 2, 3),
 }
 
 
