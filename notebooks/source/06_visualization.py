@@ -460,18 +460,17 @@ for number, block in enumerate(model.blocks):
 
 # %% [markdown]
 # Early layers point hardly better than chance would. The two late ones point well, and too few patients were asked to
-# rank these two: the grid of block 3 is finer, and block 4 misses the edge of the mask by a few pixels more often, as
-# its squares are eight pixels wide. The last layer is the custom, each network of this course names its own as
-# `model.last_maps`, and the next section keeps to it. (Before its pooling the grid is twice as fine as in the cell
-# above, where the two maps were the same; the weights are, too, since pooling passes each gradient on to one winner.)
+# rank these two. The last layer is the custom, each network of this course names its own as `model.last_maps`, and the
+# next section keeps to it. (Before its pooling the grid is twice as fine as in the cell above, where the two maps were
+# the same; the weights are the same, too, since pooling passes each gradient on to one winner.)
 
 # %% [markdown]
 # ## 7. Is it faithful?
 #
 # A map always looks like an explanation: our eyes find a reason for whatever glows. So ask for more than a glance. Four
 # methods are asked about all sick test patients that the network calls sick, and stand beside three maps that explain
-# nothing: the centre of the image, a network with random weights, and noise. (`untrained` is the network before section
-# 1. Negative values, which speak against the class, are left out, as in Grad-CAM.)
+# nothing: the centre of the image, a network with random weights (`untrained`, from the beginning), and noise. Negative
+# values, which speak against the class, are left out, as in Grad-CAM.
 #
 # **Before you run the cell:** write down an order of the seven. Besides the hits it is printed which share of a map's
 # heat lies inside the mask; chance would be the share that the mask covers.
