@@ -274,23 +274,35 @@ for name, near in (("features", by_features), ("pixels", by_pixels)):
     print(f"of the five nearest by {name:9} {same:.2f} have the image's own label")
 
 # %%
-asked = sick[1:2]
+wrong = outcome.probs.argmax(dim=1) != val.labels
+surest_mistake = (outcome.probs[:, 1] * wrong).argmax()  # healthy, and called sick
+patient = sick[1]
 rows = torch.cat(
-    [torch.cat([n[None], near[n]]) for n in asked for near in (by_features, by_pixels)]
+    [
+        torch.stack([asked, *near[asked]])
+        for asked, near in (
+            (patient, by_features),
+            (patient, by_pixels),
+            (surest_mistake, by_features),
+        )
+    ]
 )
 titles = [
-    val.classes[label] if place % 6 else "asked" for place, label in enumerate(val.labels[rows])
+    f"asked: {val.classes[label]}" if place % 6 == 0 else val.classes[label]
+    for place, label in enumerate(val.labels[rows])
 ]
 show(
     plot_images(val.images[rows], titles, columns=6, masks=val.masks[rows]),
     "A sick patient with five neighbours by features, and below these five by pixels. Those by features are all sick, "
-    "as the patient is; those by pixels are alike in light and build, and most of them are healthy.",
+    "as the patient is; those by pixels are alike in light and build, and most of them are healthy. Last, a healthy "
+    "patient who was called sick, with five neighbours by features.",
 )
 
 # %% [markdown]
 # By pixels, neighbours are people of the same build in the same light. By features, build matters less and the disease
-# more; the numbers say so for all images, the picture for one patient. Looking at the neighbours of a wrong answer is a
-# good way to understand it, and needs no gradient.
+# more; the numbers say so for all images, the picture for one patient. The last row asks about a mistake, the healthy
+# patient whom the network calls sick most surely: its neighbours are the company in which the network saw it. To look
+# at them is a good way to understand a wrong answer, and needs no gradient.
 
 # %% [markdown]
 # ## 5. Which pixels does one answer rest on?
@@ -524,14 +536,16 @@ show(
 # *map* shows where the network looks. Few real collections come with masks, and without them only the second can be
 # asked. One way: replace the hottest places by a blurred copy of the image, some more, and so on, and watch the
 # probability. If the map found what the answer needs, it falls at once (*deletion*, after Petsiuk et al. 2018, who
-# replaced by a constant). Here whole squares of 8 pixels go, by their mean heat: replacing single pixels all over a
-# picture would leave speckles, an image still stranger than one with blurred squares.
+# replaced by a constant). Or begin with the blurred image and put the hottest places back first (*insertion*): it rises
+# at once. Here whole squares of 8 pixels go and come, by their mean heat: single pixels all over a picture would be
+# speckles, an image still stranger than one with blurred squares.
 
 # %%
-from course_lib.explain import deletion_curve
+from course_lib.explain import deletion_curve, insertion_curve
 
 few = x[:40]
 targets = torch.ones(len(few), dtype=torch.int64, device=device)
+smooth = blurred(few)
 
 
 def in_squares(maps):
@@ -539,15 +553,14 @@ def in_squares(maps):
     return F.interpolate(F.avg_pool2d(maps[:, None], 8), (SIZE, SIZE))[:, 0]
 
 
-fall = {
-    name: deletion_curve(model, few, in_squares(heat[name][:40]), targets, fill=blurred(few))
-    .mean(dim=1)
-    .cpu()
-    for name in [*names, "noise", "centre"]
-}
+fall, rise = {}, {}
+for name in [*names, "noise", "centre"]:
+    order = in_squares(heat[name][:40])
+    fall[name] = deletion_curve(model, few, order, targets, fill=smooth).mean(dim=1).cpu()
+    rise[name] = insertion_curve(model, few, order, targets, fill=smooth).mean(dim=1).cpu()
 
 # %% [markdown]
-# Sixteen steps, the mean of forty patients:
+# Sixteen steps, the mean of forty patients; first deletion, then insertion:
 
 # %%
 shares = [step / 16 for step in range(17)]
@@ -560,17 +573,26 @@ show(
     "Probability of pneumonia as squares are blurred, for six orders, which all begin and end together. By the four "
     "maps it falls within the first tenth; by noise and from the centre later.",
 )
+show(
+    plot_curves(
+        {name: (shares, curve.tolist()) for name, curve in rise.items()},
+        xlabel="share of the image put back, hottest squares first",
+        ylabel="probability of pneumonia",
+    ),
+    "Probability of pneumonia as squares of the image return to its blurred copy, for the same six orders. By the four "
+    "maps it rises early; by noise and from the centre later.",
+)
 
 # %% tags=["tol-0.2"]
-for name, curve in fall.items():
-    print(f"{name:22} after an eighth {curve[2]:.2f}")
+print("                       an eighth deleted   inserted")
+for name in fall:
+    print(f"{name:22} {fall[name][2]:17.2f} {rise[name][2]:10.2f}")
 assert fall["Grad-CAM"][2] < min(fall["noise"][2], fall["centre"][2])
 
 # %% [markdown]
-# The sooner it falls, the better a map found what the answer needs. The right part says little: there cold squares go,
-# in no particular order. And note what the test itself does: a radiograph with blurred squares is an image that the
-# network has never seen, and part of every fall is surprise. (`insertion_curve` goes the other way, from the blurred
-# image to the whole one.)
+# The sooner it falls or rises, the better a map found what the answer needs. The right part says little: there cold
+# squares go, in no particular order. And note what the test itself does: a radiograph with blurred squares is an image
+# that the network has never seen, and part of every change is surprise.
 #
 # The second test needs neither masks nor pixels: make the network forget. If a map explains what was *learnt*, it must
 # change when layers are given random weights, from the head downwards (Adebayo et al. 2018). **Before you run the
