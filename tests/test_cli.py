@@ -1,5 +1,10 @@
-"""The `course` command as a user meets it: in a process of its own, by what it prints and how it ends."""
+"""The `course` command as a user meets it: by what it prints and how it ends.
 
+Where starting, stopping or a clean machine matters it runs in a process of its own, which imports torch for seconds.
+"""
+
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -8,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -15,13 +21,29 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from course_lib.checkpoint import save_weights
+from course_lib.cli import main
 from course_lib.models import OFFLINE, PneumoniaCNN
 
 
-def course(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def own_process(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "course_lib", *map(str, arguments)]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    settings = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, stdin=subprocess.DEVNULL)
+
+
+def course(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.object(sys, "argv", ["course", *map(str, arguments)]),
+        mock.patch.dict(os.environ, environment),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return subprocess.CompletedProcess(list(map(str, arguments)), code, out.getvalue(), err.getvalue())
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -40,7 +62,7 @@ TRAIN = ("--data", "real", "--image-size", 32, "--epochs", 4)
 @pytest.fixture(scope="module")
 def trained(kaggle_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
-    done = course("train", "pneumonia", *TRAIN, "--root", kaggle_images, "--out", folder)
+    done = own_process("train", "pneumonia", *TRAIN, "--root", kaggle_images, "--out", folder)
     assert done.returncode == 0, done.stderr
     # In a pipe there is no progress bar, only the line that names the data.
     assert done.stderr.splitlines() == [f"Data: real chest X-rays in {kaggle_images / 'chest_xray'}."]
@@ -73,7 +95,7 @@ def test_every_command_has_help_with_an_example() -> None:
 
 
 def test_from_training_to_a_prediction(run: Path, kaggle_root: Path, tmp_path: Path) -> None:
-    evaluated = course("evaluate", run, "--data", "real", "--root", kaggle_root, "--split", "test", "--json")
+    evaluated = own_process("evaluate", run, "--data", "real", "--root", kaggle_root, "--split", "test", "--json")
     scores = json.loads(evaluated.stdout)
     assert (scores["task"], scores["split"], scores["n"]) == ("pneumonia", "test", 20)
     assert 0 <= scores["ci95"]["auc"][0] <= scores["auc"] <= 1
@@ -186,7 +208,7 @@ def test_without_a_network_a_download_fails_in_one_sentence(tmp_path: Path) -> N
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = course("evaluate", tmp_path, "--debug")
+    done = own_process("evaluate", tmp_path, "--debug")
     assert "Traceback" in done.stderr
     assert done.returncode != 0
 
