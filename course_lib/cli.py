@@ -81,20 +81,21 @@ def run(
 @app.command()
 def build(
     numbers: Annotated[list[str] | None, typer.Argument(help="Lessons, such as 01 03; default all.")] = None,
+    exercises: Annotated[bool, typer.Option("--exercises", help="Their exercises, not the lessons.")] = False,
     pull: Annotated[bool, typer.Option("--pull", help="Take edits made in Jupyter back into the sources.")] = False,
 ) -> None:
-    """Execute the lessons' sources and write the notebooks, outputs included; for those who write lessons.
+    """Execute the sources of lessons, or of exercises, and write the notebooks, outputs included; for authors.
 
     Example: course build 03
     """
     from course_lib import authoring
 
-    for source in authoring.sources(numbers):
+    for source in (authoring.exercise_sources if exercises else authoring.sources)(numbers):
         if pull:
             changed = authoring.pull(source)
             print(f"{source}: {'taken from its notebook' if changed else 'says the same as its notebook'}")
         else:
-            print(authoring.build(source), flush=True)
+            print(*authoring.build(source), sep="\n", flush=True)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_lib.authoring import Tolerance, edition_of, lessons, sources, stale
+from course_lib.authoring import Tolerance, editions_of, exercise_sources, lessons, sources, stale
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["course"]["repository"]
@@ -22,13 +22,16 @@ WIDTH = 1000  # pixels; a page of JupyterLab or GitHub shows that much
 each_lesson = pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)
 
 
-@pytest.mark.parametrize("source", sources(), ids=lambda path: path.stem)
-def test_a_lesson_is_what_its_source_says(source: Path) -> None:
+@pytest.mark.parametrize(
+    "source", [*sources(), *exercise_sources()], ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_a_notebook_is_what_its_source_says(source: Path) -> None:
     assert stale(source) == []
 
 
 def test_every_notebook_has_a_source() -> None:
-    assert [edition_of(source) for source in sources()] == lessons()
+    built = {edition for source in (*sources(), *exercise_sources()) for edition in editions_of(source)}
+    assert built == {path for path in lessons()[0].parent.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts}
 
 
 def test_all_lessons_begin_with_the_same_ten_lines() -> None:

@@ -115,7 +115,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, st
     source = folder / "source" / "good.py"
     source.parent.mkdir()
     source.write_text(SOURCE.lstrip())
-    good = build(source)
+    (good,) = build(source)
     for name, plant in {**{name: fault[0] for name, fault in FAULTS.items()}, **HARMLESS}.items():
         notebook = nbformat.read(good, as_version=4)
         plant(notebook)

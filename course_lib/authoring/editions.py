@@ -1,8 +1,12 @@
-"""From a source (jupytext's py:percent) to a notebook with outputs, and back."""
+"""From a source (jupytext's py:percent) to notebooks with outputs, and back.
+
+A lesson has one notebook. A page of exercises has two: the learner's, without the solutions, and that with them.
+"""
 
 import hashlib
 import json
 import re
+import tempfile
 from pathlib import Path
 
 import jupytext
@@ -11,6 +15,7 @@ from nbformat import NotebookNode
 
 from course_lib.authoring.compare import PICTURES, WIDGET, Tolerance, differences
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
+from course_lib.exercises.solutions import cleared
 from course_lib.files import write_atomically
 
 CELL_SECONDS = 300
@@ -26,13 +31,20 @@ def sources(numbers: list[str] | None = None) -> list[Path]:
     return chosen(NOTEBOOKS / "source", "py", numbers)
 
 
-def edition_of(source: Path) -> Path:
-    """The notebook that `source` is built into."""
-    return source.parents[1] / f"{source.stem}.ipynb"
+def exercise_sources(numbers: list[str] | None = None) -> list[Path]:
+    """The sources of the exercises of these lessons."""
+    return chosen(NOTEBOOKS / "source" / "exercises", "py", numbers)
 
 
-def build(source: Path) -> Path:
-    """Execute `source` and write it, with its outputs, as a notebook.
+def editions_of(source: Path) -> list[Path]:
+    """The notebooks that `source` is built into; that which says all that the source does comes last."""
+    if source.parent.name == "exercises":
+        return [source.parents[2] / folder / f"{source.stem}.ipynb" for folder in ("exercises", "solutions")]
+    return [source.parents[1] / f"{source.stem}.ipynb"]
+
+
+def build(source: Path) -> list[Path]:
+    """Execute `source` and write it, with its outputs, as a notebook, or as two.
 
     Where all numbers agree with those saved before, within the tolerances of their cells, and the pictures are the
     same, the numbers keep their saved values: a difference in the file is a difference in what the lesson says.
@@ -41,31 +53,40 @@ def build(source: Path) -> Path:
         CellError: a cell failed; the notebook that was there is kept.
         ValueError: the notebook was edited in Jupyter since, and the edit is not in `source`.
     """
-    edition = edition_of(source)
-    notebook = _read(source)
+    for edition in editions_of(source):
+        _build(source, edition)
+    return editions_of(source)
+
+
+def _build(source: Path, edition: Path) -> None:
+    notebook = _read(source, edition)
     saved = nbformat.read(edition, as_version=4) if edition.is_file() else None
     if saved is not None and _texts(saved) != _texts(notebook) and _is_newer(edition, source):
         raise ValueError(
             f"{edition}: was edited after {source.name}, and building would drop that; take it over with "
             "`course build --pull`, or delete the notebook."
         )
-    execute(notebook, environment=CI_ENVIRONMENT, cell_seconds=CELL_SECONDS, folder=edition.parent)
+    edition.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**CI_ENVIRONMENT, "COURSE_PROGRESS": f"{folder}/progress.json"}
+        execute(notebook, environment=environment, cell_seconds=CELL_SECONDS, folder=edition.parent)
     if saved is not None:
         _keep_what_agrees(saved, notebook)
     notebook.metadata |= METADATA
     text = _with_fixed_widget_ids(nbformat.writes(notebook, version=4))
     write_atomically(edition, lambda path: path.write_text(text))
-    return edition
 
 
 def pull(source: Path) -> bool:
-    """Take the cells of an edition that was edited in Jupyter back into `source`; say whether that changed it.
+    """Take the cells of a notebook that was edited in Jupyter back into `source`; say whether that changed it.
+
+    Of a page of exercises the one with solutions is read.
 
     Raises:
         FileNotFoundError: the notebook has not been built yet.
         ValueError: `source` was edited since the notebook was.
     """
-    edition = edition_of(source)
+    edition = editions_of(source)[-1]
     if not edition.is_file():
         raise FileNotFoundError(f"{edition}: no such notebook; build it first.")
     notebook = nbformat.read(edition, as_version=4)
@@ -85,18 +106,20 @@ def pull(source: Path) -> bool:
 
 
 def stale(source: Path) -> list[str]:
-    """Where the edition of `source` says something else than `source` does, outputs aside; empty if nowhere."""
-    edition = edition_of(source)
-    if not edition.is_file():
-        return [f"{edition.name}: missing; run `course build`."]
-    wanted, found = _read(source), nbformat.read(edition, as_version=4)
+    """Where a notebook of `source` says something else than `source` does, outputs aside; empty if nowhere."""
     problems = []
-    if len(wanted.cells) != len(found.cells):
-        problems.append(f"{edition.name}: {len(found.cells)} cells, {source.name} has {len(wanted.cells)}.")
-    for number, (ours, theirs) in enumerate(zip(wanted.cells, found.cells, strict=False)):
-        for part in ("cell_type", "source", "metadata", "id"):
-            if ours[part] != theirs[part]:
-                problems.append(f"{edition.name}, cell {number}: another {part} than in {source.name}.")
+    for edition in editions_of(source):
+        name = f"{edition.parent.name}/{edition.name}"
+        if not edition.is_file():
+            problems.append(f"{name}: missing; run `course build`.")
+            continue
+        wanted, found = _read(source, edition), nbformat.read(edition, as_version=4)
+        if len(wanted.cells) != len(found.cells):
+            problems.append(f"{name}: {len(found.cells)} cells, {source.name} has {len(wanted.cells)}.")
+        for number, (ours, theirs) in enumerate(zip(wanted.cells, found.cells, strict=False)):
+            for part in ("cell_type", "source", "metadata", "id"):
+                if ours[part] != theirs[part]:
+                    problems.append(f"{name}, cell {number}: another {part} than in {source.name}.")
     return problems
 
 
@@ -108,14 +131,16 @@ def _is_newer(one: Path, other: Path) -> bool:
     return one.stat().st_mtime_ns > other.stat().st_mtime_ns
 
 
-def _read(source: Path) -> NotebookNode:
-    """A notebook without outputs; cell ids follow from the cells' text, so that they change only with it."""
+def _read(source: Path, edition: Path) -> NotebookNode:
+    """An edition without outputs; cell ids follow from the source's text, so that they change only with it."""
     notebook = jupytext.read(source, fmt="py:percent")
     used: set[str] = set()
     for cell in notebook.cells:
         digest = hashlib.sha256(cell.source.encode()).hexdigest()
         cell.id = next(digest[i : i + 8] for i in range(0, 56) if digest[i : i + 8] not in used)
         used.add(cell.id)
+        if edition.parent.name == "exercises" and cell.cell_type == "code":
+            cell.source = cleared(cell.source)
     notebook.nbformat_minor = 5
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook

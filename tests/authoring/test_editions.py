@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from course_lib.authoring import CellError, build, edition_of, pull, stale
+from course_lib.authoring import CellError, build, editions_of, pull, stale
 
 SOURCE = """\
 # %% [markdown]
@@ -43,12 +43,12 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_a_second_build_writes_the_same_bytes_though_it_measured_another_time(source: Path) -> None:
-    first = build(source).read_bytes()
-    assert build(source).read_bytes() == first
+    first = build(source)[0].read_bytes()
+    assert build(source)[0].read_bytes() == first
 
 
 def test_a_notebook_holds_outputs_counts_and_the_plain_kernel_and_no_path_or_date(source: Path) -> None:
-    edition = build(source)
+    (edition,) = build(source)
     notebook = nbformat.read(edition, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -66,7 +66,7 @@ def test_a_number_beyond_its_tolerance_is_saved_anew(source: Path) -> None:
     number.write_text("1")
     build(source)
     number.write_text("2")
-    assert nbformat.read(build(source), as_version=4).cells[0].outputs[0].text == "2\n"
+    assert nbformat.read(build(source)[0], as_version=4).cells[0].outputs[0].text == "2\n"
 
 
 def test_where_one_number_or_picture_changed_the_whole_page_is_of_the_last_run(source: Path) -> None:
@@ -76,7 +76,7 @@ def test_where_one_number_or_picture_changed_the_whole_page_is_of_the_last_run(s
     png = [_png(colour) for colour in (1, 2)]
 
     def printed() -> str:
-        return nbformat.read(build(source), as_version=4).cells[0].outputs[0].text
+        return nbformat.read(build(source)[0], as_version=4).cells[0].outputs[0].text
 
     number.write_text("1")
     picture.write_bytes(png[0])
@@ -98,15 +98,15 @@ def _png(value: int) -> bytes:
 
 
 def test_a_cell_that_fails_is_named_and_the_old_notebook_is_kept(source: Path) -> None:
-    before = build(source).read_bytes()
+    before = build(source)[0].read_bytes()
     source.write_text(SOURCE + "\n# %%\nlungs = {}\nlungs['left']\n")
     with pytest.raises(CellError, match=r"code cell 3 \(lungs = \{\}\): KeyError: 'left'"):
         build(source)
-    assert edition_of(source).read_bytes() == before
+    assert editions_of(source)[0].read_bytes() == before
 
 
 def test_an_edit_in_jupyter_is_pulled_into_the_source(source: Path) -> None:
-    edition = build(source)
+    (edition,) = build(source)
     assert stale(source) == []
     assert not pull(source)
     notebook = nbformat.read(edition, as_version=4)
@@ -138,7 +138,7 @@ def test_a_source_that_was_edited_makes_its_notebook_stale(source: Path, before:
 
 
 def test_neither_building_nor_pulling_drops_an_edit_that_the_other_file_lacks(source: Path) -> None:
-    edition = build(source)
+    (edition,) = build(source)
     now = edition.stat().st_mtime
     notebook = nbformat.read(edition, as_version=4)
     notebook.cells[0].source = "# Another question"

@@ -1,0 +1,412 @@
+"""The checks of lesson 4, CIFAR-10."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from functools import partial, wraps
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from course_lib.exercises.tasks import Wrong, agrees, compare, expect, shown, task
+from course_lib.models import SimpleCNN
+
+Slips = list[tuple[Callable[..., Any], str]]
+Verdict = tuple[float, float, bool]
+State = dict[str, Tensor]
+
+
+def _refuse(expected: str, *cases: tuple[bool, str, str]) -> None:
+    """Go on if none of the cases holds: (whether it does, what was found, the slip)."""
+    for holds, found, slip in cases:
+        if holds:
+            raise Wrong(found, expected, slip)
+
+
+@task(
+    "04.1",
+    "The accuracy of each class",
+    "First, which images are called right? `logits.argmax(dim=1) == labels` says it, one answer for each image.",
+    "Then, for each class, look only at the images whose label it is. The mean of no numbers is nan already.",
+)
+def accuracy_of_each_class(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
+    def right(logits: Tensor, labels: Tensor, *, dim: int = 1, by_label: bool = True) -> Tensor:
+        called = logits.argmax(dim=dim)
+        by = labels if by_label else called
+        return torch.stack([(called == labels)[by == label].double().mean() for label in range(logits.shape[1])])
+
+    @wraps(answer)
+    def in_tensor(*arguments: Tensor) -> object:
+        found: object = answer(*arguments)
+        return torch.tensor(found) if isinstance(found, list | tuple) else found
+
+    def of_all(logits: Tensor, labels: Tensor) -> Tensor:
+        return right(logits, labels).nan_to_num() * labels.bincount(minlength=logits.shape[1]) / len(labels)
+
+    slips: Slips = [
+        (partial(right, dim=0), "`dim=0` looks for the surest image of each class; take the maximum of each row."),
+        (lambda lo, la: right(lo, la).nan_to_num(), "0 would mean that all were called wrong; for no images use nan."),
+        (lambda lo, la: right(lo, la)[la.unique()], "Classes without images are left out; they have a column, too."),
+        (partial(right, by_label=False), "Of those called so, that many are right: precision. Group by the labels."),
+        (of_all, "You divide by the number of all images; divide by that of the class."),
+        (lambda lo, la: (lo.argmax(dim=1) == la).double().mean(), "That is one accuracy over all classes together."),
+    ]
+    for count, slip in ((5, 0), (40, 1)):  # with as many images as classes, the wrong axis fits, too
+        logits, labels = torch.randn(count, 5), torch.randint(4, (count,))
+        logits[range(count), labels] += 1
+        compare(in_tensor, right, [(logits, labels)], slips=slips[slip:])
+    return (
+        "Their plain mean is the balanced accuracy, in which a rare class counts as much as a common one. Weighted by "
+        "the number of images they give the ordinary accuracy back."
+    )
+
+
+@task(
+    "04.2",
+    "The tutorials' network with batch normalisation",
+    "`SimpleCNN` in section 2 of the lesson builds its blocks in a loop; one line of it is about batch norm.",
+    "Three poolings leave 4 of 32 pixels: the first dense layer has 128 * 4 * 4 inputs.",
+    "`nn.Dropout` knows when the network is in eval mode; `F.dropout` must be told: `training=self.training`.",
+)
+def network_with_batch_norm(answer: Callable[[], nn.Module]) -> str:
+    model, images = answer(), torch.rand(4, 3, 32, 32)
+    _expect_parameters(model)
+    convs = sorted((m for m in model.modules() if isinstance(m, nn.Conv2d)), key=lambda conv: conv.out_channels)
+    norms = sorted((m for m in model.modules() if isinstance(m, nn.BatchNorm2d)), key=lambda norm: norm.num_features)
+    fc1, fc2 = sorted((m for m in model.modules() if isinstance(m, nn.Linear)), key=lambda dense: -dense.in_features)
+    given: list[Tensor] = []  # what reaches the first convolution, centred or not
+    convs[0].register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].clone()))
+    first, second = model.train()(images), model(images)
+    for tensor in (tensor for norm in norms for tensor in (*norm.parameters(), *norm.buffers())):
+        nn.init.uniform_(tensor, 0.3, 2.0) if tensor.is_floating_point() else None
+    nn.init.constant_(norms[0].weight, -1.0)  # so that it matters on which side of the pooling it is
+    model.eval()
+    alone, again, among = model(images[:1]), model(images[:1]), model(images)[:1]
+    expect(tuple(first.shape), (4, 10), of="the shape of the logits of 4 images")
+    of = "in eval mode, an image's logits"
+    _refuse(
+        "in training, half of the hidden units are silenced at random",
+        (agrees(first, second, 1e-6), "in training, two calls give the same logits", "Dropout is missing."),
+        (bool((first == 0).any()), "in training, some logits are 0", "Dropout belongs before the last layer."),
+    )
+    _refuse(
+        "logits that depend on the image alone",
+        (not agrees(alone, again, 1e-5), f"{of} change from call to call", "Tell `F.dropout` `self.training`."),
+        (not agrees(alone, among, 1e-4), f"{of} depend on its batch", "Let batch norm track running statistics."),
+    )
+
+    def run(block: Callable[..., Tensor], between: Callable[[Tensor], Tensor] = F.relu) -> Tensor:
+        maps = given[-1]
+        for conv, norm in zip(convs, norms, strict=True):
+            maps = block(conv, norm, maps)
+        return fc2(between(fc1(maps.flatten(start_dim=1))))
+
+    pool = partial(F.max_pool2d, kernel_size=2)
+    right = run(lambda c, n, maps: pool(F.relu(n(c(maps)))))
+    slips = [
+        (run(lambda c, n, maps: pool(n(F.relu(c(maps))))), "Here ReLU comes first; batch norm goes before it."),
+        (run(lambda c, n, maps: pool(n(c(maps)))), "No ReLU follows batch norm, which does not replace it."),
+        (run(lambda c, n, maps: F.relu(n(pool(c(maps))))), "You pool before you normalise."),
+        (run(lambda c, n, maps: pool(F.relu(c(maps)))), "The batch norms are made, but never called."),
+        (
+            run(lambda c, n, maps: F.avg_pool2d(F.relu(n(c(maps))), 2)),
+            "That is the mean of each window, not its maximum.",
+        ),
+        (run(lambda c, n, maps: pool(F.relu(n(c(maps)))), nn.Identity()), "ReLU between the dense layers is missing."),
+        (right.softmax(dim=1), "Leave softmax out: `cross_entropy` wants logits and does it itself."),
+    ]
+    expect(model(images), right, of="the network in eval mode", slips=slips)
+    return (
+        "In training, the first batch norm takes out the scale and the shift of the images (except at the padded "
+        "border), so centring them hardly matters. In all there are 224 parameters more: 448 new ones, 224 biases less."
+    )
+
+
+def _expect_parameters(model: nn.Module) -> None:
+    found, wanted = (Counter(tuple(p.shape) for p in m.parameters()) for m in (model, SimpleCNN(batch_norm=True)))
+    more, fewer = sorted((found - wanted).elements()), sorted((wanted - found).elements())
+    channels = [(32,), (64,), (128,)]
+    layers = "Go through the layers one by one: kernels of 3x3, padding 1, and maps of 4x4 in the end."
+    no_norm, bias = not more and set(fewer) == set(channels), more == channels
+    _refuse(
+        "the parameters of three convolutions, three batch norms and two dense layers",
+        (not found, "the network has no parameters", "Layers in a plain list are not found: use `nn.ModuleList`."),
+        (no_norm, f"without these shapes: {fewer}", "Each convolution needs an `nn.BatchNorm2d` of its own."),
+        (bias, f"also of these shapes: {more}", "Batch norm subtracts any bias with the mean: `bias=False`."),
+        (bool(more or fewer), f"without these shapes: {fewer}, but with these: {more}", layers),
+    )
+
+
+@task(
+    "04.3",
+    "Shift and mirror, a whole batch at once",
+    "Pad by `shift` on all sides; then each image is a window of the padded one, at a place of its own.",
+    "Draw the windows' first rows with `torch.randint(2 * shift + 1, (N, 1))`; adding `torch.arange(H)` gives (N, H).",
+    "Mirroring reverses an image's columns: `torch.where` with a condition (N, 1) chooses for each image.",
+)
+def shift_and_mirror(answer: Callable[[Tensor, int], Tensor]) -> str:
+    images, calls = torch.rand(120, 3, 7, 9), []
+    for _ in range(6):
+        given = images.clone()
+        found = answer(given, 2)
+        shape, padded = found if found is None else tuple(found.shape), "Cut windows of the old size out of the padded."
+        expect(shape, (120, 3, 7, 9), of="the shape of shift_and_mirror(images, 2)", slips=[((120, 3, 11, 13), padded)])
+        changed = not torch.equal(given, images)
+        _refuse("an input that stays as it was", (changed, "the input was changed", "Write into a copy."))
+        calls.append(_places(found, images, 2))
+    places = torch.stack(calls)  # (calls, images, 3): down, right, mirrored
+    shares = places[:, :, 2].mean(dim=1)
+    values = min((places[..., axis].unique() for axis in (0, 1)), key=len).tolist()
+    alike = bool((places[:, :1, :2] == places[:, :, :2]).all())
+    tied, whole = torch.equal(places[..., 0], places[..., 1]), set(shares.tolist()) <= {0, 1}
+    share = shares.mean().item()
+    _refuse(
+        "for each image its own shifts from -2 to 2, along height and width, and its own mirror",
+        (torch.equal(places[0], places[1]), "two calls drew the same numbers", "Set no seed inside of the function."),
+        (alike, "all images of a batch were shifted alike", "Draw N shifts, not one: `(N, 1)`."),
+        (share == 0, "no image was mirrored", "Reverse half of the images along their last axis."),
+        (whole, "each batch was mirrored whole or not at all", "One draw decides for all images: draw N."),
+        (tied, "images move as far down as to the right", "Height and width need a draw each."),
+        (len(values) == 1, "images move along one axis only", "Shift the other axis, too."),
+        (len(values) == 3, f"all shifts are in {values}", "Images move one way only; draw on both sides of 0."),
+        (len(values) == 4, f"all shifts are in {values}", "`randint` leaves out its upper end."),
+        (abs(share - 0.5) > 0.1, f"{share:.0%} of the images were mirrored", "Half of them should be."),
+    )
+    return "With shift=4 an image comes in 9 * 9 * 2 = 162 versions, and Python does the same few steps for any batch."
+
+
+def _places(found: Tensor, images: Tensor, shift: int) -> Tensor:
+    """How far each image was moved down and right, and whether it was mirrored, (N, 3)."""
+    padded = {mode: F.pad(images, [shift] * 4, mode=mode) for mode in ("reflect", "constant", "circular", "replicate")}
+    places = _matches(found, padded["reflect"], 3)
+    if places.isnan().any():
+        jumbled = "All rows of an image need one shift, and all its columns; rows are axis 2, columns axis 3."
+        channels, of_channels = (part.flatten(0, 1)[:, None] for part in (found, padded["reflect"]))
+        slips = [
+            (_matches(found, padded["constant"], 3), "What comes into view is black; reflect the image there."),
+            (_matches(found, padded["circular"], 3), "The image wraps around, as in `torch.roll`; reflect instead."),
+            (_matches(found, padded["replicate"], 3), "What comes into view repeats the last pixel; reflect instead."),
+            (_matches(found, padded["reflect"], 2), "They are upside down; left and right belong to the last axis."),
+            (_matches(channels, of_channels, 3), "The channels of an image move apart."),
+        ]
+        slip = next((said for place, said in slips if not place.isnan().any()), jumbled)
+        raise Wrong("some images are not the old ones, shifted and mirrored", "all pixels from one window", slip)
+    return places
+
+
+def _matches(found: Tensor, padded: Tensor, axis: int) -> Tensor:
+    """Where in the padded image each image lies and whether it is reversed along an axis, (N, 3); nan for nowhere."""
+    places = torch.full((len(found), 3), torch.nan)
+    height, width = found.shape[2:]
+    reach = (padded.shape[2] - height) // 2
+    for down, right, mirrored in product(range(2 * reach + 1), range(2 * reach + 1), (0, 1)):
+        window = padded[:, :, down : down + height, right : right + width]
+        same = torch.isclose(found, window.flip(axis) if mirrored else window).flatten(start_dim=1).all(dim=1)
+        places[same] = torch.tensor([down - reach, right - reach, mirrored]).float()
+    return places
+
+
+@task(
+    "04.4",
+    "A running mean of the weights",
+    "`state_dict()` names all parameters and buffers. Its tensors are the network's own, without gradient.",
+    "`mean = decay * mean + ...` makes a new tensor; `copy_`, `mul_` and `add_` write into the one that is there.",
+    "`is_floating_point()` tells the two kinds of buffers apart.",
+)
+def running_mean(answer: Callable[[nn.Module, nn.Module, float], None]) -> str:
+    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2))
+    average, decay = deepcopy(model), 0.9
+    judge = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    judge.update_parameters(model)  # the first call copies
+    for _ in range(3):
+        for tensor in model.state_dict().values():
+            tensor.add_(torch.rand_like(tensor) if tensor.is_floating_point() else 50)
+        old, new = deepcopy(average.state_dict()), deepcopy(model.state_dict())
+        try:
+            answer(average, model, decay)
+        except RuntimeError as error:
+            said = {
+                "requires grad": "Change weights under `torch.no_grad()`.",
+                "Long": "Copy buffers of whole numbers.",
+            }
+            slip = next((said[words] for words in said if words in str(error)), "")
+            if not slip:  # among them NotImplementedError
+                raise
+            raise Wrong(f"RuntimeError: {error}", "no error", slip) from error
+        judge.update_parameters(model)
+        changed = not agrees(model.state_dict(), new, 1e-6)
+        _refuse(
+            "a model as it was", (changed, "the model was changed", "Training goes on with it; write into `average`.")
+        )
+        _expect_state(average.state_dict(), judge.module.state_dict(), old, new, decay)
+    return "The mean forgets its start slowly: with a decay of 0.999, a good third of it is left after 1,000 steps."
+
+
+def _expect_state(found: State, wanted: State, old: State, new: State, decay: float) -> None:
+    counters = [name for name, tensor in new.items() if not tensor.is_floating_point()]
+    wanted = wanted | {name: new[name] for name in counters}
+    weights = {name: tensor for name, tensor in wanted.items() if name.endswith(("weight", "bias"))}
+    swapped = {name: (1 - decay) * old[name] + decay * new[name] for name in wanted if name not in counters}
+    slips = [
+        (old, "Nothing was written into `average`: a name that is bound to a new tensor leaves it as it was."),
+        (new, "That is a copy of the model; of the mean so far nothing is left."),
+        (wanted | swapped, "The shares are exchanged: `decay` belongs to the old mean."),
+        (old | weights, "Only parameters were averaged; the running statistics of batch norm are buffers."),
+        (new | weights, "The running statistics were copied; average them like the weights."),
+        (wanted | {name: old[name] for name in counters}, "The buffers of whole numbers were left out: copy them."),
+    ]
+    slip = next((said for state, said in slips if agrees(found, state, 1e-5)), "")
+    for name, tensor in wanted.items():
+        said = "Whole numbers are not averaged but copied." if name in counters and not slip else slip
+        what = f"average.state_dict()[{name!r}] became {shown(found[name])}"
+        _refuse(shown(tensor), (not agrees(found[name], tensor, 1e-5), what, said))
+
+
+@task(
+    "04.5",
+    "Does it help?",
+    "Take the differences first; from then on, forget the accuracies themselves.",
+    "The standard error is the standard deviation of the differences (dividing by n - 1), divided by the root of n.",
+    "The interval reaches `stats.t.ppf(0.975, df=n - 1)` standard errors to either side of the mean.",
+)
+def paired_comparison(answer: Callable[[list[float], list[float]], Verdict]) -> str:
+    def right(plain: list[float], changed: list[float]) -> Verdict:
+        test = stats.ttest_rel(changed, plain)
+        low, high = test.confidence_interval(0.95)
+        mean = float(np.mean(changed) - np.mean(plain))
+        return mean, mean / test.statistic, not low <= 0 <= high
+
+    def other(plain: list[float], changed: list[float], **mistake: Any) -> Verdict:
+        n, differences = len(plain), np.subtract(changed, plain)
+        spread = differences.std(ddof=mistake.get("ddof", 1))
+        if "apart" in mistake:
+            spread = np.hypot(np.std(plain, ddof=1), np.std(changed, ddof=1))
+        mean, error = mistake.get("sign", 1) * differences.mean(), spread / n ** mistake.get("power", 0.5)
+        reach = mistake.get("reach", stats.t.ppf(mistake.get("level", 0.975), n - mistake.get("used", 1))) * error
+        return mean, error, bool(mean > reach or (mean < -reach and "above" not in mistake))
+
+    slips = [
+        (partial(other, apart=True), "That treats the lists as unrelated. Seed i is in both: take differences first."),
+        (partial(other, ddof=0), "Divide by n - 1, not by n, in the standard deviation: numpy wants `ddof=1` for it."),
+        (partial(other, power=0), "That is the deviation of one difference; for their mean, divide by the root of n."),
+        (partial(other, power=1), "Divide the standard deviation by the root of n, not by n."),
+        (partial(other, reach=1.96), "1.96 is for many numbers; with few, take the quantile of the t distribution."),
+        (partial(other, level=0.95), "95% between two ends leaves 2.5% beyond each: the quantile is 0.975."),
+        (partial(other, used=0), "One degree of freedom went into the mean: n - 1 are left."),
+        (partial(other, sign=-1), "The sign is turned around: `changed` minus `plain`."),
+        (partial(other, above=True), "A change that does harm excludes 0, too: take the size of the mean."),
+    ]
+    start = [0.702, 0.741, 0.689, 0.723]
+    # a clear gain; clear only by the normal distribution; only on one side; only with df = n; a clear loss
+    steps = (20, 45, 31), (4, 19.5, 9.5), (7.6, 17.6, 27.6), (10.8, 20.8, 30.8), (-30, -24, -31, -20)
+    pairs = [(start[: len(step)], np.array(step) / 1000) for step in steps]
+    inputs = [(plain, (plain + more).tolist()) for plain, more in pairs]
+    compare(answer, right, inputs, slips=slips, tolerance=1e-6)
+    return (
+        "With two seeds the quantile is 12.7, with five 2.8: more seeds narrow the interval twice, by the quantile and "
+        "by the root of n. Pairing helps as far as a seed moves both accuracies alike."
+    )
+
+
+@task(
+    "04.6",
+    "No scene on both sides",
+    "Count first: for each scene, how many pictures of each class it holds. `collections.Counter` does it.",
+    "Shuffle the sorted names with `random.Random(seed)`: sets of strings have another order each time Python starts.",
+    "How far is validation from what is wanted? Add up (share - val_fraction) squared over the classes.",
+)
+def split_by_scene(answer: Callable[[list[int], list[str], float, int], tuple[Sequence[int], Sequence[int]]]) -> str:
+    found = []
+    for seed, fraction in ((0, 0.2), (1, 0.2), (2, 0.2), (0, 0.3)):
+        labels, scenes = _pictures(seed=seed if fraction == 0.3 else 0)
+        train, val = _indices(answer(labels, scenes, fraction, seed))
+        of = f"split_by_scene(labels, scenes, val_fraction={fraction}, seed={seed})"
+        _expect_whole_scenes(labels, scenes, train, val, of)
+        _expect_shares(labels, scenes, val, fraction, of)
+        found.append(set(val))
+    again, other = set(map(int, answer(labels, scenes, fraction, seed)[1])), set[int]()
+    with suppress(Exception):  # some answers may not take the other hashes
+        other = set(map(int, answer(labels, [_Name(scene) for scene in scenes], fraction, seed)[1]))
+    by_hash = other != again and abs(len(other) - len(again)) < 0.05 * len(labels)
+    _refuse(
+        "the same arguments give the same split, another seed another one",
+        (again != found[-1], "the second call gave another split", "Draw from `random.Random(seed)`."),
+        (by_hash, "another process would give another split", "Sort the scenes first: a set has no order."),
+        (found[0] == found[1] == found[2], "seeds 0, 1 and 2 gave one split", "What does the seed change?"),
+    )
+    return (
+        "scikit-learn has it as `StratifiedGroupKFold`. What no split can give you is independence that the data lack: "
+        "count scenes, not pictures, when you say how sure you are."
+    )
+
+
+def _indices(parts: Any) -> list[list[int]]:
+    """Two lists of indices from whatever holds two sequences of them."""
+    found = [part.tolist() if hasattr(part, "tolist") else [*part] for part in parts or ()]
+    kinds = {type(index) for part in found for index in part}
+    plain = len(found) == 2 and all(issubclass(kind, int | np.integer | Tensor) for kind in kinds - {bool})
+    slip = "Return the pictures' places in `labels`, training first."
+    _refuse("two sequences of indices", (not plain or bool in kinds, f"the answer is {shown(parts)}", slip))
+    return [[int(index) for index in part] for part in found]
+
+
+class _Name(str):
+    """A text with another hash, as each text has in the next process."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash(self + "again")
+
+
+def _pictures(seed: int) -> tuple[list[int], list[str]]:
+    """Labels and scenes of some hundred pictures in a random order; every fourth scene shows two classes."""
+    draw, pictures = random.Random(seed), []
+    for label, number in enumerate((70, 50, 36)):
+        for place in range(number):
+            name, size = f"{draw.random():.6f}", draw.choice((1, 1, 2, 3, 4, 6))
+            pictures += [(label, name)] * size
+            pictures += [((label + 1) % 3, name)] * (draw.choice((1, 2)) if place % 4 == 0 else 0)
+    draw.shuffle(pictures)
+    return [label for label, _ in pictures], [scene for _, scene in pictures]
+
+
+def _expect_whole_scenes(labels: list[int], scenes: list[str], train: list[int], val: list[int], of: str) -> None:
+    count = Counter(train + val)
+    twice, never = [i for i in count if count[i] > 1], [i for i in range(len(labels)) if i not in count]
+    both = {scenes[i] for i in train} & {scenes[i] for i in val}
+    parts = {(labels[i], scenes[i]) for i in train} & {(labels[i], scenes[i]) for i in val}
+    what = f"{of} has {len(both)} of {len(set(scenes))} scenes on both sides"
+    _refuse(
+        "each picture, and each scene, on one side",
+        (bool(twice), f"{of} returned {len(twice)} indices twice", "A picture for validation is not for training."),
+        (bool(never), f"{of} left out {len(never)} pictures", "What is not for validation is for training."),
+        (bool(parts), what, "You divide pictures; divide the scenes, and let the pictures follow."),
+        (bool(both), what, "A scene with two classes is torn apart: it is one scene, whatever it shows."),
+    )
+
+
+def _expect_shares(labels: list[int], scenes: list[str], val: list[int], fraction: float, of: str) -> None:
+    total, taken = Counter(labels), Counter(labels[i] for i in val)
+    shares = [taken[label] / total[label] for label in sorted(total)]
+    of_all, of_scenes = len(val) / len(labels), len({scenes[i] for i in val}) / len(set(scenes))
+    slip = ""
+    if max(abs(share - (1 - fraction)) for share in shares) < 0.06:
+        slip = "Training comes first, validation second."
+    elif max(shares) - min(shares) < 0.04:
+        slip = "The classes agree, but not with `val_fraction`: is it used?"
+    elif abs(of_all - fraction) < 0.01:
+        slip = "The whole has the right share, its classes do not: look at each class."
+    elif abs(of_scenes - fraction) < 0.006:
+        slip = "You took that fraction of the scenes; scenes differ in size, so count pictures."
+    text = ", ".join(f"{share:.2f}" for share in shares)
+    far = max(abs(share - fraction) for share in shares) > 0.05
+    _refuse(f"{fraction} of each, within 0.05", (far, f"{of} validates on these shares of the classes: {text}", slip))

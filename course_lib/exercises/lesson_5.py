@@ -1,0 +1,479 @@
+"""The checks of lesson 5, transfer learning."""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.exercises.tasks import Wrong, agrees, expect, shown, task
+from course_lib.runtime import evaluation_mode
+
+Values = dict[int, list[float]]  # accuracies by number of labels
+Pairs = dict[int, tuple[Any, Any]]  # mean and spread, likewise
+Summary = Callable[[list[float]], Any]
+deviation = statistics.stdev
+
+
+def small_backbone() -> nn.Sequential:
+    """Images (N, 3, height, width) to six maps, in training mode; with dropout, and statistics that have moved."""
+    first = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5)
+    backbone = nn.Sequential(*first, nn.Conv2d(4, 6, 3, stride=2, padding=1), nn.BatchNorm2d(6))
+    with torch.no_grad():
+        for _ in range(9):
+            backbone(torch.randn(8, 3, 8, 8) * 2 + 1)
+    return backbone
+
+
+@task(
+    "05.1",
+    "How much is left to learn?",
+    "`model.parameters()` gives tensors; `numel()` is how many numbers one of them holds.",
+    "Two sums, one of them with `if p.requires_grad`.",
+)
+def how_much_is_left_to_learn(answer: Callable[[nn.Module], float]) -> str:
+    def learning(model: nn.Module, count: Callable[[Tensor], int] = Tensor.numel) -> int:
+        return sum(count(p) for p in model.parameters() if p.requires_grad)
+
+    def share(model: nn.Module, count: Callable[[Tensor], int] = Tensor.numel) -> float:
+        return learning(model, count) / sum(count(p) for p in model.parameters())
+
+    slips: list[tuple[Callable[[nn.Module], float], str]] = [
+        (lambda m: 1 - share(m), "That is the share that is frozen."),
+        (lambda m: share(m, lambda p: 1), "Tensors were counted: take how many numbers each holds, `numel()`."),
+        (lambda m: share(m, len), "`len` is a tensor's first side only: `numel()` counts all its numbers."),
+        (
+            lambda m: learning(m) / sum(tensor.numel() for tensor in m.state_dict().values()),
+            "`state_dict` also holds batch-norm statistics: count `parameters()`.",
+        ),
+        (lambda m: 1.0, "Frozen parameters were counted as if they learnt: ask `requires_grad`."),
+        (lambda m: 100 * share(m), "That is in percent: 1 stands for all."),
+        (learning, "That is a number of parameters: divide it by the number of all."),
+    ]
+    frozen, headless = (nn.Sequential(small_backbone(), nn.Flatten(), nn.Linear(96, size)) for size in (5, 2))
+    frozen[0].requires_grad_(False)
+    frozen[0][5].weight.requires_grad = True  # type: ignore[index, union-attr]
+    headless[2].requires_grad_(False)
+    for model, what in (
+        (frozen, "a network frozen but for its head and one more weight"),
+        (headless, "a network whose head is frozen"),
+        (nn.Linear(3, 2), "a layer that learns"),
+        (small_backbone().requires_grad_(False), "a network that is all frozen"),
+    ):
+        said = [(mistaken(model), slip) for mistaken, slip in slips]
+        expect(answer(model), share(model), of=f"trained_share() of {what}", slips=said)
+    return "A share of exactly 0 or 1 after freezing is a warning: then the freezing met everything, or nothing."
+
+
+@task(
+    "05.2",
+    "A stem for grey images",
+    "`nn.Conv2d` takes `conv.stride`, `conv.padding` and so on as they are; whether there is a bias says `conv.bias`.",
+    "$w_r x + w_g x + w_b x$: which axis of the weight (out, in, height, width) has to be added up?",
+    "Inside `torch.no_grad()`, `copy_` writes numbers into a parameter of the new layer, and shares nothing.",
+)
+def a_stem_for_grey_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
+    for conv in (
+        nn.Conv2d(3, 5, 3, stride=2, padding=1),
+        nn.Conv2d(3, 4, (3, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2), bias=False),
+        nn.Conv2d(3, 4, 3, padding="same", dilation=2, padding_mode="reflect"),
+    ):
+        image, before = torch.rand(2, 1, 12, 14), [p.detach().clone() for p in conv.parameters()]
+        wanted = conv(image.expand(-1, 3, -1, -1)).detach()
+        grey = answer(conv)
+        _looks_like(grey, conv)
+        found = grey(image).detach()
+        bias = torch.zeros(1) if conv.bias is None else conv.bias.detach()[:, None, None]
+        own = bias if grey.bias is None else grey.bias.detach()[:, None, None]
+        alone = conv(torch.cat([image, torch.zeros(2, 2, 12, 14)], dim=1)).detach()
+        slips: list[tuple[Tensor, str]] = [
+            ((wanted - bias) / 3 + bias, "The slices were averaged: a third of the strength. Add them up."),
+            (wanted - bias + own, "The bias is not that of the old layer: copy it, too."),
+            (alone, "One colour's slice was taken alone: add up all three."),
+            (found, "The weights are not the sums over colour: does the new layer keep its random ones?"),
+        ]
+        expect(found, wanted, of=f"grey_stem({conv})(image)", slips=slips)
+        with torch.no_grad():
+            for parameter in grey.parameters():
+                parameter.add_(1)
+        if not agrees([p.detach() for p in conv.parameters()], before, 0):
+            slip = "Both layers hold the same tensor: copy its numbers instead."
+            raise Wrong("training the new layer changes the old one", "two layers that share nothing", slip)
+    return "Exact for grey inputs alone: for anything coloured, its filters have lost what told red from blue."
+
+
+def _looks_like(grey: nn.Conv2d, conv: nn.Conv2d) -> None:
+    """Go on if `grey` is another layer, for one channel, with the settings of `conv`."""
+    if not isinstance(grey, nn.Conv2d):
+        raise Wrong(f"grey_stem() gave {shown(grey)}", "an `nn.Conv2d`", "Return the layer, not its weights.")
+    if grey is conv or conv.in_channels != 3 or conv.weight.shape[1] != 3:
+        slip = "Build a new `nn.Conv2d`, or change a `copy.deepcopy`."
+        raise Wrong("the layer that was given in was changed", "it as it was, and another layer", slip)
+    shape = (conv.out_channels, 1, *conv.kernel_size)
+    slip = "`sum(dim=1, keepdim=True)` keeps the axis of the colours, with length 1."
+    expect(tuple(grey.weight.shape), shape, of="grey_stem().weight.shape", slips=[(tuple(grey.weight.shape), slip)])
+    slip = "The weights are for one channel, but the layer says otherwise: set this, too."
+    expect(grey.in_channels, 1, of="grey_stem().in_channels", slips=[(grey.in_channels, slip)])
+    for name in ("stride", "padding", "dilation", "padding_mode"):
+        kept, slip = getattr(grey, name), f"Hand over `conv.{name}` as it is, rows and columns included."
+        expect(kept, getattr(conv, name), of=f"grey_stem({conv}).{name}", slips=[(kept, slip)])
+    if (grey.bias is None) != (conv.bias is None):
+        found, expected = ("no bias" if layer.bias is None else "a bias" for layer in (grey, conv))
+        raise Wrong(f"grey_stem({conv}) has {found}", expected, "`bias=conv.bias is not None` says whether.")
+
+
+@task(
+    "05.3",
+    "Frozen for good",
+    "`requires_grad` keeps weights; statistics and dropout follow the mode, and a network's `train()` wakes its parts.",
+    "`network.train()` calls `train(mode)` of each part: a part with a `train` of its own can stay as it is.",
+)
+def frozen_for_good(answer: Callable[[nn.Module], nn.Module]) -> str:
+    backbone, images = small_backbone().train(), torch.rand(8, 3, 8, 8)
+    with evaluation_mode(backbone), torch.no_grad():
+        wanted = backbone(images)
+    part = answer(backbone)
+    if not isinstance(part, nn.Module):
+        raise Wrong(f"frozen() gave {shown(part)}", "a module", "Does the function end with `return`?")
+    before = {name: tensor.clone() for name, tensor in part.state_dict().items()}
+    asleep = not any(module.training for module in part.modules())
+    front, head = nn.Conv2d(3, 3, 1), nn.Linear(96, 2)
+    model = nn.Sequential(front, part, nn.Flatten(), head)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
+    model.eval()
+    for _ in range(2):  # epochs
+        model.train()
+        optimizer.zero_grad()
+        model(images).square().sum().backward()
+        optimizer.step()
+        model.eval()
+    _unchanged(before, part.state_dict(), asleep)
+    if front.weight.grad is None or not front.weight.grad.any():
+        slip = "`no_grad` or `detach` cuts the graph: frozen weights need neither, `requires_grad_(False)` is enough."
+        raise Wrong("no gradient reached the layer in front", "a gradient that passes through", slip)
+    model.train()
+    first, second = part(images).detach(), part(images).detach()
+    slips = [(first, "Batch norm standardises by the batch at hand: it has to be in evaluation mode, too.")]
+    if not agrees(first, second, 1e-5):
+        slips = [(first, "Twice the same images, two answers: dropout is awake. Evaluation mode is for all parts.")]
+    expect(first, wanted, of="the frozen backbone after model.train()", slips=slips)
+    return "An optimizer skips weights without a gradient, weight decay included: its list may hold the frozen ones."
+
+
+def _unchanged(before: dict[str, Tensor], after: dict[str, Tensor], asleep: bool) -> None:
+    """Go on if a backbone is what it was; `asleep` says whether it was in evaluation mode once frozen."""
+    changed = [name for name in before if name not in after or not torch.equal(before[name], after[name])]
+    statistics_of = [name for name in changed if "running" in name or "batches" in name]
+    weights = [name for name in changed if name not in statistics_of]
+    if weights:
+        slip = "Not a single parameter may learn, batch norm's scale and shift included: `requires_grad_(False)`."
+        raise Wrong(f"training changed {', '.join(weights)}", "all weights as they were", slip)
+    if statistics_of and asleep:
+        slip = "`eval()` lasts until the next `train()` of the network around it: see that the backbone ignores that."
+    else:
+        slip = "`requires_grad` is for weights; statistics move in training mode, without any gradient."
+    if all("batches" in name for name in statistics_of):
+        slip = (
+            "The means stand still, but in training mode batch norm does not use them: it has to be in evaluation mode."
+        )
+    if statistics_of:
+        raise Wrong(f"training changed {', '.join(statistics_of)}", "all statistics as they were", slip)
+
+
+@task(
+    "05.4",
+    "Smaller steps for earlier stages",
+    "Go through `reversed(stages)` with a rate that shrinks; the head comes first.",
+    "Skip a stage without parameters before the rate shrinks, a frozen one after.",
+    "For what was taken already, a set of `id(parameter)`: `in` compares tensors by their numbers, which fails.",
+)
+def smaller_steps_for_earlier_stages(answer: Callable[..., list[dict[str, Any]]]) -> str:
+    stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    stem[0].weight.requires_grad = False
+    cold, body = nn.Conv2d(4, 4, 3).requires_grad_(False), nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
+    head = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    plain = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)]
+    mixed = [stem, nn.MaxPool2d(2), nn.Conv2d(4, 4, 3), cold, nn.AvgPool2d(2), body, head]
+    tied = [nn.Linear(4, 4), nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))]
+    tied[2][0].weight = tied[0].weight  # type: ignore[index]
+    for stages, rate, decay in ((plain, 0.01, 0.5), (mixed, 1e-2, 0.7), (tied, 0.1, 0.3), ([*plain[:2], head], 1, 1)):
+        given = list(stages)
+        found = _rates_found(answer(given, rate, decay), stages)
+        if [id(stage) for stage in given] != [id(stage) for stage in stages]:
+            raise Wrong("the list of stages had changed", "it as it was", "`reverse` works in place: use `reversed`.")
+        slip = next((said for other, said in RATE_SLIPS if agrees(found, other(stages, rate, decay), 1e-6)), "")
+        for key, right in _rates(stages, rate, decay).items():
+            of = f"{_name(key, stages)}, of {len(stages)} stages, with rate {rate} and decay {decay},"
+            expect(found[key], right, of=of, slips=[(found[key], slip)], tolerance=1e-6)
+    return "With decay 0.7, the first of nine stages learns at a seventeenth of the head's rate: nearly frozen."
+
+
+def _name(key: int, stages: Sequence[nn.Module]) -> str:
+    """The last of a parameter's names, such as "0.weight of stages[2]"."""
+    names = {id(p): f"{name} of stages[{k}]" for k, stage in enumerate(stages) for name, p in stage.named_parameters()}
+    return names.get(key, "a tensor that is no parameter of the stages")
+
+
+def _rates_found(groups: list[dict[str, Any]], stages: Sequence[nn.Module]) -> dict[int, float]:
+    """The rate of each parameter in groups, by its id, if exactly those that learn are there, each once."""
+    rates: dict[int, float] = {}
+    if not isinstance(groups, list):
+        raise Wrong(f"rate_groups() gave {shown(groups)}", "a list of dictionaries", "Does it end with `return`?")
+    for group in groups:
+        own = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        if not own:
+            raise Wrong("a group without parameters", "no such group", "Add it only if something in the stage learns.")
+        for parameter in own:
+            if id(parameter) in rates:
+                found = f"{_name(id(parameter), stages)} is there twice"
+                raise Wrong(found, "each parameter once", "Stages may share one: note which were taken already.")
+            rates[id(parameter)] = group["lr"]
+            if not parameter.requires_grad:
+                slip = "Of a stage, only some may be frozen: ask `requires_grad` of each parameter."
+                raise Wrong(f"{_name(id(parameter), stages)} is there", "no frozen parameter", slip)
+    for key in _rates(stages, 1, 1):
+        if key not in rates:
+            slip = "It learns: does another one of its stage hide it, or a comparison by numbers?"
+            raise Wrong(f"{_name(key, stages)} is missing", "all parameters with `requires_grad`", slip)
+    return rates
+
+
+def _rates(
+    stages: Sequence[nn.Module],
+    rate: float,
+    decay: float,
+    *,
+    counts: Callable[[list[nn.Parameter]], bool] = bool,
+    most: int = 99,
+    first: bool = False,
+) -> dict[int, float]:
+    """The rate of each parameter that learns, by its id; `first`: one that is shared belongs to its first stage."""
+    rates: dict[int, float] = {}
+    depth = 0
+    for stage in reversed(stages):
+        parameters = list(stage.parameters())
+        for parameter in parameters:
+            if parameter.requires_grad and (first or id(parameter) not in rates):
+                rates[id(parameter)] = rate * decay ** min(depth, most)
+        depth += counts(parameters)
+    return rates
+
+
+RATE_SLIPS: list[tuple[Callable[[Sequence[nn.Module], float, float], dict[int, float]], str]] = [
+    (lambda s, r, d: _rates(s, r, 1), "All have one rate: multiply it by `decay` from stage to stage."),
+    (lambda s, r, d: _rates(s, r * d, d), "The last stage begins with `rate` itself: shrink it afterwards."),
+    (lambda s, r, d: _rates(s, r, d, counts=lambda p: True), "A stage without parameters, a pooling, is no step down."),
+    (
+        lambda s, r, d: _rates(s, r, d, counts=lambda p: any(q.requires_grad for q in p)),
+        "A frozen stage is a step, too.",
+    ),
+    (lambda s, r, d: _rates(s, r, d, first=True), "A shared parameter belongs to the last of its stages."),
+    (lambda s, r, d: _rates(s, r, d, most=1), "It shrank only once: multiply by `decay` at each stage."),
+    (lambda s, r, d: _rates(s, r, 1 / d), "The rates grow towards the first stage: they have to shrink."),
+    (lambda s, r, d: _rates(s[::-1], r, d, first=True), "The first stage got `rate`: the last has to, so begin there."),
+]
+
+
+class Shuffling:
+    """Pairs of images and labels in a new order each time; counts how often it is gone through."""
+
+    def __init__(self, images: Tensor, labels: Tensor, sizes: list[int]) -> None:
+        self.images, self.labels, self.sizes = images, labels, sizes
+        self.passes = 0
+        self.order = torch.arange(len(images))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        self.passes += 1
+        self.order = torch.randperm(len(self.images))
+        return iter([(self.images[rows], self.labels[rows]) for rows in self.order.split(self.sizes)])
+
+
+@task(
+    "05.5",
+    "Features once",
+    "One loop: in it, append a batch's features to one list and its labels to another; `torch.cat` at the end.",
+    "`mean(dim=(2, 3))` is the mean over rows and columns; `torch.no_grad()` spares the graph.",
+    "Before `eval()`, note `part.training` for each part in `backbone.modules()`.",
+)
+def features_once(answer: Callable[[nn.Module, Shuffling], tuple[Tensor, Tensor]]) -> str:
+    backbone = small_backbone().train()
+    backbone[1].eval()  # as a frozen layer is
+    for sizes in ([4, 4, 3], [5, 1, 5]):
+        batches = Shuffling(torch.rand(11, 3, 8, 8), torch.randint(0, 4, (11,)), sizes)
+        features, labels = _asked(answer, backbone, batches)
+        with evaluation_mode(backbone), torch.no_grad():
+            maps = backbone(batches.images[batches.order])
+        wanted = maps.mean((2, 3))
+        slips = [
+            (maps, "Those are the maps: take the mean of each, over rows and columns."),
+            (maps.flatten(1), "The maps were flattened: take the mean of each instead."),
+            (maps.amax((2, 3)), "That is the largest number of each map; the mean is asked for."),
+            (maps.mean(1).flatten(1), "The mean ran over the maps: it belongs over their rows and columns."),
+            (maps.mean((2, 3), keepdim=True), "Two axes of length 1 are left over: the shape is (N, maps)."),
+            (wanted[: -sizes[-1]], "The last batch is missing: a smaller one counts, too."),
+            (wanted[-sizes[-1] :], "That is the last batch alone: collect all of them in a list."),
+        ]
+        expect(features, wanted, of=f"the features of {len(maps)} images", slips=slips)
+        expect(labels, batches.labels[batches.order], of="the labels")
+    return (
+        "These features stand for the images as they were: with augmentation, each look would need a pass of its own."
+    )
+
+
+def _asked(answer: Callable[..., Any], backbone: nn.Module, batches: Shuffling) -> tuple[Tensor, Tensor]:
+    """What an answer returns, if it asks the backbone as it should and leaves no trace in it."""
+    before = [part.training for part in backbone.modules()]
+    calls: list[tuple[bool, int]] = []
+    hook = backbone.register_forward_hook(lambda part, given, _: calls.append((part.training, len(given[0]))))
+    found = answer(backbone, batches)
+    hook.remove()
+    grad_was_on = torch.is_grad_enabled()
+    torch.set_grad_enabled(True)
+    if not isinstance(found, tuple | list) or len(found) != 2 or not all(isinstance(part, Tensor) for part in found):
+        raise Wrong(
+            f"features_of() gave {shown(found)}",
+            "two tensors, features and labels",
+            "Return both, each joined by `torch.cat`.",
+        )
+    after = [part.training for part in backbone.modules()]
+    slip = "Batch norm would move, and dropout draw: call `eval()` first."
+    if any(training for training, _ in calls):
+        raise Wrong("the backbone was asked in training mode", "asked in evaluation mode", slip)
+    if batches.passes != 1:
+        slip = "Batches are shuffled anew each time, so labels of a second pass belong to other images."
+        raise Wrong(f"{batches.passes} passes through the batches", "one", slip)
+    if sorted(size for _, size in calls) != sorted(batches.sizes):
+        slip = "All at once may not fit into memory, and twice takes twice as long."
+        raise Wrong(f"calls with {[size for _, size in calls]} images", f"calls with {batches.sizes}", slip)
+    if after != before:
+        slip = "It was in training mode before: set that back."
+        if any(after):
+            slip = "`train()` wakes all parts, also one that was frozen: give each its own `training` back."
+        raise Wrong("afterwards the modes had changed", "each part in its old mode", slip)
+    if not grad_was_on or not all(parameter.requires_grad for parameter in backbone.parameters()):
+        slip = "Use `with torch.no_grad():`, which ends by itself, and leave `requires_grad` alone."
+        raise Wrong("afterwards gradients were switched off", "switched on as before", slip)
+    if found[0].requires_grad:
+        slip = "The graph keeps all maps of all batches in memory: ask inside `torch.no_grad()`."
+        raise Wrong("features that hang on a graph", "features without one", slip)
+    return found[0], found[1]
+
+
+class Training:
+    """A training that takes no time, with means over the seeds in 64ths by n; notes what it was called with."""
+
+    def __init__(self, means: dict[int, int], own: int) -> None:
+        self.means, self.own = means, own
+        self.calls: list[tuple[int, int]] = []
+
+    def __call__(self, n: int, seed: int) -> float:
+        self.calls.append((n, seed))
+        return self.value(n, seed)
+
+    def value(self, n: int, seed: int) -> float:
+        luck = {3: -6, 4: 5, 8: 2, 11: -1}.get(seed, 0) + (self.own if (n // 40 + seed) % 2 else -self.own)
+        return (self.means[n] + luck) / 64
+
+
+@task(
+    "05.6",
+    "How many labels does a pretrained network save?",
+    "Three loops into one: for each n, a list of accuracies over the seeds for each of the two. All else follows.",
+    "A helper that turns a list into (mean, spread) serves three times; `statistics.stdev` divides by one less.",
+    "`max(counts)` is the largest, wherever it stands; `min(..., default=None)` of those that are enough.",
+)
+def how_many_labels_a_pretrained_network_saves(answer: Callable[..., dict[str, Any]]) -> str:
+    for counts, seeds, with_it, without in (
+        ([640, 40, 2560, 160, 80, 320], [8, 3, 11, 4], (45, 20, 51, 40, 35, 37), (46, 21, 38, 25, 36, 15)),
+        ([40, 80, 160], [4, 8, 3, 11], (20, 38, 40), (10, 20, 38)),
+        ([40, 80], [7], (20, 30), (10, 40)),
+    ):
+        trainings = [Training(dict(zip(counts, m, strict=True)), k) for m, k in ((with_it, 1), (without, -1))]
+        given = list(counts), list(seeds)
+        found = answer(*trainings, *given)
+        expect(given, (counts, seeds), of="counts and seeds afterwards", slips=[(given, "Use `sorted`, not `sort`.")])
+        keys, slip = sorted(found) if isinstance(found, dict) else found, "Return a dictionary with these keys."
+        expect(keys, ["gain", "needed", "pretrained", "scratch"], of="sorted(labels_needed())", slips=[(keys, slip)])
+        _called_once(trainings, counts, seeds)
+        _summed_up(found, trainings, counts, seeds)
+        _enough(found["needed"], trainings, counts, seeds)
+    return "The gain's spread is the smaller one: pairing took the luck of the draw out of it, at no further training."
+
+
+def _called_once(trainings: list[Training], counts: list[int], seeds: list[int]) -> None:
+    """Go on if each training was called once for each number of labels and each seed."""
+    wanted = sorted((n, seed) for n in counts for seed in seeds)
+    for name, training in zip(("pretrained", "scratch"), trainings, strict=True):
+        calls = sorted(training.calls)
+        slip = "Each call costs hours: keep what it returned, and compute all else from that."
+        if len(calls) <= len(wanted):
+            slip = "All numbers and all seeds, the same for both: otherwise one of them had the easier images."
+        if calls != wanted:
+            raise Wrong(f"{len(calls)} calls of {name}: {shown(calls)}", f"{len(wanted)}: {shown(wanted)}", slip)
+
+
+def _summed_up(found: dict[str, Any], trainings: list[Training], counts: list[int], seeds: list[int]) -> None:
+    """Go on if means and spreads are right."""
+    first, second = ({n: [t.value(n, seed) for seed in seeds] for n in counts} for t in trainings)
+    gain = {n: [a - b for a, b in zip(first[n], second[n], strict=True)] for n in counts}
+
+    def pairs(values: Values, spread: Summary, mean: Summary = statistics.fmean) -> Pairs:
+        return {n: (mean(v), spread(v) if len(v) > 1 else None) for n, v in values.items()}
+
+    def apart(mix: Callable[[float, float], float]) -> Pairs:
+        return {n: (m, mix(pairs(first, deviation)[n][1], pairs(second, deviation)[n][1])) for n, m in means.items()}
+
+    means = {n: statistics.fmean(v) for n, v in gain.items()}
+    for name, values in {"pretrained": first, "scratch": second, "gain": gain}.items():
+        slips: list[tuple[Pairs, str]] = [
+            (pairs(values, statistics.pstdev), "It was divided by the number of seeds, not by one less."),
+            (pairs(values, lambda v: max(v) - min(v)), "That is the range; the standard deviation is asked for."),
+            (pairs(values, statistics.variance), "That is the variance: take its root."),
+            (pairs(values, lambda v: deviation(v) / len(v) ** 0.5), "That is the error of the mean: do not divide."),
+            (pairs(values, deviation, statistics.median), "Not the median: the mean."),
+            (
+                pairs({n: [-x for x in v] for n, v in gain.items()}, deviation),
+                "The sign: more in `pretrained` is positive.",
+            ),
+        ]
+        if len(seeds) > 1:
+            slips.append((apart(math.hypot), "Seeds come in pairs: subtract first, then take the spread."))
+            slips.append((apart(lambda a, b: a - b), "The spread of differences is no difference of spreads."))
+        right = pairs(values, deviation)
+        slip = next((said for other, said in slips if agrees(found[name], other, 1e-6)), "")
+        slip = (
+            slip if len(seeds) > 1 else "Of one seed's spread nothing is known: `None`. 0 would say that it is small."
+        )
+        expect(sorted(found[name]), sorted(counts), of=f'sorted(labels_needed()["{name}"])')
+        for n in counts:
+            value, of = found[name][n], f'labels_needed()["{name}"][{n}] for the seeds {seeds}'
+            expect(value, right[n], of=of, slips=[(value, slip)], tolerance=1e-6)
+
+
+def _enough(found: object, trainings: list[Training], counts: list[int], seeds: list[int]) -> None:
+    """Go on if `found` is the smallest number of labels that is enough."""
+    pretrained, scratch = trainings
+
+    def needed(target: float, of: Callable[[list[float]], float] = statistics.fmean) -> list[int]:
+        return [n for n in counts if of([pretrained.value(n, seed) for seed in seeds]) >= target]
+
+    means = {n: statistics.fmean([scratch.value(n, seed) for seed in seeds]) for n in counts}
+    target = means[max(counts)]
+    enough = needed(target)
+    right = min(enough, default=None)
+    slips: list[tuple[object, str]] = []
+    if right is None:
+        slips = [(found, "Where no number is enough, say so: return `None`.")]
+    else:
+        same = [n for n in counts if n in needed(means[n])]
+        slips = [
+            (enough[0], "That is the first in `counts` that is enough; they come in any order, so take the smallest."),
+            (min(needed(max(means.values())), default=None), "The best mean of `scratch` was taken, not its last."),
+            (min(needed(target, max)), "The luckiest seed reached it; its mean has to."),
+            (min(needed(means[counts[-1]])), "The last in `counts` is not the largest."),
+            (min(same, default=None), "Both were compared at the same n: compare with the largest n of `scratch`."),
+            (min(needed(target + 1e-9), default=None), "As good is enough: `>=`, not `>`."),
+        ]
+    expect(found, right, of='labels_needed()["needed"]', slips=slips)
