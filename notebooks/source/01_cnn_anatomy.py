@@ -515,6 +515,18 @@ show(
 # at nine dots only, and the ghosts show it. Stride 4 keeps every fourth answer along each side: about a sixteenth of
 # the work and of the pixels.
 #
+# Now all of it together. Below, every weight of a kernel can be edited, and the window moves over the image with its
+# number (type one, or use the arrow keys). Predict the size of the output for a stride of 2 and a padding of 1, then
+# set them. (Where the page does not run, on GitHub or in print, you see the first picture only.)
+
+# %%
+from course_lib.widgets import convolution_explorer
+
+convolution_explorer()
+
+# %% [markdown]
+# Choose "horizontal edge": where is the output positive, where negative, and where 0? Say why before you go on.
+#
 # ## 6. Channels: every filter reads all of them
 #
 # How does a 3x3 kernel read a colour picture? **Before you run the cell:** eight filters of 3x3 on three channels.
@@ -941,6 +953,18 @@ show(
 # is gone as a whole cannot be guessed from itself. Plain dropout therefore stands between dense layers, where no
 # number has a neighbour that repeats it. Set $p$ to 0.8 in the first part: which values occur now?
 #
+# Pooling and dropout side by side: move the image by one pixel, then by two, with maxima and with means. **Before you
+# do:** in which of the four cases do the pooled numbers stay where they are, and in which do they move along?
+
+# %%
+from course_lib.widgets import pooling_explorer
+
+pooling_explorer()
+
+# %% [markdown]
+# By one pixel, the maxima of this image do not change at all, and the means do. By two, which is the window, both move
+# along by one place. And with each new draw, dropout takes other numbers.
+#
 # ## 13. From maps to a decision
 #
 # After the last convolution there are, say, 128 maps of 32x32, and two classes want two numbers. One way is to
@@ -1064,6 +1088,18 @@ print("probabilities sum to 1:", torch.allclose(probs.sum(dim=1), torch.ones(2))
 # second block sees less than a tenth of the picture's width, too little for a lung. That is a reason for more blocks,
 # and lesson 2 builds them.
 #
+# Stack layers of your own below. Take "flatten" out (choose "nothing"): what becomes of the output shape? Put it back,
+# choose "dense for 2048 inputs" as the last layer, and change the side of the image.
+
+# %%
+from course_lib.widgets import shape_explorer
+
+shape_explorer()
+
+# %% [markdown]
+# Without flattening, the dense layer is applied to each row of each map, and no error appears: the shape alone tells.
+# A dense layer for 2,048 inputs takes nothing else, and that is the trouble with heads that flatten.
+#
 # ## Summary
 #
 # An image is a table of numbers, $(N, C, H, W)$ in PyTorch. A convolution lays a small stack of kernels on every
@@ -1153,16 +1189,11 @@ print("probabilities sum to 1:", torch.allclose(probs.sum(dim=1), torch.ones(2))
 #
 # ## Exercises
 #
-# 1. One line: the padding with which a 7x7 kernel of dilation 2 keeps the size of an image. Check it with
-#    `conv_output_size`.
-# 2. Write `max_pool_by_hand(image, window)` with two loops, and compare it with `F.max_pool2d` on the radiograph.
-# 3. Merge `nn.Linear(20, 10)` and `nn.Linear(10, 5)` into one `nn.Linear(20, 5)` by multiplying matrices, biases
-#    included. Show that they agree on random inputs, and that they no longer do with a ReLU in between.
-# 4. Design a 5x5 kernel that answers strongly to thin bright lines going sideways, such as ribs, and with 0 to
-#    anything flat. Try it on the radiograph, and say what else it finds.
-# 5. A real piece of work: in the experiment on moving back, replace 2x2 max pooling by max pooling with stride 1,
-#    then a blur, then a step of 2. How much of the change at odd shifts does a 3x3 blur remove, how much a 5x5 blur,
-#    and what does it cost?
+# [Exercises 1](exercises/01_cnn_anatomy.ipynb) sets seven tasks, from one line to a real piece of work. Each asks for a
+# function, a cell below it checks yours at once, and hints come in steps.
+#
+# And a question that only an experiment answers: in section 9, put the pooling of the last task in the place of max
+# pooling. How much of the change at odd shifts is left, and what does it cost?
 #
 # ## What you may now import
 #

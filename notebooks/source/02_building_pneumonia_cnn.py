@@ -1102,19 +1102,11 @@ print(f"last loss {memorised[-1]:.2f}")
 #
 # ## Exercises
 #
-# 1. *One line.* How many parameters has `PneumoniaCNN(128)`, and what share of them is in `fc1`? Work it out on paper,
-#    then check with `count_parameters`.
-# 2. *A needless number.* Batch norm subtracts the mean of each channel, so the bias of the convolution before it
-#    cancels out. Write `conv_block` without it (`bias=False`), say how many parameters the three blocks lose, and show
-#    in training mode that adding 5 to the bias of the old block changes nothing.
-# 3. *A middle way.* Replace the mean over the whole map by `nn.AdaptiveAvgPool2d(4)`, which keeps 4x4 regions, and
-#    adapt the linear layer. Which image sizes does it take, how many parameters has it, and what does it know that the
-#    mean does not?
-# 4. *A clear message.* With `register_forward_pre_hook`, make any model refuse images of the wrong shape with a
-#    sentence that says what was expected, what arrived and what to do. It should be possible to remove the check again.
-# 5. *A real piece of work.* Write `audit_folder(path)` for a folder of class folders of image files: counts, byte-equal
-#    duplicates, sizes, colour modes, and for each of size and mode how well it alone predicts the class. Run it on
-#    images of your own and write four sentences on what you would have to fix before training.
+# [Exercises 2](exercises/02_building_pneumonia_cnn.ipynb) sets six tasks, from one line to a real piece of work. Each
+# asks for a function, a cell below it checks yours at once, and hints come in steps.
+#
+# And a question that only your own images answer: run the audit of the last task on a folder of them, and write four
+# sentences on what you would have to mend before training.
 
 # %% [markdown]
 # ## What you may now import

@@ -138,6 +138,15 @@ for learning_rate in (0.02, 0.1, 0.125, 0.25, 0.3):
 # slope changes by 8 for each unit of $w$, and any rate above $2/8$ overshoots further each time. A network has a
 # curvature in every direction, it changes while it learns, and nobody knows it beforehand. Section 5 measures what rate
 # a network bears.
+#
+# With two directions it gets harder: the valley below curves by 8 across and by 1 along. A rate that is right for the
+# one is small for the other. **Before you change the numbers:** which rate is the largest that settles, and does
+# momentum allow a larger or a smaller one?
+
+# %%
+from course_lib.widgets import descent_explorer
+
+descent_explorer()
 
 # %% [markdown]
 # ## 3. How do images reach the network?
@@ -933,6 +942,17 @@ show(
 # Each threshold is a point on the curve; moving along it trades false alarms for missed patients. The AUC is the area
 # below.
 #
+# Which point is right depends on what the two errors cost, and no network can know that. Here are the validation
+# images, on which a threshold may be chosen. Let a miss cost as much as ten false alarms, then as much as one.
+
+# %% tags=["tol-150"]
+from course_lib.widgets import threshold_explorer
+
+threshold_explorer(on_val.probs[:, 1], on_val.labels)
+
+# %% [markdown]
+# The dearer a miss, the lower the cheapest threshold, and the more of the healthy are called ill.
+#
 # Sensitivity and specificity look from the disease to the answer. A mother asks the other way round: the network says
 # "ill"; is my child ill? **Before you run the cell:** of 1,000 children 50 have pneumonia, and the network judges them
 # as it judged the test images. How many of those called ill are ill?
@@ -1193,20 +1213,12 @@ assert difference < 1e-3, "the same training, but for rounding"
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Add gradient clipping to `train_one_epoch` (one line, `nn.utils.clip_grad_norm_`) and find out which peak rate
-# the network then bears.
+# [Exercises 3](exercises/03_training_on_gpu.ipynb) sets seven tasks, from one line to a real piece of work. Each asks
+# for a function, a cell below it checks yours at once, and hints come in steps.
 #
-# **2.** Compute one large batch in four pieces: call `backward()` four times before each step. Divide the loss such
-# that the slopes equal those of the whole batch, and check it without batch norm.
-#
-# **3.** Write a `Dataset` that reads image files from a folder when asked for one, and find the number of workers from
-# which on your machine gets no faster.
-#
-# **4.** Repeat section 7 with 30, 60, 120 and 240 healthy patients, each with three seeds, with and without weights.
-# Plot the AUC with its spread. From which number on do the weights make no difference?
-#
-# **5.** Replace AdamW by SGD with momentum. Find its rate with the range test, and compare both after six epochs, over
-# three seeds, by validation loss with renewed averages.
+# And two questions that only an experiment answers. Repeat section 7 with 30, 60, 120 and 240 healthy patients, each
+# with three seeds, with and without weights: from which number on do the weights make no difference? And replace AdamW
+# by SGD with momentum, find its rate with the range test, and compare both after six epochs over three seeds.
 
 # %% [markdown]
 # ## What you may now import

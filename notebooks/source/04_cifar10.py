@@ -1459,21 +1459,13 @@ assert final.accuracy > 0.3
 # %% [markdown]
 # ## Exercises
 #
-# **1.** *One line.* What does the test-time flip bring to the fast network? Set `fast.mirror = False`, and compare the
-# validation accuracy.
+# [Exercises 4](exercises/04_cifar10.ipynb) sets six tasks, from one line to a real piece of work. Each asks for a
+# function, a cell below it checks yours at once, and hints come in steps.
 #
-# **2.** *A shuffled world.* Draw one permutation of the 1,024 places and apply it to all pictures, the same for all.
-# Train `SimpleCNN` and the dense network on them. Which of the two loses, and what does that say about what each
-# assumes?
-#
-# **3.** *Another change.* Add a row to section 6: rotation by up to 15 degrees, for a whole batch at once
-# (`F.affine_grid` and `F.grid_sample`). Report mean and spread over three seeds, and the images a second.
-#
-# **4.** *An average of your own.* Write the running mean of weights into `one_pass`, after `optimizer.step()`, and
-# check it against `torch.optim.swa_utils.AveragedModel`. What has to be done about batch norm?
-#
-# **5.** *A real piece of work.* Make a folder of at least three classes with your own photographs, so that no scene is
-# on both sides of the cut. Train, look at the surest mistakes, and write four sentences on what you would collect next.
+# And three questions that only an experiment answers. Draw one permutation of the 1,024 places and apply it to all
+# pictures: does `SimpleCNN` or the dense network lose more? Add a row to section 6, rotation by up to 15 degrees for a
+# whole batch (`F.affine_grid` and `F.grid_sample`), over three seeds. And train on photographs of your own, in at least
+# three classes with no scene on both sides of the cut; look at the surest mistakes: what would you collect next?
 
 # %% [markdown]
 # ## What you may now import

@@ -908,19 +908,13 @@ for name in ("auc", "accuracy", "sensitivity", "specificity"):
 # %% [markdown]
 # ## Exercises
 #
-# **1.** *One line.* Repeat section 4 with `size = 96`. What do larger images bring, and what do they cost?
+# [Exercises 5](exercises/05_transfer_learning.ipynb) sets six tasks, from one line to a real piece of work. Each asks
+# for a function, a cell below it checks yours at once, and hints come in steps.
 #
-# **2.** *Another stage.* Take features after stage 4 instead of at the end (mean over each map). For which task are
-# they better? What does that say about what the last stages know?
-#
-# **3.** *The rate.* Fine-tune from the probe with `decay` 0.5, 0.7 and 1.0 and three seeds each. Is there a difference
-# beyond the seeds?
-#
-# **4.** *Which labels?* Choose the forty images that are to be labelled by their features, as far apart as possible,
-# instead of by chance. Does the probe gain?
-#
-# **5.** *A real piece of work.* Collect fifty images of each of two things that you can tell apart and a friend cannot.
-# Train by the command of section 11, and write four sentences on when the network may be trusted.
+# And four questions that only an experiment answers. Repeat section 4 with `size = 96`: what do larger images bring,
+# and what do they cost? Take features after stage 4, the mean over each map: for which task are they better? Fine-tune
+# from the probe with `decay` 0.5, 0.7 and 1.0, three seeds each: is there a difference beyond the seeds? And choose the
+# forty images to be labelled as far apart in features as possible: does the probe gain?
 
 # %% [markdown]
 # ## What you may now import

@@ -475,6 +475,16 @@ for number, block in enumerate(model.blocks):
 # rank these two. The last layer is the custom, each network of this course names its own as `model.last_maps`, and the
 # next section keeps to it. (Before its pooling the grid is twice as fine as in the cell above, where the two maps were
 # the same; the weights are the same, too, since pooling passes each gradient on to one winner.)
+#
+# Look for yourself, at the sick patients of whom the network is surest or at an image of your own: how does Grad-CAM
+# change from block to block?
+
+# %% tags=["tol-5"]
+from course_lib.widgets import feature_explorer
+
+surest = found[outcome.probs[found, 1].argsort(descending=True)[:8]]
+blocks = {f"block {number}": block[2] for number, block in enumerate(model.blocks, start=1)}
+feature_explorer(model, images_val[surest], val.classes, layers=blocks)
 
 # %% [markdown]
 # ## 7. Is it faithful?
@@ -927,19 +937,13 @@ show(
 # %% [markdown]
 # ## Exercises
 #
-# **1.** *One line.* Ask the network of section 1 for class 0 (NORMAL) instead of 1. Where does Grad-CAM point now, and
-# could it be otherwise?
+# [Exercises 6](exercises/06_visualization.ipynb) sets six tasks, from one line to a real piece of work. Each asks for a
+# function, a cell below it checks yours at once, and hints come in steps.
 #
-# **2.** *Fill.* Repeat the occlusion of section 7 with `fill=0.0` and `fill=1.0`. How do the hits change, and why?
-#
-# **3.** *Backwards.* Draw `insertion_curve` for the six orders of section 7. Do deletion and insertion agree on which
-# method is best?
-#
-# **4.** *How much of a cheat?* Let 0.3 and 0.7 of healthy and sick carry the letter. At which difference do the maps
-# begin to leave it for the disease?
-#
-# **5.** *A real piece of work.* Take a network that you trained on images of your own (lesson 5), find a suspicion in
-# its maps, and test it by changing the images. Write down what you expected before you looked.
+# And three questions that only an experiment answers. Repeat the occlusion of section 7 with `fill=0.0` and `fill=1.0`:
+# how do the hits change, and why? Let 0.3 and 0.7 of healthy and sick carry the letter: at which difference do the maps
+# begin to leave it for the disease? And in a network trained on images of your own, find a suspicion in its maps and
+# test it by changing the images; write down what you expected before you look.
 
 # %% [markdown]
 # ## What you may now import

@@ -1,0 +1,109 @@
+"""Every explorer in JupyterLab: each control, by keyboard and by mouse, changes what is drawn; nobody is shut out."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from browser.lab import Lab, expect, serious_faults
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+
+LESSON = Path(__file__).parents[2] / "notebooks" / "01_cnn_anatomy.ipynb"
+FEATURES = """\
+import torch
+from course_lib.data import simulate_radiographs
+from course_lib.models import CompactCNN
+from course_lib.widgets import feature_explorer
+
+torch.manual_seed(0)
+model = CompactCNN(widths=(4, 8)).eval()
+radiographs = simulate_radiographs(4, image_size=64, seed=0)
+layers = {f"block {number}": block for number, block in enumerate(model.blocks, start=1)}
+feature_explorer(model, radiographs.images.float() / 255, radiographs.classes, layers=layers)
+"""
+
+
+def drawn(output: "Locator") -> str:
+    """What stands below the controls: a picture, or a table, and sentences."""
+    return output.locator(".widget-html-content").last.inner_html()
+
+
+def expect_a_change(output: "Locator", before: str) -> None:
+    last = output.locator(".widget-html-content").last
+    for _ in range(300):
+        if (now := last.inner_html()) != before and now:
+            return
+        last.page.wait_for_timeout(50)
+    raise AssertionError(f"nothing changed below the controls: {last.inner_text()}")
+
+
+def move_every_control(lab: Lab, cell: int | str) -> None:
+    """First all of them by keyboard, then all by mouse."""
+    output = lab.output(cell)
+    output.scroll_into_view_if_needed()
+    for field in output.locator("input[type=number]").all():
+        before = drawn(output)
+        field.press("ArrowDown" if field.input_value() == field.get_attribute("max") else "ArrowUp")
+        expect_a_change(output, before)
+    for picked in output.locator("select").all():
+        before = drawn(output)
+        for arrow in ("ArrowDown", "ArrowUp"):  # there and back
+            picked.focus()
+            for key in ("Space", arrow, "Enter"):  # JupyterLab takes the arrow keys for itself where no list is open
+                lab.page.keyboard.press(key)
+            expect_a_change(output, before)
+            before = drawn(output)
+    for field in output.locator("input[type=number]").all():
+        before, box = drawn(output), field.bounding_box()
+        up = field.input_value() != field.get_attribute("max")
+        field.hover()
+        field.click(position={"x": box["width"] - 10, "y": box["height"] * (0.3 if up else 0.7)})
+        expect_a_change(output, before)
+    for picked in output.locator("select").all():
+        before = drawn(output)
+        first = picked.evaluate("list => list.selectedIndex") == 0
+        picked.select_option(index=1 if first else 0)
+        expect_a_change(output, before)
+
+
+def test_the_explorers_of_lesson_1(lab: Lab) -> None:
+    shutil.copy(LESSON, lab.server.folder)
+    lab.open(LESSON.name)
+    lab.run_all()
+    for name in ("convolution_explorer()", "pooling_explorer()", "shape_explorer()"):
+        lab.screenshot(name.partition("_")[0], name)
+        move_every_control(lab, name)
+        lab.screenshot(name.partition("_")[0] + "_moved", name)
+    assert lab.console_errors == []
+
+
+@pytest.mark.parametrize("name", ["descent", "threshold", "features"])
+def test_the_other_explorers(lab: Lab, name: str) -> None:
+    call = f"from course_lib.widgets import {name}_explorer\n\n{name}_explorer()"
+    lab.new(f"{name}.ipynb", [FEATURES if name == "features" else call])
+    lab.run_all()
+    lab.screenshot(name, 0)
+    move_every_control(lab, 0)
+    assert lab.console_errors == []
+
+
+def test_an_image_of_ones_own_is_looked_at(lab: Lab) -> None:
+    lab.new("own.ipynb", [FEATURES])
+    lab.run_all()
+    output = lab.output(0)
+    before = drawn(output)
+    with lab.page.expect_file_chooser() as chooser:
+        output.get_by_role("button").click()
+    chooser.value.set_files({"name": "notes.png", "mimeType": "image/png", "buffer": b"no image"})
+    expect(output.get_by_text("notes.png: not an image that can be read")).to_be_visible()
+    assert drawn(output) != before
+
+
+def test_no_explorer_shuts_anybody_out(lab: Lab) -> None:
+    names = ("convolution", "pooling", "shape", "descent", "threshold")
+    lab.new("all.ipynb", ["from course_lib.widgets import *", *(f"{name}_explorer()" for name in names), FEATURES])
+    lab.run_all()
+    expect(lab.output(6).locator("img")).to_be_visible()
+    assert serious_faults(lab.page, ".jp-Cell-outputWrapper") == []
