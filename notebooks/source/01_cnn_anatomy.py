@@ -1116,77 +1116,15 @@ shape_explorer()
 #
 # ## Quiz
 #
-# Answer before you open.
-#
-# **1.** "The filters of a CNN are translation invariant, so it recognises an object wherever it is." What is wrong?
-#
-# <details><summary>Answer</summary>
-#
-# A convolution is equivariant: the map moves along with the object. Near invariance comes from pooling, above all
-# from a global mean; and borders and strides, those of pooling windows too, disturb even the equivariance.
-#
-# </details>
-#
-# **2.** A colleague reports a bug: "argmax is taken of the logits, softmax is missing." Is it one?
-#
-# <details><summary>Answer</summary>
-#
-# No. Softmax keeps the order, so the argmax is the same. It would be a bug to report a logit as a probability, or to
-# compare it with a threshold that is meant for probabilities.
-#
-# </details>
-#
-# **3.** "CNNs need images of a fixed size." When is that true?
-#
-# <details><summary>Answer</summary>
-#
-# When a flatten layer feeds a dense layer, which has a weight for each place. With a global mean before the dense
-# layer any size works, as long as it survives the poolings.
-#
-# </details>
-#
-# **4.** `nn.Conv2d(64, 128, 3)`: how many parameters, and how many two-dimensional kernels?
-#
-# <details><summary>Answer</summary>
-#
-# $128 \cdot (64 \cdot 9 + 1) = 73{,}856$ parameters, in $128 \cdot 64 = 8{,}192$ kernels and 128 biases. A filter is
-# a stack of 64 kernels and one bias.
-#
-# </details>
-#
-# **5.** "Batch normalisation makes a classifier robust to X-ray machines with other exposures." Does it?
-#
-# <details><summary>Answer</summary>
-#
-# Not in use. In eval mode it applies a fixed line to each channel, and a brighter image stays brighter.
-#
-# </details>
-#
-# **6.** `nn.Dropout(0.5)` on four units: how many are off in one forward pass?
-#
-# <details><summary>Answer</summary>
-#
-# In train mode any number from 0 to 4, two on average, since each is drawn by itself. In eval mode none.
-#
-# </details>
-#
-# **7.** A network of ten 3x3 convolutions, stride 1 and no padding, has no activation between them. What is it worth?
-#
-# <details><summary>Answer</summary>
-#
-# No more than one layer with a 21x21 kernel. Whatever weights the ten have, one such layer computes the same.
-#
-# </details>
-#
-# **8.** "Max pooling keeps the most important information." True?
-#
-# <details><summary>Answer</summary>
-#
-# It keeps the largest number of each window, finding or noise, and drops the others. Whether the largest is the
-# important one depends on what the layers before it learnt.
-#
-# </details>
-#
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
+
+# %%
+from course_lib.exercises import Quiz
+
+Quiz(1)
+
+# %% [markdown]
 # ## Exercises
 #
 # [Exercises 1](exercises/01_cnn_anatomy.ipynb) sets seven tasks, from one line to a real piece of work. Each asks for a

@@ -1025,81 +1025,15 @@ print(f"last loss {memorised[-1]:.2f}")
 #
 # ## Quiz
 #
-# **1.** A model for the published data reports an accuracy of 0.74 on images of which 74% are PNEUMONIA. What do you
-# ask?
-#
-# <details><summary>Answer</summary>
-#
-# For the balanced accuracy, or for sensitivity and specificity. The constant answer PNEUMONIA has the same accuracy and
-# a balanced accuracy of 0.5.
-#
-# </details>
-#
-# **2.** "A CNN can only take images of the size it was built for." True?
-#
-# <details><summary>Answer</summary>
-#
-# Only with a flatten-and-dense head, whose first layer counts on a fixed number of inputs; and even that one takes a
-# few sizes too many, as 70 pixels showed. With a mean over each map, the same blocks take any size from 8 pixels on.
-# How good they are at another size is a different matter.
-#
-# </details>
-#
-# **3.** `predicted = model(images).argmax(dim=1)`, without softmax. A bug?
-#
-# <details><summary>Answer</summary>
-#
-# No. Softmax keeps the order of the logits. It is needed when the probability itself is used: for a threshold, a
-# report, a calibration. Leaving out `dim=1` would be a bug, and so would printing the logits as probabilities.
-#
-# </details>
-#
-# **4.** "CNNs have few parameters, because kernels are shared." What does PneumoniaCNN say to that?
-#
-# <details><summary>Answer</summary>
-#
-# Its kernels do: under 100,000 parameters. But 67,109,376 of its 67,268,418 are in one dense layer behind them. Shared
-# kernels save nothing if their output is flattened.
-#
-# </details>
-#
-# **5.** Someone validates inside `with torch.no_grad():` and forgets `model.eval()`. What goes wrong?
-#
-# <details><summary>Answer</summary>
-#
-# Dropout still drops, each image's result depends on its batch, and batch norm's running statistics take up the
-# validation images. No error appears. `no_grad` only stops the recording for the backward pass.
-#
-# </details>
-#
-# **6.** The error says `mat1 and mat2 shapes cannot be multiplied (32x100352 and 131072x512)`. What happened?
-#
-# <details><summary>Answer</summary>
-#
-# Batches of 32 arrived with 100,352 = 128 x 28 x 28 numbers an image; the layer expects 131,072 = 128 x 32 x 32. The
-# images had 224 pixels (or up to 231, which pooling cuts) where the network was built for 256. Resize them or build it
-# for 224.
-#
-# </details>
-#
-# **7.** A network overfits one batch perfectly. A colleague says that it will work on the test set. Your answer?
-#
-# <details><summary>Answer</summary>
-#
-# It would have memorised coin tosses as well. The test shows that loss, gradients and optimizer are connected. It says
-# nothing about new images.
-#
-# </details>
-#
-# **8.** With the pooled network you run out of GPU memory at batch size 256. Your colleague suggests fewer parameters.
-#
-# <details><summary>Answer</summary>
-#
-# It has 93 thousand parameters, which take less than half a megabyte. The activations of the convolutions take the
-# memory, and they grow with batch size and image area. Make one of those smaller.
-#
-# </details>
-#
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
+
+# %%
+from course_lib.exercises import Quiz
+
+Quiz(2)
+
+# %% [markdown]
 # ## Exercises
 #
 # [Exercises 2](exercises/02_building_pneumonia_cnn.ipynb) sets six tasks, from one line to a real piece of work. Each

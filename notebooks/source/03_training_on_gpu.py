@@ -1146,69 +1146,13 @@ assert difference < 1e-3, "the same training, but for rounding"
 # %% [markdown]
 # ## Quiz
 #
-# **1.** The loss falls at first, then swings up and down, and the gradients grow from batch to batch. A colleague's
-# loop with the same rate is calm. What is missing?
-#
-# <details><summary>Answer</summary>
-#
-# `optimizer.zero_grad()`. Slopes of all earlier batches are still in the sum.
-# </details>
-#
-# **2.** Somebody puts `softmax` at the end of the network and trains it with `F.cross_entropy`. There is no error. Is
-# there a mistake?
-#
-# <details><summary>Answer</summary>
-#
-# Yes. `F.cross_entropy` applies softmax itself. Of two classes none can then get more than $e / (e + 1) = 0.73$, the
-# loss cannot fall below 0.31, and the slopes are small.
-# </details>
-#
-# **3.** Is `with torch.no_grad():` enough for evaluation, without `model.eval()`?
-#
-# <details><summary>Answer</summary>
-#
-# No. It leaves out the record that slopes need; dropout still drops, and batch norm still uses the batch and updates
-# its averages.
-# </details>
-#
-# **4.** The validation loss of one epoch is far above that of the epoch before, the training loss is not. Overfitting?
-#
-# <details><summary>Answer</summary>
-#
-# Hardly: overfitting is a trend over epochs. A jump and return points to batch norm's averages at a high learning rate;
-# renew them and look again, or wait for the end of the cycle.
-# </details>
-#
-# **5.** Does the network need softmax to decide which class is the most probable?
-#
-# <details><summary>Answer</summary>
-#
-# No: softmax keeps the order of the logits, so the `argmax` is the same. Probabilities are needed for a threshold, and
-# for saying how sure the network is.
-# </details>
-#
-# **6.** A network with 0.97 accuracy on a set in which 97 of 100 are healthy: what has it learnt?
-#
-# <details><summary>Answer</summary>
-#
-# Perhaps nothing: calling everybody healthy scores the same, with sensitivity 0. Ask for sensitivity and specificity,
-# or for the AUC.
-# </details>
-#
-# **7.** A GPU loop got no faster after the network was made smaller. Where do you look first?
-#
-# <details><summary>Answer</summary>
-#
-# At what feeds it. If batches arrive too slowly, the GPU waits; time the loop over the batches without the network. If
-# that is fast, the batches may be too small: then the GPU waits for Python to hand over the next operation.
-# </details>
-#
-# **8.** After trying twenty settings, the best one has 0.95 on validation. What will the test set say?
-#
-# <details><summary>Answer</summary>
-#
-# Most likely less. The best of twenty noisy scores is partly luck, and the test patients may be different besides.
-# </details>
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
+
+# %%
+from course_lib.exercises import Quiz
+
+Quiz(3)
 
 # %% [markdown]
 # ## Exercises

@@ -1377,84 +1377,13 @@ assert final.accuracy > 0.3
 # %% [markdown]
 # ## Quiz
 #
-# **1.** Training takes 10 ms a batch in the network and 12 ms in the loader, one after the other. You buy a GPU that is
-# ten times as fast. How much faster is the training?
-#
-# <details><summary>Answer</summary>
-#
-# 22 ms become 13 ms: 1.7 times. The loader has become nine tenths of the time. Make batches as one tensor, or let
-# helpers load while the network computes.
-#
-# </details>
-#
-# **2.** "Dropout prevents overfitting, so put it in." In four epochs, your network with dropout is worse on validation
-# *and* on training pictures. What happened?
-#
-# <details><summary>Answer</summary>
-#
-# There was no overfitting to prevent. Dropout, like augmentation, makes the training task harder; that pays when the
-# training accuracy runs ahead of the validation accuracy, and costs when neither is high yet.
-#
-# </details>
-#
-# **3.** `x = x.view(-1, 128 * 4 * 4)` runs without an error, and the loss then complains that it got 256 predictions
-# for 64 labels. What went in?
-#
-# <details><summary>Answer</summary>
-#
-# Pictures of twice the side (64 pixels): maps of 8x8 hold four times as many numbers, and `-1` made four rows out of
-# each picture. `flatten(start_dim=1)` would have failed in the layer that is meant.
-#
-# </details>
-#
-# **4.** "CNNs need images of one size." Which part of `SimpleCNN` does, and what does `FastCNN` do about it?
-#
-# <details><summary>Answer</summary>
-#
-# The dense layer after flattening: it has one weight for each place. `FastCNN` takes the largest value of each map, and
-# so has as many features for every size.
-#
-# </details>
-#
-# **5.** A colleague adds random crops and flips to the loader, and applies them to the validation pictures too. What
-# does the validation accuracy now measure?
-#
-# <details><summary>Answer</summary>
-#
-# The accuracy on pictures that nobody will send, with noise from the draw. Validation should look like use. (The
-# test-time flip is another thing: it is part of the answer, always the same, and is used in earnest too.)
-#
-# </details>
-#
-# **6.** With label smoothing your training loss ends at 0.70, your colleague's without it at 0.30. Whose network is
-# better?
-#
-# <details><summary>Answer</summary>
-#
-# The numbers do not say: with a smoothing of 0.1 and ten classes the loss cannot fall below 0.50. Compare accuracies,
-# or the plain loss, on validation pictures.
-#
-# </details>
-#
-# **7.** Network A has half the parameters of network B. Is it faster? Does it need less memory in training?
-#
-# <details><summary>Answer</summary>
-#
-# Neither follows. Time goes with multiply-adds and with the memory that is read; memory in training goes mostly with
-# the size of the maps. DenseNet-121 has fewer parameters than ResNet-18 and does more multiply-adds, and all its
-# stacked maps have to be kept.
-#
-# </details>
-#
-# **8.** A tutorial tries five settings and prints for each its accuracy on the 10,000 test images. It reports the best.
-# What is the number worth?
-#
-# <details><summary>Answer</summary>
-#
-# It flatters: the test pictures chose the setting, so they are validation pictures now. With 10,000 pictures and five
-# tries the flattery is small; with a hundred tries, or a few hundred pictures, it is not.
-#
-# </details>
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
+
+# %%
+from course_lib.exercises import Quiz
+
+Quiz(4)
 
 # %% [markdown]
 # ## Exercises

@@ -847,63 +847,13 @@ for name in ("auc", "accuracy", "sensitivity", "specificity"):
 # %% [markdown]
 # ## Quiz
 #
-# **1.** You freeze all parameters of a network by `requires_grad = False` and train a new head for ten epochs in
-# training mode. Then you load the head onto a fresh copy of the backbone. The accuracy drops. Why?
-#
-# <details><summary>Answer</summary>
-#
-# In training mode the batch norms moved their statistics. The head was fitted to features of a backbone that has
-# changed, and the fresh copy gives other ones.
-#
-# </details>
-#
-# **2.** Why can features be computed once for a probe, but not for fine-tuning, and not with augmentation?
-#
-# <details><summary>Answer</summary>
-#
-# Fine-tuning changes the layers that compute them; augmentation changes the image at each look. In both cases the
-# features of yesterday are those of something else.
-#
-# </details>
-#
-# **3.** A colleague divides bytes by 255 and by ImageNet's standard deviations, and passes them to a `TransferModel`.
-# What happens?
-#
-# <details><summary>Answer</summary>
-#
-# They are prepared twice: the network takes images in 0..1 and prepares them itself. No error, worse answers.
-#
-# </details>
-#
-# **4.** With the slices of the first layer averaged instead of summed, a grey image gives a third of the output there.
-# Could the next batch norm not repair that?
-#
-# <details><summary>Answer</summary>
-#
-# In evaluation mode it divides by the running standard deviation that it learnt with inputs three times as strong. Only
-# with statistics that move would it adapt, over many batches.
-#
-# </details>
-#
-# **5.** Your features come from a backbone trained on the whole web, and your test images are from the web. What do you
-# have to ask before you report the accuracy?
-#
-# <details><summary>Answer</summary>
-#
-# Whether test images, or near copies of them, were among the backbone's training images, and whether its classes
-# contained yours.
-#
-# </details>
-#
-# **6.** Network A: 75 % on ImageNet and 5 million parameters. Network B: 80 % and 25 million. Which one for 300
-# radiographs?
-#
-# <details><summary>Answer</summary>
-#
-# The numbers do not say. Probe both on a validation set, compare with pixels, and look at the latency on the machine
-# that will do the work.
-#
-# </details>
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
+
+# %%
+from course_lib.exercises import Quiz
+
+Quiz(5)
 
 # %% [markdown]
 # ## Exercises

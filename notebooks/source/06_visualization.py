@@ -878,61 +878,13 @@ show(
 # %% [markdown]
 # ## Quiz
 #
-# **1.** A colleague shows the 64 filters of a network's third layer as 3x3 pictures and names what each detects. What
-# is wrong?
-#
-# <details><summary>Answer</summary>
-#
-# These filters look at 32 or so maps, not at pixels, and each has a 3x3 slice for every one of them. Only what they
-# answer to can be shown.
-#
-# </details>
-#
-# **2.** Your script that collects feature maps grows slower with each image, and its memory grows. What was forgotten?
-#
-# <details><summary>Answer</summary>
-#
-# To remove the hook. Each call adds one more, and each keeps what it stored.
-#
-# </details>
-#
-# **3.** Why does `grad_cam` want the network in evaluation mode?
-#
-# <details><summary>Answer</summary>
-#
-# In training mode batch norm makes an image's logit depend on the others in its batch, and dropout makes it depend on
-# chance; the gradient would explain neither the answer that was given nor one image alone. (The function sees to the
-# mode itself, and restores it.)
-#
-# </details>
-#
-# **4.** A Grad-CAM map is all zero. Is the function broken?
-#
-# <details><summary>Answer</summary>
-#
-# Not necessarily. With a head of mean and dense layer it says that every place speaks against the class that was asked
-# for; what is negative was cut off. Ask for the other class.
-#
-# </details>
-#
-# **5.** The maps of your network glow on the lungs in all hundred images that you looked at. May you conclude that it
-# found the disease?
-#
-# <details><summary>Answer</summary>
-#
-# No. Where it looks is not what it takes from there, the lungs fill the middle of every picture anyway (compare with
-# the centre baseline), and a hundred images say little about the rest. Test it with images in which the disease, and
-# only it, is changed.
-#
-# </details>
-#
-# **6.** A hospital's letters are covered by black squares before training. Is the shortcut gone?
-#
-# <details><summary>Answer</summary>
-#
-# If squares are only where letters were, a square is the new letter. Cover the same place in every image.
-#
-# </details>
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
+
+# %%
+from course_lib.exercises import Quiz
+
+Quiz(6)
 
 # %% [markdown]
 # ## Exercises

@@ -101,6 +101,24 @@ def test_an_image_of_ones_own_is_looked_at(lab: Lab) -> None:
     assert drawn(output) != before
 
 
+def test_a_quiz_is_answered_by_keyboard_and_by_mouse(lab: Lab) -> None:
+    lab.new("quiz.ipynb", ["from course_lib.exercises import Quiz\n\nQuiz(1)"])
+    lab.run_all()
+    output = lab.output(0)
+    letters = output.get_by_role("button")
+    letters.nth(0).focus()
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.press("Space")
+    reply = output.get_by_role("status")
+    expect(reply).to_have_count(1)
+    said = reply.inner_text()
+    letters.nth(2).click()
+    expect(reply).not_to_have_text(said)
+    lab.screenshot("quiz", 0)
+    assert serious_faults(lab.page, ".jp-Cell-outputWrapper") == []
+    assert lab.console_errors == []
+
+
 def test_no_explorer_shuts_anybody_out(lab: Lab) -> None:
     names = ("convolution", "pooling", "shape", "descent", "threshold")
     lab.new("all.ipynb", ["from course_lib.widgets import *", *(f"{name}_explorer()" for name in names), FEATURES])
