@@ -37,6 +37,7 @@ benchmark: .venv/.notebooks,tests
 	$(BIN)/python tests/benchmarks/training_speed.py
 	$(BIN)/python tests/benchmarks/cifar10_speed.py
 	$(BIN)/python tests/benchmarks/grad_cam_speed.py
+	$(BIN)/python tests/benchmarks/explorer_speed.py
 
 # Needs uv. Keeps every version that the lock names already; take a newer one on purpose with `--upgrade-package NAME`.
 lock:

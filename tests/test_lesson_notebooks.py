@@ -34,6 +34,16 @@ def test_every_notebook_has_a_source() -> None:
     assert built == {path for path in lessons()[0].parent.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts}
 
 
+@pytest.mark.parametrize("source", exercise_sources(), ids=lambda path: path.stem)
+def test_no_task_is_attempted_on_a_learners_page_and_all_are_solved_on_that_with_solutions(source: Path) -> None:
+    for edition, state in zip(editions_of(source), ("not attempted", "correct"), strict=True):
+        cells = nbformat.read(edition, as_version=4).cells
+        checks = [cell for cell in cells if cell.cell_type == "code" and cell.source.startswith("check(")]
+        assert len(checks) >= 5
+        for cell in checks:
+            assert cell.outputs[0].data["text/plain"].splitlines()[0].endswith(f": {state}"), cell.source
+
+
 def test_all_lessons_begin_with_the_same_ten_lines() -> None:
     setups = set()
     for number, path in enumerate(lessons(), start=1):

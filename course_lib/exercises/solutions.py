@@ -1,6 +1,7 @@
 """The solutions, as they stand in the source of each exercise page."""
 
 import re
+import sysconfig
 from pathlib import Path
 
 from course_lib.exercises.record import Note
@@ -11,10 +12,10 @@ REGION = re.compile(rf"^( *){BEGIN}\n.*?^ *{END}$", re.DOTALL | re.MULTILINE)
 
 
 def pages() -> list[Path]:
-    """The sources of the exercise pages: in a wheel beside this file, in a clone under notebooks/."""
-    packed = Path(__file__).parent / "pages"
-    folder = packed if packed.is_dir() else Path(__file__).parents[2] / "notebooks" / "source" / "exercises"
-    return sorted(folder.glob("[0-9][0-9]_*.py"))
+    """The sources of the exercise pages: those of the clone, else those installed with the wheel."""
+    clone = Path(__file__).parents[2] / "notebooks" / "source" / "exercises"
+    installed = Path(sysconfig.get_path("data")) / "share" / "course-lib" / "exercises"
+    return sorted((clone if clone.is_dir() else installed).glob("[0-9][0-9]_*.py"))
 
 
 def cleared(code: str) -> str:

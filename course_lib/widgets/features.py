@@ -30,15 +30,18 @@ def feature_explorer(
         ValueError: no images, or a layer without maps.
     """
     pool = [image[None] for image in images]
-    channels = feature_maps(model, images[:1], next(iter(layers.values())))[0].shape[1]
+    last = list(layers)[-1]
+    channels = feature_maps(model, images[:1], layers[last])[0].shape[1]
+    with torch.no_grad():
+        called = int(model(images[:1]).argmax())
     upload = ipywidgets.FileUpload(
         accept="image/*", description="an image of your own", layout=ipywidgets.Layout(width="auto")
     )
     controls: dict[str, ipywidgets.Widget] = {
         "place": number("image", 0, len(images) - 1, 0),
-        "layer": choice("layer", layers),
+        "layer": choice("layer", layers, last),
         "channel": number("channel", 0, channels - 1, 0),
-        "target": choice("Grad-CAM for", [(name, number) for number, name in enumerate(classes)]),
+        "target": choice("Grad-CAM for", [(name, place) for place, name in enumerate(classes)], called),
         "upload": upload,
     }
 
@@ -69,9 +72,9 @@ def feature_explorer(
         first = int(probs.argmax())
         said = (
             f"The network says {classes[first]}, {probs[first]:.2f}. Channel {shown} of {len(found)} has "
-            f"{found.shape[1]}x{found.shape[2]} numbers from {found[shown].min():.2f} to {found[shown].max():.2f}. "
+            f"{found.shape[1]}x{found.shape[2]} numbers from {found[shown].min():.2f} to {found[shown].max():.2f}."
         )
-        return figure, said + ("" if heat.any() else f"Nothing in this layer speaks for {classes[target]}.")
+        return figure, said if heat.any() else f"{said} Nothing in this layer speaks for {classes[target]}."
 
     return Explorer("What a network sees", controls, draw)
 

@@ -16,8 +16,6 @@ else:
 
 expect.set_options(timeout=30_000)
 
-HARMLESS: dict[str, str] = {}
-
 OPENED = """path => {
     const panel = window.jupyterapp?.shell.currentWidget;
     return panel?.context?.path === path && panel.context.isReady
@@ -99,7 +97,7 @@ class Lab:
         return found[0]
 
     def _note(self, message: "ConsoleMessage") -> None:
-        if message.type == "error" and not any(known in message.text for known in HARMLESS):
+        if message.type == "error":
             self.console_errors.append(f"{message.text} ({message.location['url']})")
 
 

@@ -173,7 +173,6 @@ def test_an_image_of_ones_own_is_brought_to_the_networks_size_and_a_bad_one_is_n
 
 
 def test_the_channel_stays_within_the_layer_and_grad_cam_may_say_nothing(features: Explorer) -> None:
-    features.set(layer="block 2")
     features.set(channel=7)
     assert "Channel 7 of 8" in features.said
     features.set(layer="block 1")
