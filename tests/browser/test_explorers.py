@@ -49,7 +49,8 @@ def move_every_control(lab: Lab, cell: int | str) -> None:
         expect_a_change(output, before)
     for picked in output.locator("select").all():
         before = drawn(output)
-        for arrow in ("ArrowDown", "ArrowUp"):  # there and back
+        at_the_end = picked.evaluate("list => list.selectedIndex === list.length - 1")
+        for arrow in ("ArrowUp", "ArrowDown") if at_the_end else ("ArrowDown", "ArrowUp"):  # there and back
             picked.focus()
             for key in ("Space", arrow, "Enter"):  # JupyterLab takes the arrow keys for itself where no list is open
                 lab.page.keyboard.press(key)
