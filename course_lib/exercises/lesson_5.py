@@ -50,6 +50,8 @@ def how_much_is_left_to_learn(answer: Callable[[nn.Module], float]) -> str:
         ),
         (lambda m: 1.0, "Frozen parameters were counted as if they learnt: ask `requires_grad`."),
         (lambda m: 100 * share(m), "That is in percent: 1 stands for all."),
+        (lambda m: share(m) / (1 - share(m) or 1), "Divide by the number of all parameters, not of the frozen ones."),
+        (lambda m: share(m) // 1, "`//` drops what is behind the point: a share needs `/`."),
         (learning, "That is a number of parameters: divide it by the number of all."),
     ]
     frozen, headless = (nn.Sequential(small_backbone(), nn.Flatten(), nn.Linear(96, size)) for size in (5, 2))
@@ -88,10 +90,12 @@ def a_stem_for_grey_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
         bias = torch.zeros(1) if conv.bias is None else conv.bias.detach()[:, None, None]
         own = bias if grey.bias is None else grey.bias.detach()[:, None, None]
         alone = conv(torch.cat([image, torch.zeros(2, 2, 12, 14)], dim=1)).detach()
+        seen = conv(image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).detach()
         slips: list[tuple[Tensor, str]] = [
             ((wanted - bias) / 3 + bias, "The slices were averaged: a third of the strength. Add them up."),
             (wanted - bias + own, "The bias is not that of the old layer: copy it, too."),
             (alone, "One colour's slice was taken alone: add up all three."),
+            (seen, "Brightness to the eye is for turning colour into grey; here the image is grey, so just add up."),
             (found, "The weights are not the sums over colour: does the new layer keep its random ones?"),
         ]
         expect(found, wanted, of=f"grey_stem({conv})(image)", slips=slips)
@@ -219,9 +223,12 @@ def _name(key: int, stages: Sequence[nn.Module]) -> str:
 def _rates_found(groups: list[dict[str, Any]], stages: Sequence[nn.Module]) -> dict[int, float]:
     """The rate of each parameter in groups, by its id, if exactly those that learn are there, each once."""
     rates: dict[int, float] = {}
-    if not isinstance(groups, list):
+    if not isinstance(groups, list | tuple):
         raise Wrong(f"rate_groups() gave {shown(groups)}", "a list of dictionaries", "Does it end with `return`?")
     for group in groups:
+        if not isinstance(group, dict) or not {"params", "lr"} <= group.keys():
+            found = f"a group with the keys {shown(list(group))}" if isinstance(group, dict) else shown(group)
+            raise Wrong(found, '"params" and "lr"', "An optimizer knows parameters and rate by these names.")
         own = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         if not own:
             raise Wrong("a group without parameters", "no such group", "Add it only if something in the stage learns.")
@@ -312,6 +319,7 @@ def features_once(answer: Callable[[nn.Module, Shuffling], tuple[Tensor, Tensor]
             (maps.amax((2, 3)), "That is the largest number of each map; the mean is asked for."),
             (maps.mean(1).flatten(1), "The mean ran over the maps: it belongs over their rows and columns."),
             (maps.mean((2, 3), keepdim=True), "Two axes of length 1 are left over: the shape is (N, maps)."),
+            (batches.labels[batches.order], "The labels came first: return features, then labels."),
             (wanted[: -sizes[-1]], "The last batch is missing: a smaller one counts, too."),
             (wanted[-sizes[-1] :], "That is the last batch alone: collect all of them in a list."),
         ]
@@ -326,7 +334,8 @@ def _asked(answer: Callable[..., Any], backbone: nn.Module, batches: Shuffling) 
     """What an answer returns, if it asks the backbone as it should and leaves no trace in it."""
     before = [part.training for part in backbone.modules()]
     calls: list[tuple[bool, int]] = []
-    hook = backbone.register_forward_hook(lambda part, given, _: calls.append((part.training, len(given[0]))))
+    stem = backbone.get_submodule("0")  # the network itself might be asked by `backbone.forward`, past its hooks
+    hook = stem.register_forward_hook(lambda part, given, _: calls.append((part.training, len(given[0]))))
     found = answer(backbone, batches)
     hook.remove()
     grad_was_on = torch.is_grad_enabled()
@@ -386,7 +395,7 @@ class Training:
 )
 def how_many_labels_a_pretrained_network_saves(answer: Callable[..., dict[str, Any]]) -> str:
     for counts, seeds, with_it, without in (
-        ([640, 40, 2560, 160, 80, 320], [8, 3, 11, 4], (45, 20, 51, 40, 35, 37), (46, 21, 38, 25, 36, 15)),
+        ([640, 40, 2560, 160, 80, 320], [8, 3, 11, 4], (45, 20, 51, 40, 35, 47), (46, 21, 38, 25, 36, 15)),
         ([40, 80, 160], [4, 8, 3, 11], (20, 38, 40), (10, 20, 38)),
         ([40, 80], [7], (20, 30), (10, 40)),
     ):
@@ -443,12 +452,12 @@ def _summed_up(found: dict[str, Any], trainings: list[Training], counts: list[in
             slips.append((apart(lambda a, b: a - b), "The spread of differences is no difference of spreads."))
         right = pairs(values, deviation)
         slip = next((said for other, said in slips if agrees(found[name], other, 1e-6)), "")
-        slip = (
-            slip if len(seeds) > 1 else "Of one seed's spread nothing is known: `None`. 0 would say that it is small."
-        )
         expect(sorted(found[name]), sorted(counts), of=f'sorted(labels_needed()["{name}"])')
         for n in counts:
             value, of = found[name][n], f'labels_needed()["{name}"][{n}] for the seeds {seeds}'
+            if len(seeds) == 1 and isinstance(value, tuple | list) and value[-1] is not None:
+                slip = "Of one seed's spread nothing is known: `None`. 0 would say that it is small."
+                raise Wrong(f"{of} gave {shown(value)}", shown(right[n]), slip)
             expect(value, right[n], of=of, slips=[(value, slip)], tolerance=1e-6)
 
 
@@ -464,6 +473,10 @@ def _enough(found: object, trainings: list[Training], counts: list[int], seeds: 
     enough = needed(target)
     right = min(enough, default=None)
     slips: list[tuple[object, str]] = []
+    of = 'labels_needed()["needed"]'
+    if right is not None and found is None:
+        slip = "Which of the two has to reach which? `pretrained`, at any n, what `scratch` has at the largest."
+        raise Wrong(f"{of} gave None", shown(right), slip)
     if right is None:
         slips = [(found, "Where no number is enough, say so: return `None`.")]
     else:
@@ -475,5 +488,6 @@ def _enough(found: object, trainings: list[Training], counts: list[int], seeds: 
             (min(needed(means[counts[-1]])), "The last in `counts` is not the largest."),
             (min(same, default=None), "Both were compared at the same n: compare with the largest n of `scratch`."),
             (min(needed(target + 1e-9), default=None), "As good is enough: `>=`, not `>`."),
+            (max(enough), "That is the largest number that is enough; the smallest says what is needed."),
         ]
-    expect(found, right, of='labels_needed()["needed"]', slips=slips)
+    expect(found, right, of=of, slips=slips)

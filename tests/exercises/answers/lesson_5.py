@@ -55,6 +55,18 @@ def number(model):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+@wrong("05.1", "not of the frozen ones")
+def divides_by_the_frozen(model):
+    share = with_torch(model).item()
+    return share / (1 - share)
+
+
+@wrong("05.1", "drops what is behind the point")
+def whole_division(model):
+    parameters = list(model.parameters())
+    return sum(p.numel() for p in parameters if p.requires_grad) // sum(p.numel() for p in parameters)
+
+
 def stem_with(conv, weight=None, bias=True, biased=False, **other):
     """The new layer, with something else in it."""
     kept = {name: getattr(conv, name) for name in ("stride", "padding", "dilation", "padding_mode")}
@@ -81,6 +93,12 @@ def averages(conv):
 @wrong("05.2", "taken alone")
 def red_alone(conv):
     return stem_with(conv, conv.weight[:, :1].clone())
+
+
+@wrong("05.2", "Brightness to the eye")
+def weighs_like_the_eye(conv):
+    shares = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    return stem_with(conv, (conv.weight * shares).sum(1, keepdim=True))
 
 
 @wrong("05.2", "keep its random ones")
@@ -260,6 +278,16 @@ def one_group_for_each_parameter(stages, rate, decay):
     return [{"params": p, "lr": rates[key]} for key, p in of.items() if p.requires_grad]
 
 
+@right("05.4")
+def a_tuple_of_groups(stages, rate, decay):
+    return tuple(groups_with(stages, rate, decay))
+
+
+@wrong("05.4", "by these names")
+def other_names(stages, rate, decay):
+    return [{"params": g["params"], "rate": g["lr"]} for g in groups_with(stages, rate, decay)]
+
+
 @wrong("05.4", "pooling, is no step")
 def pooling_is_a_step(stages, rate, decay):
     return groups_with(stages, rate, decay, counts=lambda p: True)
@@ -329,10 +357,10 @@ def turns_the_callers_list(stages, rate, decay):
     return groups_with(stages, rate, decay, order=list)
 
 
-def features_with(backbone, batches, mean=lambda maps: maps.mean((2, 3)), grad=False):
+def features_with(backbone, batches, mean=lambda maps: maps.mean((2, 3)), grad=False, modes_of=None):
     """Features and labels in evaluation mode, with something done otherwise."""
     features, labels = [], []
-    with evaluation_mode(backbone), torch.set_grad_enabled(grad):
+    with evaluation_mode(modes_of or backbone), torch.set_grad_enabled(grad):
         for images, batch_labels in batches:
             features.append(mean(backbone(images)))
             labels.append(batch_labels)
@@ -346,6 +374,16 @@ def pooled_by_torch(backbone, batches):
     with evaluation_mode(backbone), torch.inference_mode():
         features = [pool(backbone(images)) for images, _ in pairs]
     return [torch.cat(features).clone(), torch.cat([labels for _, labels in pairs])]
+
+
+@right("05.5")
+def past_the_hooks(backbone, batches):
+    return features_with(backbone.forward, batches, modes_of=backbone)
+
+
+@wrong("05.5", "labels came first")
+def labels_first(backbone, batches):
+    return features_with(backbone, batches)[::-1]
 
 
 @wrong("05.5", "asked in training mode")
@@ -479,6 +517,11 @@ def no_spread_is_0(*given):
     return needed_with(*given, spread=lambda v: statistics.stdev(v) if len(v) > 1 else 0.0)
 
 
+@wrong("05.6", "nothing is known")
+def no_spread_is_nan(*given):
+    return needed_with(*given, spread=lambda v: statistics.stdev(v) if len(v) > 1 else math.nan)
+
+
 @wrong("05.6", "Seeds come in pairs")
 def gain_of_independent_draws(*given):
     return needed_with(*given, gain=lambda mean, spread, a, b: (mean, math.hypot(a, b)))
@@ -544,6 +587,16 @@ def same_n(*given):
 @wrong("05.6", "As good is enough")
 def has_to_be_better(*given):
     return with_needed(lambda a, b, counts: min((n for n in counts if a[n] > b[max(counts)]), default=None))(*given)
+
+
+@wrong("05.6", "largest number that is enough")
+def largest_that_is_enough(*given):
+    return with_needed(lambda a, b, counts: max((n for n in counts if a[n] >= b[max(counts)]), default=None))(*given)
+
+
+@wrong("05.6", "Which of the two")
+def scratch_has_to_reach_pretrained(*given):
+    return with_needed(lambda a, b, counts: min((n for n in counts if b[n] >= a[max(counts)]), default=None))(*given)
 
 
 @wrong("05.6", "say so")
