@@ -13,18 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_, parameters_to_vector
 
-from course_lib.exercises.tasks import Wrong, compare, expect, task
+from course_lib.exercises.tasks import Wrong, compare, expect, refuse, task
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 SOFTMAX = "`F.cross_entropy` applies softmax itself: give it the logits."
 ALIKE = "Batches of unequal length count alike here: "
-
-
-def _refuse(*cases: tuple[bool, str, str, str]) -> None:
-    """Go on if none of the cases holds: (whether it does, what was found, what was expected, the slip)."""
-    for holds, found, expected, slip in cases:
-        if holds:
-            raise Wrong(found, expected, slip)
 
 
 @task(
@@ -72,14 +65,10 @@ def _softmaxed(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _number(loss: Any) -> Any:
     graph = isinstance(loss, Tensor) and loss.requires_grad
-    _refuse(
-        (loss is None, "nothing came back", "the loss, as a number", "Does the function end with `return`?"),
-        (
-            graph,
-            "a loss that drags its graph along",
-            "a plain number",
-            "`loss.item()` is one. Graphs that are kept fill the memory.",
-        ),
+    refuse("the loss, as a number", (loss is None, "nothing came back", "Does the function end with `return`?"))
+    refuse(
+        "a plain number",
+        (graph, "a loss that drags its graph along", "`loss.item()` is one. Graphs that are kept fill the memory."),
     )
     return loss
 
@@ -121,7 +110,7 @@ def _two_steps(step: Callable[..., Any]) -> Callable[[float], tuple[list[Any], T
         end = parameters_to_vector(model.parameters()).detach()
         bare = all(p.grad is None or not p.grad.any() for p in model.parameters())
         slip = "Are gradients cleared between `backward()` and `step()`?" if bare else "Is `optimizer.step()` missing?"
-        _refuse((torch.equal(start, end), "no weight has moved", "a step", slip))
+        refuse("a step", (torch.equal(start, end), "no weight has moved", slip))
         return losses, end
 
     return losses_and_weights_after_two_steps
@@ -211,16 +200,19 @@ def loss_and_accuracy(answer: Callable[..., Any]) -> str:
 
 
 def _leaves_no_trace(model: _Watched, training: bool) -> None:
-    modes = ("the network is in another mode than before the call", "the mode in which it came")
+    moved, as_before = "the network is in another mode than before the call", "the mode in which it came"
     other = any(module.training != training for module in model.modules())
     drops = "Dropout drops and batch norm uses the batch: call `model.eval()` before the loop."
     record = "`eval()` changes layers only. Put the loop under `with torch.no_grad():`."
-    _refuse(
-        (any(mode for _, mode, _ in model.passes), "images were judged in training mode", "evaluation mode", drops),
-        (any(kept for *_, kept in model.passes), "what gradients need was recorded", "no such record", record),
-        (not torch.is_grad_enabled(), "gradients are still off", "on, as before", "`with` ends a `no_grad` by itself."),
-        (other and training, *modes, "It stays in evaluation mode, and the next epoch would train so."),
-        (other, *modes, "`model.train()` at the end is a guess: note `model.training` first, and put that back."),
+    refuse("evaluation mode", (any(mode for _, mode, _ in model.passes), "images were judged in training mode", drops))
+    refuse("no such record", (any(kept for *_, kept in model.passes), "what gradients need was recorded", record))
+    refuse(
+        "on, as before", (not torch.is_grad_enabled(), "gradients are still off", "`with` ends a `no_grad` by itself.")
+    )
+    refuse(
+        as_before,
+        (other and training, moved, "It stays in evaluation mode, and the next epoch would train so."),
+        (other, moved, "`model.train()` at the end is a guess: note `model.training` first, and put that back."),
     )
 
 
@@ -234,17 +226,14 @@ def _after_pieces(fill: Callable[..., Any], size: int, images: Tensor, labels: T
     moved = not torch.equal(start, parameters_to_vector(model.parameters()))
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     alive = "Losses that wait keep the graphs of all pieces: call `backward()` inside the loop, for each piece."
-    _refuse(
-        (
-            largest > size,
-            f"{largest} images in one pass",
-            f"{size} at most",
-            "`images.split(piece_size)` cuts a batch.",
-        ),
-        ("FF" in "".join(model.order), "a piece began before the last one's backward pass", "one at a time", alive),
-        (len(gradients) < 2, "no gradient is left", "that of the batch", "Was it cleared after the last `backward()`?"),
-        (moved, "the weights have moved", "the weights as they were", "Only the gradient is asked for, no step."),
+    refuse(
+        f"{size} at most", (largest > size, f"{largest} images in one pass", "`images.split(piece_size)` cuts a batch.")
     )
+    refuse("one at a time", ("FF" in "".join(model.order), "a piece began before the last one's backward pass", alive))
+    refuse(
+        "that of the batch", (len(gradients) < 2, "no gradient is left", "Was it cleared after the last `backward()`?")
+    )
+    refuse("the weights as they were", (moved, "the weights have moved", "Only the gradient is asked for, no step."))
     return loss, parameters_to_vector(gradients)
 
 
@@ -471,13 +460,9 @@ def _shown(number: int, channels: int) -> Tensor:
 
 def _judge_image(found: Any, number: int, channels: int) -> None:
     of = f"the image of {FILES[number][0]} (mode {FILES[number][1]}), size=32 and channels={channels},"
-    _refuse(
-        (
-            not isinstance(found, Tensor),
-            f"{of} is of type {type(found).__name__}",
-            "a tensor",
-            "Use `torch.from_numpy`.",
-        )
+    refuse(
+        "a tensor",
+        (not isinstance(found, Tensor), f"{of} is of type {type(found).__name__}", "Use `torch.from_numpy`."),
     )
     shape, wanted = tuple(found.shape), (channels, 32, 32)
     slip = {
@@ -486,10 +471,8 @@ def _judge_image(found: Any, number: int, channels: int) -> None:
         (1, 32, 32): "A grey file must become three equal channels.",
         (3, 32, 32): "A file in colour must become one channel of grey.",
     }.get(shape, "(channels, size, size) is the shape for each file, whatever its own.")
-    _refuse(
-        (shape != wanted, f"{of} has shape {shape}", f"{wanted}", slip),
-        (found.dtype != torch.float32, f"{of} is {found.dtype}", "torch.float32", "`.float()` turns it into that."),
-    )
+    refuse(f"{wanted}", (shape != wanted, f"{of} has shape {shape}", slip))
+    refuse("torch.float32", (found.dtype != torch.float32, f"{of} is {found.dtype}", "`.float()` turns it into that."))
     right = _shown(number, channels)
     blocks = found[:, [4, 28]][:, :, [4, 12, 20, 28]]
     deep = FILES[number][1] == "I;16"
@@ -556,7 +539,7 @@ def folder_images(answer: Callable[..., Any]) -> str:
             slips = [(".cache" in classes, hidden), ("notes.txt" in classes, "Only folders are classes: `is_dir()`.")]
             slips += [(sorted(classes) == CLASSES, "Folders come in the order of the disk: sort them.")]
             slip = next((said for holds, said in slips if holds), "")
-            _refuse((classes != CLASSES, f"classes {classes}", f"{CLASSES}", slip))
+            refuse(f"{CLASSES}", (classes != CLASSES, f"classes {classes}", slip))
             sizes = [(8, hidden), *((less, "Names may end in .JPG or .jpeg, too: take all files.") for less in (5, 6))]
             expect(len(data), 7, of="len of a data set with 7 images", slips=sizes)
             items = [data[index] for index in range(7)]

@@ -16,19 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from course_lib.exercises.tasks import Wrong, agrees, compare, expect, shown, task
+from course_lib.exercises.tasks import Wrong, agrees, compare, expect, refuse, shown, task
 from course_lib.models import SimpleCNN
 
 Slips = list[tuple[Callable[..., Any], str]]
 Verdict = tuple[float, float, bool]
 State = dict[str, Tensor]
-
-
-def _refuse(expected: str, *cases: tuple[bool, str, str]) -> None:
-    """Go on if none of the cases holds: (whether it does, what was found, the slip)."""
-    for holds, found, slip in cases:
-        if holds:
-            raise Wrong(found, expected, slip)
 
 
 @task(
@@ -92,12 +85,12 @@ def network_with_batch_norm(answer: Callable[[], nn.Module]) -> str:
     alone, again, among = model(images[:1]), model(images[:1]), model(images)[:1]
     expect(tuple(first.shape), (4, 10), of="the shape of the logits of 4 images")
     of = "in eval mode, an image's logits"
-    _refuse(
+    refuse(
         "in training, half of the hidden units are silenced at random",
         (agrees(first, second, 1e-6), "in training, two calls give the same logits", "Dropout is missing."),
         (bool((first == 0).any()), "in training, some logits are 0", "Dropout belongs before the last layer."),
     )
-    _refuse(
+    refuse(
         "logits that depend on the image alone",
         (not agrees(alone, again, 1e-5), f"{of} change from call to call", "Tell `F.dropout` `self.training`."),
         (not agrees(alone, among, 1e-4), f"{of} depend on its batch", "Let batch norm track running statistics."),
@@ -136,7 +129,7 @@ def _expect_parameters(model: nn.Module) -> None:
     channels = [(32,), (64,), (128,)]
     layers = "Go through the layers one by one: kernels of 3x3, padding 1, and maps of 4x4 in the end."
     no_norm, bias = not more and set(fewer) == set(channels), more == channels
-    _refuse(
+    refuse(
         "the parameters of three convolutions, three batch norms and two dense layers",
         (not found, "the network has no parameters", "Layers in a plain list are not found: use `nn.ModuleList`."),
         (no_norm, f"without these shapes: {fewer}", "Each convolution needs an `nn.BatchNorm2d` of its own."),
@@ -160,7 +153,7 @@ def shift_and_mirror(answer: Callable[[Tensor, int], Tensor]) -> str:
         shape, padded = found if found is None else tuple(found.shape), "Cut windows of the old size out of the padded."
         expect(shape, (120, 3, 7, 9), of="the shape of shift_and_mirror(images, 2)", slips=[((120, 3, 11, 13), padded)])
         changed = not torch.equal(given, images)
-        _refuse("an input that stays as it was", (changed, "the input was changed", "Write into a copy."))
+        refuse("an input that stays as it was", (changed, "the input was changed", "Write into a copy."))
         calls.append(_places(found, images, 2))
     places = torch.stack(calls)  # (calls, images, 3): down, right, mirrored
     shares = places[:, :, 2].mean(dim=1)
@@ -168,7 +161,7 @@ def shift_and_mirror(answer: Callable[[Tensor, int], Tensor]) -> str:
     alike = bool((places[:, :1, :2] == places[:, :, :2]).all())
     tied, whole = torch.equal(places[..., 0], places[..., 1]), set(shares.tolist()) <= {0, 1}
     share = shares.mean().item()
-    _refuse(
+    refuse(
         "for each image its own shifts from -2 to 2, along height and width, and its own mirror",
         (torch.equal(places[0], places[1]), "two calls drew the same numbers", "Set no seed inside of the function."),
         (alike, "all images of a batch were shifted alike", "Draw N shifts, not one: `(N, 1)`."),
@@ -243,7 +236,7 @@ def running_mean(answer: Callable[[nn.Module, nn.Module, float], None]) -> str:
             raise Wrong(f"RuntimeError: {error}", "no error", slip) from error
         judge.update_parameters(model)
         changed = not agrees(model.state_dict(), new, 1e-6)
-        _refuse(
+        refuse(
             "a model as it was", (changed, "the model was changed", "Training goes on with it; write into `average`.")
         )
         _expect_state(average.state_dict(), judge.module.state_dict(), old, new, decay)
@@ -267,7 +260,7 @@ def _expect_state(found: State, wanted: State, old: State, new: State, decay: fl
     for name, tensor in wanted.items():
         said = "Whole numbers are not averaged but copied." if name in counters and not slip else slip
         what = f"average.state_dict()[{name!r}] became {shown(found[name])}"
-        _refuse(shown(tensor), (not agrees(found[name], tensor, 1e-5), what, said))
+        refuse(shown(tensor), (not agrees(found[name], tensor, 1e-5), what, said))
 
 
 @task(
@@ -336,7 +329,7 @@ def split_by_scene(answer: Callable[[list[int], list[str], float, int], tuple[Se
     with suppress(Exception):  # some answers may not take the other hashes
         other = set(map(int, answer(labels, [_Name(scene) for scene in scenes], fraction, seed)[1]))
     by_hash = other != again and abs(len(other) - len(again)) < 0.05 * len(labels)
-    _refuse(
+    refuse(
         "the same arguments give the same split, another seed another one",
         (again != found[-1], "the second call gave another split", "Draw from `random.Random(seed)`."),
         (by_hash, "another process would give another split", "Sort the scenes first: a set has no order."),
@@ -354,7 +347,7 @@ def _indices(parts: Any) -> list[list[int]]:
     kinds = {type(index) for part in found for index in part}
     plain = len(found) == 2 and all(issubclass(kind, int | np.integer | Tensor) for kind in kinds - {bool})
     slip = "Return the pictures' places in `labels`, training first."
-    _refuse("two sequences of indices", (not plain or bool in kinds, f"the answer is {shown(parts)}", slip))
+    refuse("two sequences of indices", (not plain or bool in kinds, f"the answer is {shown(parts)}", slip))
     return [[int(index) for index in part] for part in found]
 
 
@@ -385,7 +378,7 @@ def _expect_whole_scenes(labels: list[int], scenes: list[str], train: list[int],
     both = {scenes[i] for i in train} & {scenes[i] for i in val}
     parts = {(labels[i], scenes[i]) for i in train} & {(labels[i], scenes[i]) for i in val}
     what = f"{of} has {len(both)} of {len(set(scenes))} scenes on both sides"
-    _refuse(
+    refuse(
         "each picture, and each scene, on one side",
         (bool(twice), f"{of} returned {len(twice)} indices twice", "A picture for validation is not for training."),
         (bool(never), f"{of} left out {len(never)} pictures", "What is not for validation is for training."),
@@ -409,4 +402,4 @@ def _expect_shares(labels: list[int], scenes: list[str], val: list[int], fractio
         slip = "You took that fraction of the scenes; scenes differ in size, so count pictures."
     text = ", ".join(f"{share:.2f}" for share in shares)
     far = max(abs(share - fraction) for share in shares) > 0.05
-    _refuse(f"{fraction} of each, within 0.05", (far, f"{of} validates on these shares of the classes: {text}", slip))
+    refuse(f"{fraction} of each, within 0.05", (far, f"{of} validates on these shares of the classes: {text}", slip))

@@ -106,6 +106,21 @@ def expect(found: object, wanted: object, *, of: str, slips: Slips = (), toleran
     raise Wrong(f"{of} gave {shown(found)}", _where_they_differ(found, wanted, tolerance) or shown(wanted), slip)
 
 
+def refuse(expected: str, *cases: tuple[bool, str, str]) -> None:
+    """Go on if none of the cases holds.
+
+    Args:
+        expected: what should have been instead.
+        cases: (whether it holds, what was found, the slip).
+
+    Raises:
+        Wrong: about the first that holds.
+    """
+    for holds, found, slip in cases:
+        if holds:
+            raise Wrong(found, expected, slip)
+
+
 def compare(
     answer: Callable[..., Any],
     right: Callable[..., Any],
