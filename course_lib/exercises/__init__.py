@@ -1,7 +1,7 @@
 """Exercises that check themselves: `check` an answer, ask for a `hint` or the `solution`, see your `progress`.
 
-One module for each lesson holds its checks; the pages are in notebooks/source/exercises. `Quiz` asks the questions of
-`quizzes/` at the end of a lesson.
+The checks of each lesson are in `lesson_1` to `lesson_6`, the pages in notebooks/source/exercises. `Quiz` asks the
+questions of `quizzes/` at the end of a lesson.
 """
 
 from course_lib.exercises.engine import Result, check

@@ -12,6 +12,7 @@ from torch import Tensor
 LESSONS = range(1, 7)
 Judge = Callable[[Any], str]
 Slips = Iterable[tuple[object, str]]
+Mistakes = list[tuple[Callable[..., Any], str]]
 
 
 class Wrong(Exception):  # noqa: N818  # a verdict, not a fault of the program

@@ -15,6 +15,13 @@ if importlib.util.find_spec("course_lib") is None:  # on Colab or Kaggle: fetch 
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", repository], check=True)
 from course_lib.exercises import check, hint, progress, solution
 
+# %%
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
 # %% [markdown]
 # ## 01.1 The padding that keeps the size
 #
@@ -38,10 +45,8 @@ check("01.1", same_padding)
 # Write 2-dimensional max pooling with two loops and without `torch.nn`: the largest number of each window, where the
 # windows lie side by side, and a rest that fills no window is left out.
 
+
 # %%
-import torch
-
-
 def max_pool_by_hand(image: torch.Tensor, window: int) -> torch.Tensor:
     """(height, width) to (height // window, width // window)."""
     ### BEGIN SOLUTION
@@ -66,10 +71,8 @@ check("01.2", max_pool_by_hand)
 # taken in. The given layers must stay as they are. It shows what ReLU is for, and the same arithmetic merges batch
 # normalisation into the layer before it, which makes trained networks faster.
 
+
 # %%
-from torch import nn
-
-
 def merge(first: nn.Linear, second: nn.Linear) -> nn.Linear:
     """Layers (inputs to hidden) and (hidden to outputs), both with a bias, to one (inputs to outputs)."""
     ### BEGIN SOLUTION
@@ -145,10 +148,8 @@ check("01.5", pixels_seen)
 # (`dilation`), for maps that need not be square. Loops, slices and sums are enough; `F.pad` may make the zeros. If you
 # can write this, no output size of a convolution will surprise you again.
 
+
 # %%
-from torch.nn import functional as F
-
-
 def depthwise_by_hand(
     maps: torch.Tensor, kernels: torch.Tensor, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> torch.Tensor:
@@ -188,10 +189,8 @@ check("01.6", depthwise_by_hand)
 # rows 16, 8 and 8, 4. Afterwards put the layer into the lesson's experiment on moving back: how much of the change at
 # odd shifts is left?
 
+
 # %%
-import math
-
-
 class BlurPool(nn.Module):
     """Images (N, C, H, W) to (N, C, H // 2, W // 2)."""
 

@@ -15,6 +15,16 @@ if importlib.util.find_spec("course_lib") is None:  # on Colab or Kaggle: fetch 
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", repository], check=True)
 from course_lib.exercises import check, hint, progress, solution
 
+# %%
+import hashlib
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
 # %% [markdown]
 # ## 02.1 The heaviest layer
 #
@@ -23,10 +33,8 @@ from course_lib.exercises import check, hint, progress, solution
 # `nn.Conv2d`; its weight and its bias belong together, and frozen parameters count like the others. Blocks are no
 # layers, but the layers inside them count, however deeply they are nested.
 
+
 # %%
-from torch import nn
-
-
 def largest_share(model: nn.Module) -> float:
     """The parameters of the largest layer, divided by those of the whole model."""
     ### BEGIN SOLUTION
@@ -46,10 +54,8 @@ check("02.1", largest_share)
 # share called correctly in each class, averaged over the classes that occur among the labels; and the accuracy of a
 # constant answer, which calls every image by the commonest of these labels. Any number of classes should do.
 
+
 # %%
-import torch
-
-
 def fair_scores(calls: torch.Tensor, labels: torch.Tensor) -> tuple[float, float, float]:
     """Long (N,) and long (N,) to (accuracy, balanced accuracy, accuracy of the constant)."""
     ### BEGIN SOLUTION
@@ -129,10 +135,8 @@ check("02.4", RegionHead)
 # expected, which arrived, and what to do (the check looks for the numbers; the advice is yours). Return what the
 # registration returns: its `remove()` takes the guard away again.
 
+
 # %%
-from torch.utils.hooks import RemovableHandle
-
-
 def guard_shape(model: nn.Module, channels: int, height: int, width: int) -> RemovableHandle:
     """Make `model` refuse all but (N, channels, height, width), until the handle is removed."""
     ### BEGIN SOLUTION
@@ -172,14 +176,8 @@ check("02.5", guard_shape)
 # away. Once the check is content, run the function on images of your own, and write down what you would have to mend
 # before training.
 
+
 # %%
-import hashlib
-from collections import Counter, defaultdict
-from pathlib import Path
-
-from PIL import Image
-
-
 def audit_folder(folder: Path) -> dict:
     """A folder of class folders to {"counts", "unreadable", "duplicates", "modes"}."""
     ### BEGIN SOLUTION
@@ -200,14 +198,11 @@ def audit_folder(folder: Path) -> dict:
                     modes[name][image.mode] += 1
             except (OSError, SyntaxError):  # PIL raises either, according to what is broken
                 unreadable.append(place)
-
-    def in_two_classes(group: list[str]) -> bool:
-        return len({place.partition("/")[0] for place in group}) > 1
-
+    groups = [group for group in equal.values() if len({p.partition("/")[0] for p in group}) > 1]
     return {
         "counts": dict(counts),
         "unreadable": unreadable,
-        "duplicates": [group for group in equal.values() if in_two_classes(group)],
+        "duplicates": groups,
         "modes": {name: dict(counter) for name, counter in modes.items()},
     }
     ### END SOLUTION

@@ -15,6 +15,18 @@ if importlib.util.find_spec("course_lib") is None:  # on Colab or Kaggle: fetch 
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", repository], check=True)
 from course_lib.exercises import check, hint, progress, solution
 
+# %%
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
 # %% [markdown]
 # ## 03.1 Weights for rare classes
 #
@@ -23,11 +35,8 @@ from course_lib.exercises import check, hint, progress, solution
 # inversely proportional to how often its class occurs, and all are scaled such that the weights of the N images have
 # the mean 1. Then each class as a whole counts alike, and the weighted loss stays about as large as the plain one.
 
+
 # %%
-import torch
-from torch import Tensor
-
-
 def class_weights(labels: Tensor, num_classes: int) -> Tensor:
     """int (N,) to float (num_classes,)."""
     ### BEGIN SOLUTION
@@ -47,11 +56,8 @@ check("03.1", class_weights)
 # The length is that of all parameters' gradients together, as one long vector; a shorter gradient stays as it is.
 # Return the mean loss of the batch before the step, as a plain number.
 
+
 # %%
-from torch import nn
-from torch.nn import functional as F
-
-
 def train_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -81,10 +87,8 @@ check("03.2", train_step)
 # and the accuracy, a share in 0..1, both over all images. Compute in evaluation mode and without a record for
 # gradients, and leave the network in the mode in which it came: a function that only measures should change nothing.
 
+
 # %%
-from collections.abc import Iterable
-
-
 def loss_and_accuracy(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> tuple[float, float]:
@@ -174,10 +178,8 @@ check("03.5", specificity_at_sensitivity)
 # last `patience` epochs in a row brought no new best; `restore(model)` puts the model back to how it was after the best
 # epoch, its batch norm averages included. A loss that only equals the best one is no new best.
 
+
 # %%
-import copy
-
-
 class EarlyStopping:
     """Says when validation loss has not improved for `patience` epochs; keeps the best state."""
 
@@ -224,25 +226,16 @@ check("03.6", EarlyStopping)
 # cannot be read then, because it is no image or was cut short, must raise an error whose message holds the file's name:
 # in the ninth hour of a training nobody wants to guess which of 40,000 it was.
 
+
 # %%
-from pathlib import Path
-
-import numpy as np
-from PIL import Image
-from torch.utils.data import Dataset
-
-
 class FolderImages(Dataset):
     """Images in class folders: item i is float32 (channels, size, size) in 0..1 and a label."""
 
     def __init__(self, root: Path, *, size: int, channels: int = 1) -> None:
         ### BEGIN SOLUTION
-        def visible(folder: Path) -> list[Path]:
-            return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-        folders = [folder for folder in visible(root) if folder.is_dir()]
+        folders = [folder for folder in sorted(root.glob("[!.]*")) if folder.is_dir()]
         self.classes = [folder.name for folder in folders]
-        self.files = [(path, k) for k, folder in enumerate(folders) for path in visible(folder)]
+        self.files = [(path, k) for k, f in enumerate(folders) for path in sorted(f.glob("[!.]*"))]
         self.size, self.channels = size, channels
         ### END SOLUTION
 
@@ -262,9 +255,8 @@ class FolderImages(Dataset):
         except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(f"{path} cannot be read as an image: {error}") from error
         image = torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1)  # (1 or 3, H, W)
-        square = (self.size, self.size)
-        image = F.interpolate(image[None], size=square, mode="bilinear", antialias=True)[0]
-        return image.expand(self.channels, -1, -1), label
+        square = F.interpolate(image[None], (self.size,) * 2, mode="bilinear", antialias=True)[0]
+        return square.expand(self.channels, -1, -1), label
         ### END SOLUTION
 
 

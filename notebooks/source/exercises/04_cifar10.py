@@ -15,6 +15,16 @@ if importlib.util.find_spec("course_lib") is None:  # on Colab or Kaggle: fetch 
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", repository], check=True)
 from course_lib.exercises import check, hint, progress, solution
 
+# %%
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from scipy import stats
+from torch import nn
+from torch.nn import functional as F
+
 # %% [markdown]
 # ## 04.1 The accuracy of each class
 #
@@ -22,12 +32,8 @@ from course_lib.exercises import check, hint, progress, solution
 # its images that are called by their right name: one number for each column of the logits. A class without images gets
 # `nan`, "not a number", because nothing is known about it. One or two lines are enough.
 
+
 # %%
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-
 def class_accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Logits (N, classes) and labels (N,) to accuracies (classes,)."""
     ### BEGIN SOLUTION
@@ -140,12 +146,8 @@ check("04.4", update_average)
 # deviation of the differences is estimated from few numbers; `scipy.stats.t.ppf` knows how much wider that makes the
 # interval.
 
+
 # %%
-from collections.abc import Sequence
-
-from scipy import stats
-
-
 def compare_settings(plain: Sequence[float], changed: Sequence[float]) -> tuple[float, float, bool]:
     """Accuracies from the same seeds to (mean difference, standard error, excludes 0)."""
     ### BEGIN SOLUTION
@@ -177,11 +179,8 @@ check("04.5", compare_settings)
 # One way: go through the scenes in random order and give each to validation if that brings the shares closer to what
 # is wanted; then go through them once more, and let each change sides if that helps.
 
+
 # %%
-import random
-from collections import Counter
-
-
 def split_by_scene(
     labels: Sequence[int], scenes: Sequence[str], val_fraction: float = 0.2, seed: int = 0
 ) -> tuple[list[int], list[int]]:

@@ -15,6 +15,13 @@ if importlib.util.find_spec("course_lib") is None:  # on Colab or Kaggle: fetch 
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", repository], check=True)
 from course_lib.exercises import check, hint, progress, solution
 
+# %%
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
 # %% [markdown]
 # ## 05.1 How much is left to learn?
 #
@@ -23,11 +30,8 @@ from course_lib.exercises import check, hint, progress, solution
 # numbers counts 9,216 times. Batch-norm statistics are no parameters. This one line shows at once whether the freezing
 # reached what you meant.
 
+
 # %%
-import torch
-from torch import Tensor, nn
-
-
 def trained_share(model: nn.Module) -> float:
     """Any network to the share of its parameters that learn, from 0 to 1."""
     ### BEGIN SOLUTION
@@ -115,10 +119,8 @@ check("05.3", frozen)
 # a pooling, is no step down. A frozen stage is one, so that thawing it later changes nobody else's rate. A parameter
 # that several stages share belongs to the last of them alone: optimizers refuse one that comes twice.
 
+
 # %%
-from collections.abc import Callable, Iterable, Sequence
-
-
 def rate_groups(
     stages: Sequence[nn.Module], rate: float, decay: float = 0.7
 ) -> list[dict[str, object]]:
@@ -191,10 +193,8 @@ check("05.5", features_of)
 #
 # The numbers in `counts` come in any order, and neither they nor the seeds may be changed.
 
+
 # %%
-import statistics
-
-
 def labels_needed(
     pretrained: Callable[[int, int], float],
     scratch: Callable[[int, int], float],

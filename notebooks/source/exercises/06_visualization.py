@@ -15,6 +15,13 @@ if importlib.util.find_spec("course_lib") is None:  # on Colab or Kaggle: fetch 
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", repository], check=True)
 from course_lib.exercises import check, hint, progress, solution
 
+# %%
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from course_lib.runtime import evaluation_mode
+
 # %% [markdown]
 # ## 06.1 A heat map from 0 to 1
 #
@@ -22,12 +29,8 @@ from course_lib.exercises import check, hint, progress, solution
 # a function that moves and stretches each map of a batch so that its coldest pixel becomes 0 and its hottest 1. A flat
 # map, all of whose pixels are equal, becomes 0 everywhere. The maps that were given in stay as they are.
 
+
 # %%
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-
 def normalised(heat: Tensor) -> Tensor:
     """(N, height, width) to the same shape, each map from 0 to 1."""
     ### BEGIN SOLUTION
@@ -191,15 +194,10 @@ def shortcut_test(
     def share(flipped: Tensor) -> float:
         return flipped.mean().item() if len(flipped) else 0.0
 
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            to_sick, to_healthy = flips(healthy, sick, 0), flips(sick, healthy, 1)
-            among_healthy = flips(healthy, healthy.roll(-1, dims=0), 0)
-            among_sick = flips(sick, sick.roll(-1, dims=0), 1)
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model), torch.no_grad():
+        to_sick, to_healthy = flips(healthy, sick, 0), flips(sick, healthy, 1)
+        among_healthy = flips(healthy, healthy.roll(-1, dims=0), 0)
+        among_sick = flips(sick, sick.roll(-1, dims=0), 1)
     control = share(torch.cat([among_healthy, among_sick]))
     return {"to_sick": share(to_sick), "to_healthy": share(to_healthy), "control": control}
     ### END SOLUTION
