@@ -646,9 +646,9 @@ show(
 #
 # What does the smaller network still do badly? Its dense head learns each place of a map by itself: a wheel that it
 # knows at the left it must learn again at the right. `FastCNN`, in `course_lib/models/fast.py`, is half a page to read:
-# convolutions with batch norm as you know them, a pooling step *before* each normalisation, so that the cheap
-# operations touch a quarter of the pixels, and at the end the largest value of each map, wherever it is, instead of a
-# flattened head. It takes pictures of any size. With `mirror=True` it does the test-time flip itself.
+# convolutions with batch norm as you know them, in each group a pooling step *before* the first normalisation, so that
+# the cheap operations touch a quarter of the pixels, and at the end the largest value of each map, wherever it is,
+# instead of a flattened head. It takes pictures of any size. With `mirror=True` it does the test-time flip itself.
 
 # %%
 from course_lib.models import FastCNN
