@@ -1,16 +1,16 @@
 """An explorer of what a network sees in an image."""
 
-import io
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import ipywidgets
 import torch
 from matplotlib.figure import Figure
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchvision.transforms import functional
 
+from course_lib.data.decode import read_image
 from course_lib.explain import feature_maps, grad_cam
 from course_lib.widgets.explorer import Explorer, choice, number
 
@@ -22,7 +22,7 @@ def feature_explorer(
 
     Args:
         model: takes images, returns logits (N, num_classes).
-        images: float (N, C, H, W) in 0..1; an image of your own is brought to their channels and size.
+        images: float (N, C, side, side) in 0..1; an image of your own is brought to their channels and size.
         classes: names of the logits.
         layers: whose maps are shown, by name.
 
@@ -46,7 +46,7 @@ def feature_explorer(
     }
 
     def draw(
-        place: int, layer: str, channel: int, target: int, upload: tuple[dict[str, object], ...]
+        place: int, layer: str, channel: int, target: int, upload: tuple[dict[str, Any], ...]
     ) -> tuple[Figure, str]:
         image = _opened(upload[0], images.shape[1:]).to(images.device) if upload else pool[place]
         found = feature_maps(model, image, layers[layer])[0][0]
@@ -79,12 +79,13 @@ def feature_explorer(
     return Explorer("What a network sees", controls, draw)
 
 
-def _opened(file: dict[str, object], shape: Sequence[int]) -> Tensor:
+def _opened(file: dict[str, Any], shape: Sequence[int]) -> Tensor:
     """An uploaded image as the network takes it: (1, C, H, W) in 0..1."""
-    channels, height, width = shape
-    try:
-        picture = Image.open(io.BytesIO(bytes(file["content"]))).convert("L" if channels == 1 else "RGB")  # type: ignore[call-overload]
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file['name']}: not an image that can be read; choose a PNG or JPEG file.") from error
-    pixels = functional.pil_to_tensor(picture)[None].float() / 255
-    return F.interpolate(pixels, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(file["name"]).name
+        path.write_bytes(file["content"])
+        try:
+            pixels, _ = read_image(path, image_size=shape[-1], channels=shape[0])
+        except ValueError as error:
+            raise ValueError(str(error).replace(f"{path}:", f"{path.name}:")) from error
+    return pixels[None].float() / 255

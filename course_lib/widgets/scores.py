@@ -5,6 +5,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from course_lib.metrics import confusion
 from course_lib.plots import BLUE, GREY, ORANGE
 from course_lib.widgets.explorer import Explorer, number
 
@@ -76,11 +77,15 @@ def threshold_explorer(probs: Tensor | None = None, labels: Tensor | None = None
         "alarm": number("cost of a false alarm", 1, 50, 1),
     }
     places = torch.linspace(0, 1, 101)
-    counts = [_counts(known, truth, place) for place in places.tolist()]
+
+    def counted(threshold: float) -> list[list[int]]:
+        return confusion((known >= threshold).long(), truth, num_classes=2).tolist()
+
+    counts = [counted(place) for place in places.tolist()]
 
     def draw(threshold: float, miss: int, alarm: int) -> tuple[Figure, str]:
-        tp, fn, fp, tn = _counts(known, truth, threshold)
-        costs = [miss * missed + alarm * alarms for _, missed, alarms, _ in counts]
+        (tn, fp), (fn, tp) = counted(threshold)
+        costs = [miss * missed + alarm * alarms for (_, alarms), (missed, _) in counts]
         figure = Figure(figsize=(9, 3.2))
         bars, table, curve = (figure.add_axes((left, 0.16, 0.26, 0.72)) for left in (0.05, 0.39, 0.73))
         for height, colour, name in zip(heights, (BLUE, ORANGE), ("healthy", "sick"), strict=True):
@@ -108,12 +113,3 @@ def threshold_explorer(probs: Tensor | None = None, labels: Tensor | None = None
         return figure, said
 
     return Explorer("Threshold, errors and costs", controls, draw)
-
-
-def _counts(probs: Tensor, labels: Tensor, threshold: float) -> tuple[int, int, int, int]:
-    """True positives, false negatives, false positives, true negatives; from the threshold on it is called positive."""
-    called = probs >= threshold
-    positive = labels == 1
-    pairs = (called & positive, ~called & positive, called & ~positive, ~called & ~positive)
-    found, missed, alarms, quiet = (int(pair.sum()) for pair in pairs)
-    return found, missed, alarms, quiet

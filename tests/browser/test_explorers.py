@@ -98,7 +98,7 @@ def test_an_image_of_ones_own_is_looked_at(lab: Lab) -> None:
     with lab.page.expect_file_chooser() as chooser:
         output.get_by_role("button").click()
     chooser.value.set_files({"name": "notes.png", "mimeType": "image/png", "buffer": b"no image"})
-    expect(output.get_by_text("notes.png: not an image that can be read")).to_be_visible()
+    expect(output.get_by_text("notes.png: not a readable image")).to_be_visible()
     assert drawn(output) != before
 
 
