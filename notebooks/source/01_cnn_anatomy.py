@@ -516,8 +516,9 @@ show(
 # the work and of the pixels.
 #
 # Now all of it together. Below, every weight of a kernel can be edited, and the window moves over the image with its
-# number (type one, or use the arrow keys). Predict the size of the output for a stride of 2 and a padding of 1, then
-# set them. (Where the page does not run, on GitHub or in print, you see the first picture only.)
+# number (type one, or use the arrow keys; a list opens by a click or by the space bar). Predict the size of the output
+# for a stride of 2 and a padding of 1, then set them. (Where the page does not run, on GitHub or in print, you see the
+# first picture only.)
 
 # %%
 from course_lib.widgets import convolution_explorer

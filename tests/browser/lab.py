@@ -26,6 +26,10 @@ LISTEN = """() => window.jupyterapp.shell.currentWidget.sessionContext.iopubMess
     if (header.msg_type === 'error') console.error(`in the kernel: ${content.ename}: ${content.evalue}`);
 })"""
 RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+RUN_ABOVE = """cell => {
+    window.jupyterapp.shell.currentWidget.content.activeCellIndex = cell;
+    return window.jupyterapp.commands.execute('notebook:run-all-above');
+}"""
 CELLS = "() => window.jupyterapp.shell.currentWidget.model.sharedModel.toJSON().cells"
 END_KERNELS = "() => window.jupyterapp?.serviceManager.sessions.shutdownAll()"
 
@@ -67,6 +71,14 @@ class Lab:
     def run_all(self) -> None:
         """Run all cells to the end; an AssertionError says which cell failed, and how."""
         self.page.evaluate(RUN_ALL)
+        self._expect_no_error()
+
+    def run_through(self, cell: int | str) -> None:
+        """Run the cells up to this one, by its index or by a piece of its source, and it; errors as in `run_all`."""
+        self.page.evaluate(RUN_ABOVE, self._index(cell) + 1)
+        self._expect_no_error()
+
+    def _expect_no_error(self) -> None:
         for index, cell in enumerate(self._cells()):
             for output in cell.get("outputs", []):
                 if output["output_type"] == "error":
