@@ -1,6 +1,8 @@
 """Answers as learners would give them, right and wrong, for the checks to be tested with: tests/exercises/answers."""
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 Given = TypeVar("Given", bound=Callable[..., Any])
@@ -17,6 +19,13 @@ class Answer(NamedTuple):
 
 ANSWERS: dict[str, Answer] = {}
 """By task and name; a name says what is done."""
+
+
+def load_answers() -> None:
+    """Fill `ANSWERS`."""
+    for path in sorted(Path(__file__).parent.glob("exercises/answers/lesson_*.py")):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 def right(number: str) -> Callable[[Given], Given]:

@@ -61,12 +61,12 @@ def check(number: str, answer: Callable[..., object]) -> Result:
         ValueError: there is no such task.
     """
     task = find_task(number)
-    result = _judge(task, answer)
+    result = judge(task, answer)
     record.note_check(number, result.state)
     return result
 
 
-def _judge(task: Task, answer: Callable[..., object]) -> Result:
+def judge(task: Task, answer: Callable[..., object]) -> Result:
     if not callable(answer):
         expected = f'the function itself, without a call: check("{task.number}", name)'
         return Result(task, "incorrect", (("found", f"a {type(answer).__name__}"), ("expected", expected)))

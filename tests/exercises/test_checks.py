@@ -1,20 +1,16 @@
 """Every check against the page's solution, other right answers, and plausible wrong ones with their feedback."""
 
-import importlib.util
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from exercise_answers import ANSWERS, Answer
+from exercise_answers import ANSWERS, Answer, load_answers
 
 from course_lib.exercises import Result, check
 from course_lib.exercises.solutions import pages, solution_code
 from course_lib.exercises.tasks import LESSONS, tasks_of
 
-for path in sorted(Path(__file__).parent.glob("answers/lesson_*.py")):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
-
+load_answers()
 NUMBERS = [task.number for lesson in LESSONS for task in tasks_of(lesson)]
 RIGHT = [answer for answer in ANSWERS.values() if answer.right]
 WRONG = [answer for answer in ANSWERS.values() if not answer.right]

@@ -268,7 +268,7 @@ def groups_with(stages, rate, decay, *, counts=bool, keep=None, order=reversed, 
 
 
 @right("05.4")
-def one_group_for_each_parameter(stages, rate, decay):
+def one_group_for_each_parameter(stages, rate, decay=0.7):
     with_some = [stage for stage in stages if any(True for _ in stage.parameters())]
     rates, of = {}, {}
     for depth, stage in enumerate(with_some[::-1]):
@@ -279,7 +279,7 @@ def one_group_for_each_parameter(stages, rate, decay):
 
 
 @right("05.4")
-def a_tuple_of_groups(stages, rate, decay):
+def a_tuple_of_groups(stages, rate, decay=0.7):
     return tuple(groups_with(stages, rate, decay))
 
 

@@ -1,0 +1,57 @@
+"""Inputs that follow from a seed alone, whatever else uses random numbers meanwhile."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Draw:
+    """Random numbers of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def whole(self, low: int, high: int, *shape: int) -> Tensor:
+        """Whole numbers from `low` to `high`, both included."""
+        return torch.randint(low, high + 1, shape, generator=self._generator)
+
+    def number(self, low: int, high: int) -> int:
+        """One whole number from `low` to `high`, both included."""
+        return int(self.whole(low, high, 1))
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Numbers in 0..1."""
+        return torch.rand(shape, generator=self._generator)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Numbers with mean 0 and standard deviation 1."""
+        return torch.randn(shape, generator=self._generator)
+
+    def labels(self, count: int, num_classes: int) -> Tensor:
+        """A label for each of `count` images; each class occurs."""
+        drawn = torch.cat([torch.arange(num_classes), self.whole(0, num_classes - 1, count - num_classes)])
+        return drawn[torch.randperm(count, generator=self._generator)]
+
+    def filled(self, module: Module) -> Module:
+        """The module with drawn weights and statistics, which depend on their shapes and not on the order of layers."""
+        with torch.no_grad():
+            for name, tensor in sorted(module.state_dict().items(), key=_shape_first):
+                if tensor.is_floating_point():
+                    drawn = self.uniform(*tensor.shape) + 0.5 if "running" in name else self.normal(*tensor.shape)
+                    tensor.copy_(drawn if tensor.ndim < 2 else drawn / tensor[0].numel() ** 0.5)
+        return module
+
+    def image(self, path: Path, mode: str = "L", side: int = 12) -> None:
+        """Write an image of noise."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = self.whole(0, 255, side * side * len(mode)).tolist()
+        Image.frombytes(mode, (side, side), bytes(pixels)).save(path)
+
+
+def _shape_first(item: tuple[str, Tensor]) -> tuple[tuple[int, ...], str]:
+    return tuple(item[1].shape), item[0].rpartition(".")[2]

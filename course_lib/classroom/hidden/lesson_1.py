@@ -1,0 +1,72 @@
+"""Hidden checks of lesson 1, CNN anatomy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.classroom.hidden import hidden
+from course_lib.classroom.hidden.draw import Draw
+
+
+@hidden("01.1")
+def same_padding(answer: Callable[..., int], draw: Draw) -> object:
+    drawn = draw.whole(0, 9, 9, 2).tolist()
+    return [(answer(2 * half + 1), answer(2 * half + 1, gap + 1)) for half, gap in drawn]
+
+
+@hidden("01.2")
+def max_pool_by_hand(answer: Callable[[Tensor, int], Tensor], draw: Draw) -> object:
+    inputs = [(draw.normal(draw.number(7, 12), draw.number(7, 12)) - 3, window) for window in (1, 2, 3, 5)]
+    return [answer(*drawn) for drawn in inputs]
+
+
+@hidden("01.3")
+def merge(answer: Callable[[nn.Linear, nn.Linear], nn.Linear], draw: Draw) -> object:
+    sizes = draw.whole(2, 9, 3, 3).tolist()
+    layers = [(draw.filled(nn.Linear(a, b)), draw.filled(nn.Linear(b, c))) for a, b, c in sizes]
+    merged = [answer(*pair) for pair in layers]
+    return [(layer.weight, layer.bias) for layer in merged], [first.weight for first, _ in layers]
+
+
+def _finds_lines(kernels: Any, wanted: Any, draw: Draw) -> bool:
+    for size, kernel in zip((3, 5, 7), kernels, strict=True):
+        kernel, middle = kernel.double(), size // 2
+        if kernel.shape != (size, size) or kernel[middle, middle] >= 0.5:
+            return False
+        lines, columns = kernel.sum(dim=1), kernel.sum(dim=0)
+        flat = lines.sum().abs() + columns.abs().max() + (lines * (torch.arange(size) - middle)).sum().abs()
+        others = torch.cat([lines[:middle], lines[middle + 1 :]])
+        if flat > 1e-4 or (lines[middle] - 1).abs() > 1e-4 or others.max() > 1e-6:
+            return False
+    return True
+
+
+@hidden("01.4", _finds_lines)
+def line_kernel(answer: Callable[[int], Tensor], draw: Draw) -> object:
+    return [answer(size) for size in (3, 5, 7)]
+
+
+@hidden("01.5")
+def pixels_seen(answer: Callable[..., tuple[int, int]], draw: Draw) -> object:
+    inputs = []
+    for count in (1, 2, 3, 5):
+        shapes = zip(draw.whole(1, 7, count).tolist(), draw.whole(1, 3, count).tolist(), strict=True)
+        inputs.append((draw.number(0, 40), [(kernel, stride, draw.number(0, 3)) for kernel, stride in shapes]))
+    return [answer(output, list(layers)) for output, layers in inputs]
+
+
+@hidden("01.6")
+def depthwise_by_hand(answer: Callable[..., Tensor], draw: Draw) -> object:
+    inputs = [(draw.normal(3, 9, 11), draw.normal(3, k, k), *draw.whole(1, 2, 3).tolist()) for k in (1, 2, 3)]
+    return [answer(*drawn) for drawn in inputs]
+
+
+@hidden("01.7")
+def blur_pool(answer: Callable[..., nn.Module], draw: Draw) -> object:
+    batches = [draw.normal(2, draw.number(1, 4), 10, 12) for _ in range(3)]
+    layers = [answer(), answer(3), answer(5)]
+    pooled = [layer(images.requires_grad_()) for layer, images in zip(layers, batches, strict=True)]
+    slopes = [torch.autograd.grad(maps.square().sum(), images)[0] for maps, images in zip(pooled, batches, strict=True)]
+    return pooled, slopes, [sum(1 for _ in layer.parameters()) for layer in layers]

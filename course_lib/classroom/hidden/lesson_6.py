@@ -1,0 +1,73 @@
+"""Hidden checks of lesson 6, visualization."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.classroom.hidden import hidden
+from course_lib.classroom.hidden.draw import Draw
+
+
+def _network(draw: Draw) -> nn.Sequential:
+    body = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU(inplace=True), nn.Dropout())
+    head = nn.Sequential(nn.Conv2d(5, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+    return draw.filled(nn.Sequential(body, head))
+
+
+@hidden("06.1")
+def normalised(answer: Callable[[Tensor], Tensor], draw: Draw) -> object:
+    heat = draw.normal(4, 5, 7) * 10 ** draw.normal(4, 1, 1)
+    heat[draw.number(0, 3)] = float(draw.normal(1))
+    return answer(heat), heat
+
+
+@hidden("06.2")
+def pointing_score(answer: Callable[[Tensor, Tensor], Tensor], draw: Draw) -> object:
+    heat, masks = draw.whole(0, 3, 12, 4, 5).float(), draw.uniform(12, 4, 5) < 0.4
+    heat[draw.number(0, 11)] = 2
+    return answer(heat, masks)
+
+
+@hidden("06.3")
+def maps_of(answer: Callable[..., Tensor], draw: Draw) -> object:
+    found = []
+    for place in (0, 1, 2):
+        model, images = _network(draw), draw.normal(3, 2, 6, 8)
+        model.train(place == 1)
+        maps = answer(model, images, model[0][place])  # type: ignore[index]
+        hooks = sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in model.modules())
+        found.append((maps, maps.requires_grad, hooks, model.training, list(model.buffers())))
+    return found
+
+
+@hidden("06.4")
+def saliency(answer: Callable[..., Tensor], draw: Draw) -> object:
+    model, images, targets = _network(draw).eval(), draw.normal(4, 2, 6, 8), draw.whole(0, 2, 4)
+    slopes = answer(model, images, targets)
+    return slopes, images.requires_grad, [parameter.grad is None for parameter in model.parameters()]
+
+
+@hidden("06.5")
+def grad_cam(answer: Callable[..., Tensor], draw: Draw) -> object:
+    found = []
+    for training in (False, True):
+        model, images, targets = _network(draw).train(training), draw.normal(4, 2, 6, 8), draw.whole(0, 2, 4)
+        heat = answer(model, images, targets, model[1][0])  # type: ignore[index]
+        hooks = sum(len(part._forward_hooks) + len(part._backward_hooks) for part in model.modules())
+        found.append((heat.detach(), hooks, model.training, list(model.buffers())))
+    return found
+
+
+@hidden("06.6")
+def shortcut_test(answer: Callable[..., dict[str, float]], draw: Draw) -> object:
+    found = []
+    for healthy, sick in ((14, 9), (6, 15)):
+        model = draw.filled(nn.Sequential(nn.Flatten(), nn.Linear(2 * 5 * 6, 2))).train()
+        row, column = draw.number(0, 2), draw.number(0, 3)
+        images = draw.normal(healthy, 2, 5, 6), draw.normal(sick, 2, 5, 6)
+        with torch.no_grad():
+            model[1].bias.zero_()  # type: ignore[operator, union-attr]
+        shares = answer(model, *images, (slice(row, row + 3), slice(column, column + 3)))
+        found.append((dict(shares), model.training, images))
+    return found

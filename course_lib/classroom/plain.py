@@ -1,0 +1,44 @@
+"""Observations as JSON: numbers, texts and tensors, and nothing that could run when it is read."""
+
+import base64
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LARGEST = 2_000_000  # numbers in a tensor
+
+
+def to_json(value: object) -> Any:
+    """A value as JSON can hold it; of what is no number, text, tensor or collection of them, the name of its type."""
+    if hasattr(value, "ndim") and hasattr(value, "item") and value.ndim == 0:
+        value = value.item()
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Tensor) and value.numel() <= LARGEST:
+        numbers = value.detach().cpu().double().numpy().astype("<f8")
+        return {"tensor": list(value.shape), "numbers": base64.b64encode(numbers.tobytes()).decode()}
+    if isinstance(value, list | tuple):
+        return {"list": [to_json(item) for item in value]}
+    if isinstance(value, dict):
+        return {"dict": [[to_json(key), to_json(item)] for key, item in value.items()]}
+    return {"type": type(value).__name__}
+
+
+def from_json(given: Any) -> Any:
+    """The value that `to_json` wrote.
+
+    Raises:
+        ValueError, TypeError, KeyError: it did not write this.
+    """
+    if not isinstance(given, dict):
+        return given
+    if "tensor" in given:
+        numbers = np.frombuffer(base64.b64decode(given["numbers"], validate=True), dtype="<f8").copy()
+        return torch.from_numpy(numbers).reshape(given["tensor"])
+    if "list" in given:
+        return [from_json(item) for item in given["list"]]
+    if "dict" in given:
+        return {from_json(key): from_json(item) for key, item in given["dict"]}
+    return f"<{given['type']}>"
