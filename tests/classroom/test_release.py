@@ -1,0 +1,75 @@
+"""What students are given: no solutions and no hidden tests, points, and nothing that needs nbgrader."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib.classroom.assignment import assignment
+from course_lib.classroom.release import release
+from course_lib.exercises.tasks import LESSONS
+
+
+def texts(notebook: nbformat.NotebookNode) -> str:
+    return "\n".join(cell.source for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("lesson", [f"{lesson:02}" for lesson in LESSONS])
+def test_nbgrader_takes_every_page(lesson: str, tmp_path: Path) -> None:
+    page = assignment(lesson)
+    given = nbformat.read(release(lesson, tmp_path), as_version=4)
+    nbformat.validate(given)
+    text = texts(given)
+    assert "SOLUTION" not in text
+    assert "HIDDEN" not in text
+    assert "demand" not in text
+    assert "solution(" not in text
+    told = [cell.metadata.nbgrader for cell in given.cells if "nbgrader" in cell.metadata]
+    assert sum(says.points for says in told if says.grade) == sum(page.points.values())
+    assert sum(says.solution for says in told) == len(page.tasks)
+    for number, points in page.points.items():
+        assert f"## {number} {page.tasks[number].title}\n\n**{points} point" in text
+        assert f'check("{number}", {page.names[number]})' in text
+    assert given.metadata.course.release == page.fingerprint
+    for cell in given.cells:
+        if cell.cell_type == "code":
+            ast.parse(cell.source)
+
+
+def test_a_release_runs_where_nbgrader_is_not(tmp_path: Path) -> None:
+    """Top to bottom, as Colab would: each check says "not attempted"."""
+    path = release("01", tmp_path)
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    lines = [f"print({cell})" if cell.startswith("check(") else cell for cell in cells]
+    hide = "import sys\nsys.modules['nbgrader'] = None\n"
+    env = os.environ | {"COURSE_PROGRESS": str(tmp_path / "progress.json")}
+    done = subprocess.run([sys.executable, "-c", hide + "\n".join(lines)], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("not attempted") == len(assignment("01").tasks)
+
+
+def test_the_same_release_has_the_same_hash_and_a_variant_another() -> None:
+    assert assignment("04").fingerprint == assignment("4").fingerprint
+    assert assignment("04", variant=1).fingerprint != assignment("04").fingerprint
+
+
+def test_variants_draw_other_numbers_for_text_and_solution_alike() -> None:
+    drawn = set()
+    for variant in range(12):
+        page = assignment("04", variant)
+        line = next(line for line in texts(page.source).splitlines() if line.startswith("def shift_and_mirror"))
+        default = int(line.partition("= ")[2].partition(")")[0])
+        assert page.solutions()["04.3"].__defaults__ == (default,)
+        drawn.add(default)
+    assert drawn == {3, 4, 5, 6}
+
+
+def test_what_cannot_be_released_is_said() -> None:
+    with pytest.raises(ValueError, match="lesson 09: has no exercises; there are 01, 02"):
+        assignment("9")
+    with pytest.raises(ValueError, match="lesson 01: no task draws numbers"):
+        assignment("01", variant=3)
