@@ -23,21 +23,22 @@ notebooks: .venv/.notebooks
 	$(BIN)/course build
 
 # A notebook's cells stay together on one core.
-test: .venv/.notebooks,tests lint
+test: .venv/.notebooks,classroom,tests lint
 	$(BIN)/pytest -n 2 --dist loadscope
 
-lint: .venv/.notebooks,tests
+lint: .venv/.notebooks,classroom,tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-benchmark: .venv/.notebooks,tests
+benchmark: .venv/.notebooks,classroom,tests
 	$(BIN)/python tests/benchmarks/data_speed.py
 	$(BIN)/python tests/benchmarks/training_speed.py
 	$(BIN)/python tests/benchmarks/cifar10_speed.py
 	$(BIN)/python tests/benchmarks/grad_cam_speed.py
 	$(BIN)/python tests/benchmarks/explorer_speed.py
+	$(BIN)/python tests/benchmarks/grading_speed.py --submissions 20
 
 # Needs uv. Keeps every version that the lock names already; take a newer one on purpose with `--upgrade-package NAME`.
 lock:

@@ -63,15 +63,15 @@ def _letters(question: Question) -> list[str]:
 
 
 def _asked(number: int, question: Question) -> str:
-    choices = "".join(f"<li>{_code(choice['text'])}</li>" for choice in question["choice"])
-    return f"<div style='{WIDTH}'><b>{number}.</b> {_code(question['text'])}<ol type='A'>{choices}</ol></div>"
+    choices = "".join(f"<li>{with_code(choice['text'])}</li>" for choice in question["choice"])
+    return f"<div style='{WIDTH}'><b>{number}.</b> {with_code(question['text'])}<ol type='A'>{choices}</ol></div>"
 
 
 def _replier(question: Question, reply: Any) -> Any:
     def answer(change: dict[str, Any]) -> None:
         choice = question["choice"][change["new"]]
         verdict = "Right." if choice.get("right") else "Not this one."
-        reply.value = f"<p role='status' style='{WIDTH}'><b>{verdict}</b> {_code(choice['why'])}</p>"
+        reply.value = f"<p role='status' style='{WIDTH}'><b>{verdict}</b> {with_code(choice['why'])}</p>"
 
     return answer
 
@@ -80,9 +80,10 @@ def _folded(question: Question) -> str:
     """The right letter and all reasons, which open on a click."""
     pairs = list(zip(_letters(question), question["choice"], strict=True))
     right = next(letter for letter, choice in pairs if choice.get("right"))
-    whys = "".join(f"<p>{letter}: {_code(choice['why'])}</p>" for letter, choice in pairs)
+    whys = "".join(f"<p>{letter}: {with_code(choice['why'])}</p>" for letter, choice in pairs)
     return f"<details><summary>Answer</summary><p><b>{right}</b></p>{whys}</details>"
 
 
-def _code(text: str) -> str:
+def with_code(text: str) -> str:
+    """A text as HTML, what stands between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))

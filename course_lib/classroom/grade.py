@@ -1,0 +1,229 @@
+"""Grading: each submission runs in a sandbox, and is judged outside of it."""
+
+import csv
+import hashlib
+import json
+import os
+import queue
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from course_lib.classroom.assignment import Assignment, assignment
+from course_lib.classroom.feedback import feedback_page, summary
+from course_lib.classroom.hidden import hidden_check
+from course_lib.classroom.hidden.draw import Draw
+from course_lib.classroom.plain import from_json, to_json
+from course_lib.classroom.reading import UnfitError, read_answers
+from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
+from course_lib.classroom.submissions import Submission, read_roster, submissions
+from course_lib.files import write_atomically
+
+Record = dict[str, Any]
+
+
+def grade(
+    lesson: str,
+    place: Path,
+    out: Path,
+    *,
+    roster: Path | None = None,
+    variant: int | None = None,
+    task: str | None = None,
+    seconds: float = 20,
+    sandboxed: bool = True,
+    told: Callable[[Record], None] = lambda record: None,
+) -> list[Record]:
+    """Grade all submissions to the exercises of a lesson; what was graded before, and has not changed, is kept.
+
+    Args:
+        lesson: such as "04".
+        place: the submissions, as `course_lib.classroom.submissions` takes them; they are only read.
+        out: gets grades.csv, summary.md, a page of feedback for each student, and the submissions in nbgrader's layout.
+        roster: CSV file of the class; see `read_roster`.
+        variant: of the release.
+        task: grade this one again, and leave the others as they were.
+        seconds: the longest that a cell or a task may run.
+        sandboxed: False to run without a sandbox what strangers wrote.
+        told: called with each record as it comes.
+
+    Returns:
+        a record for each student, as it is in `out`/records.
+
+    Raises:
+        FileNotFoundError: no submissions, or no sandbox.
+        ValueError: no such lesson or task, or `out` holds something else.
+    """
+    page = assignment(lesson, variant)
+    if task is not None and task not in page.tasks:
+        raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")
+    students = read_roster(roster) if roster else []
+    found = submissions(place, students, page.stem)
+    judge = _Judge(page, secret=_prepare(out, place, page, [student.row for student in students]))
+    todo, done = [], []
+    for submission in found:
+        record = _read_record(out, submission)
+        if record and task is None and record["submission"] == _digest(submission):
+            done.append(record)
+        else:
+            todo.append((submission, record))
+    records = {record["student"]: record for record in done}
+    if todo:
+        count = min(os.cpu_count() or 1, len(todo))
+        with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
+            writing = threading.Lock()
+            boxes: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
+            for _ in range(count):
+                boxes.put(stack.enter_context(Sandbox(page.lesson, seconds=seconds, sandboxed=sandboxed)))
+
+            def work(item: tuple[Submission, Record | None]) -> Record:
+                box = boxes.get()
+                try:
+                    record = judge.record(box, *item, only=task)
+                finally:
+                    boxes.put(box)
+                with writing:
+                    _write_record(out, record, page, item[0].notebook)
+                    told(record)
+                return record
+
+            records |= {record["student"]: record for record in pool.map(work, todo)}
+    ordered = [records[submission.student.id] for submission in found]
+    _write_tables(out, ordered, page)
+    return ordered
+
+
+class _Judge:
+    """Says what a submission earns: knows the right observations, which no submission gets to see."""
+
+    def __init__(self, page: Assignment, secret: int) -> None:
+        self._page, self._secret, self._solutions = page, secret, page.solutions()
+
+    def record(self, box: Sandbox, submission: Submission, before: Record | None, only: str | None) -> Record:
+        """Grade one submission, or one task of it."""
+        page, names = self._page, self._page.names if only is None else {only: self._page.names[only]}
+        record: Record = {
+            "student": submission.student.id,
+            "name": submission.student.name,
+            "submission": _digest(submission),
+            "status": "graded",
+            "reasons": list(submission.remarks),
+            "tasks": {number: _no_points("nothing was run") for number in page.tasks},
+        }
+        if only and before:
+            record["tasks"] = before["tasks"]
+        try:
+            if submission.notebook is None:
+                status = "missing" if not submission.remarks else "unreadable"
+                raise UnfitError(status, "nothing was handed in" if status == "missing" else "no notebook to grade")
+            answers = read_answers(submission.notebook, page)
+            record["reasons"] += answers.remarks
+            seed = self._seed(record["submission"])
+            said = box.run(answers.cells, names, seed)
+            record["reasons"] += [f"cell {place} failed: {str(error)[:300]}" for place, error in said["errors"].items()]
+            record["tasks"] |= {number: self._task(number, said["tasks"][number], seed) for number in names}
+        except UnfitError as unfit:
+            record["status"] = unfit.status
+            record["reasons"].insert(0, str(unfit))
+        except StoppedError as stopped:
+            record["status"] = "stopped"
+            record["reasons"].insert(0, str(stopped))
+        record["score"] = sum(task["points"] for task in record["tasks"].values())
+        record["max_score"] = sum(page.points.values())
+        return record
+
+    def _seed(self, digest: str) -> int:
+        """Of a submission's own: whatever it finds out of its inputs helps neither another student nor its next try."""
+        return int.from_bytes(hashlib.sha256(f"{self._secret} {digest}".encode()).digest()[:7])
+
+    def _task(self, number: str, said: Any, seed: int) -> dict[str, Any]:
+        """Points and reasons of one task; what the sandbox said of it may be anything."""
+        try:
+            if "stopped" in said:
+                return _no_points(str(said["stopped"])[:300])
+            public = str(said["state"])
+            findings = [(str(what)[:40], str(text)[:600]) for what, text in said["findings"]][:4]
+            if "raised" in said:
+                reason = f"with other inputs it raised {str(said['raised'])[:40]}"
+                return _no_points(reason, public=public, findings=findings)
+            observed = from_json(said["observed"]) if "observed" in said else None
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError, RuntimeError):
+            return _no_points("what its process reported is no report")
+        check = hidden_check(number)
+        wanted = from_json(to_json(check.observe(self._solutions[number], Draw(seed))))
+        passed = "observed" in said and check.holds(observed, wanted, seed)
+        earned = self._page.points[number] if passed and public == "correct" else 0
+        return {"points": earned, "public": public, "hidden": passed, "reason": "", "findings": findings}
+
+
+def _no_points(reason: str, *, public: str = "not run", findings: Iterable[Any] = ()) -> dict[str, Any]:
+    return {"points": 0, "public": public, "hidden": False, "reason": reason, "findings": list(findings)}
+
+
+def _digest(submission: Submission) -> str:
+    return hashlib.sha256(repr(submission.remarks).encode() + (submission.notebook or b"")).hexdigest()
+
+
+def _prepare(out: Path, place: Path, page: Assignment, roster: list[dict[str, str]]) -> int:
+    """Make the folder; returns the secret from which hidden checks draw, the same whenever the grading goes on."""
+    for shown in (PACKAGE.parent / "notebooks", place):
+        if out.resolve().is_relative_to(shown.resolve()):
+            raise ValueError(f"--out {out}: lies in {shown}, where nothing should be written; name another folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    about: Record = {"lesson": page.lesson, "variant": page.variant, "release": page.fingerprint}
+    kept = out / "grading.json"
+    if kept.exists():
+        held = json.loads(kept.read_text())
+        if {key: held[key] for key in about} != about:
+            there, ours = (
+                f"lesson {a['lesson']}, variant {a['variant']}, release {a['release']}" for a in (held, about)
+            )
+            raise ValueError(f"{out}: holds grades of {there}; name another folder for {ours}.")
+        about["secret"] = held["secret"]
+        roster = roster or held["roster"]
+    about = {"secret": secrets.randbits(62)} | about | {"roster": roster, "points": page.points}
+    _write(kept, json.dumps(about, indent=1).encode())
+    kept.chmod(0o600)
+    return int(about["secret"])
+
+
+def _read_record(out: Path, submission: Submission) -> Record | None:
+    path = out / "records" / f"{submission.student.id}.json"
+    return dict(json.loads(path.read_text())) if path.exists() else None
+
+
+def _write_record(out: Path, record: Record, page: Assignment, notebook: bytes | None) -> None:
+    """Where nbgrader looks for it, what was handed in; the feedback; and last the record: it says that this is done."""
+    student = record["student"]
+    kept = out / "submitted" / student / page.name / f"{page.stem}.ipynb"
+    if notebook is not None and not (kept.exists() and kept.read_bytes() == notebook):
+        _write(kept, notebook)
+    _write(out / "feedback" / f"{student}.html", feedback_page(record, page).encode())
+    _write(out / "records" / f"{student}.json", json.dumps(record, indent=1).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda written: written.write_bytes(content))
+
+
+def _write_tables(out: Path, records: list[Record], page: Assignment) -> None:
+    def table(path: Path) -> None:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["student", "name", "score", "max_score", *page.tasks, "status", "reason"])
+            for record in records:
+                points = [record["tasks"][number]["points"] for number in page.tasks]
+                row = [record["student"], record["name"], record["score"], record["max_score"], *points]
+                writer.writerow([_harmless(cell) for cell in [*row, record["status"], "; ".join(record["reasons"])]])
+
+    write_atomically(out / "grades.csv", table)
+    _write(out / "summary.md", summary(records, page).encode())
+
+
+def _harmless(cell: object) -> object:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -1,0 +1,152 @@
+"""Answers to 04.1 that want its point, or more, without being right."""
+
+HANGS = """
+def class_accuracy(logits, labels):
+    while True:
+        pass
+"""
+STUBBORN = """
+while True:
+    try:
+        while True:
+            pass
+    except BaseException:
+        pass
+"""
+HUNGRY = """
+def class_accuracy(logits, labels):
+    held = []
+    while True:
+        held.append(torch.zeros(50_000_000))
+"""
+PRINTS = """
+def class_accuracy(logits, labels):
+    while True:
+        print("x" * 1000)
+"""
+EXITS = """
+def class_accuracy(logits, labels):
+    raise SystemExit(0)
+"""
+FORKS = """
+import os
+
+def class_accuracy(logits, labels):
+    while True:
+        os.fork()
+"""
+EDITED_CHECKER = """
+import course_lib.exercises.engine as engine
+import course_lib.exercises.tasks as tasks
+
+for task in tasks._tasks.values():
+    object.__setattr__(task, "judge", lambda answer: "well done")
+engine.judge = lambda task, answer: engine.Result(task, "correct", ())
+
+def class_accuracy(logits, labels):
+    return torch.ones(logits.shape[1])
+"""
+PATCHED = """
+import builtins
+import course_lib.classroom.hidden as hidden
+import course_lib.exercises.tasks as tasks
+
+builtins.AssertionError = type("Harmless", (Exception,), {})
+torch.allclose = torch.equal = tasks.agrees = lambda *a, **k: True
+tasks.Wrong.__init__ = lambda self, *a: None
+hidden.HiddenCheck.holds = lambda *a: True
+
+class Same(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return True
+
+def class_accuracy(logits, labels):
+    return torch.ones(logits.shape[1]).as_subclass(Same)
+"""
+FROM_DISK = """
+import re, sys
+from pathlib import Path
+
+import course_lib
+
+def class_accuracy(logits, labels):
+    project = Path(course_lib.__file__).parents[1]
+    places = [project, Path(sys.prefix), Path("/home"), Path("/root"), Path("/tmp"), Path("/work"), Path.cwd()]
+    for place in places:
+        for file in place.rglob("04_cifar10*"):
+            code = re.search(r"def class_accuracy.*?### END SOLUTION", file.read_text(), re.DOTALL)
+            if code:
+                found = {"torch": torch}
+                exec(code[0], found)
+                return found["class_accuracy"](logits, labels)
+    from course_lib.exercises.solutions import solution_code
+    found = {"torch": torch}
+    exec(solution_code("04.1"), found)
+    return found["class_accuracy"](logits, labels)
+"""
+FROM_MEMORY = """
+import gc, types
+
+def class_accuracy(logits, labels):
+    for thing in gc.get_objects():
+        if isinstance(thing, types.FunctionType) and thing is not class_accuracy and thing.__name__ == "class_accuracy":
+            try:
+                found = thing(logits, labels)
+            except Exception:
+                continue
+            if isinstance(found, torch.Tensor):
+                return found
+    return torch.ones(logits.shape[1])
+"""
+FORGED = """
+import json, os
+
+said = {"state": "correct", "findings": [], "observed": {"list": [1, 1, 1]}}
+report = json.dumps({"errors": {}, "tasks": {f"04.{k}": said for k in range(1, 7)}}).encode()
+for number in range(3, 64):
+    try:
+        os.write(number, report)
+    except OSError:
+        pass
+os._exit(0)
+"""
+CALLS_OUT = """
+import socket
+
+def class_accuracy(logits, labels):
+    socket.create_connection(("1.1.1.1", 53), timeout=1)
+    right = (logits.argmax(dim=1) == labels).float()
+    return torch.stack([right[labels == label].mean() for label in range(logits.shape[1])])
+"""
+WRITES = """
+import os
+from pathlib import Path
+
+import course_lib
+
+def class_accuracy(logits, labels):
+    for place in (Path(course_lib.__file__).parent, Path("/usr"), Path("/")):
+        (place / "left behind").write_text("x")
+    return torch.ones(logits.shape[1])
+"""
+# name: answer, what it scores of 13, status, a piece of the reason
+ATTACKS = {
+    "dead kernel": ("import ctypes\nctypes.string_at(0)", 0, "stopped", "process ended"),
+    "early exit": ("import os\nos._exit(0)", 0, "stopped", "process ended"),
+    "early exit of a task": (EXITS, 12, "graded", "process ended while class_accuracy ran"),
+    "killed grader": ("import os\nos.kill(os.getppid(), 9)\nos._exit(0)", 0, "stopped", "process ended"),
+    "halted grader": ("import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nos._exit(0)", 0, "stopped", "ended"),
+    "timeout": (HANGS, 12, "graded", "ran for more than"),
+    "stubborn timeout": (STUBBORN, 0, "stopped", "ran for more than"),
+    "memory bomb": (HUNGRY, 12, "graded", "memory"),
+    "endless print": (PRINTS, 12, "graded", "characters were printed"),
+    "fork bomb": (FORKS, 12, "graded", ""),
+    "edited checker": (EDITED_CHECKER, 12, "graded", ""),
+    "patched assertions": (PATCHED, 8, "graded", ""),
+    "tests from disk": (FROM_DISK, 12, "graded", ""),
+    "tests from memory": (FROM_MEMORY, 12, "graded", ""),
+    "forged report": (FORGED, 0, "graded", ""),
+    "calls out": (CALLS_OUT, 12, "graded", "Error"),
+    "writes outside": (WRITES, 12, "graded", "Error"),
+}

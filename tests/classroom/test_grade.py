@@ -1,0 +1,275 @@
+"""Grading end to end: submissions that are right, partly right, empty, broken and hostile."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from classroom.attacks import ATTACKS
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook
+
+from course_lib.classroom.assignment import Assignment, assignment
+from course_lib.classroom.export import export_grades
+from course_lib.classroom.grade import grade
+from course_lib.classroom.release import nbgrader, release
+from course_lib.classroom.sandbox import Sandbox, StoppedError
+
+Make = Callable[..., NotebookNode]
+WRONG = "def class_accuracy(logits, labels):\n    return torch.ones(logits.shape[1])"
+STEM = "04_cifar10.ipynb"
+
+
+def write(folder: Path, student: str, notebook: NotebookNode | str) -> None:
+    file = folder / student / STEM
+    file.parent.mkdir(parents=True)
+    file.write_text(notebook if isinstance(notebook, str) else nbformat.writes(notebook))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def rows(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "grades.csv").open(newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory, released: Path, solved: Make, sandboxed: None) -> Path:
+    """The folder with submissions/ and, beside them, what `grade` made of them in out/."""
+    folder = tmp_path_factory.mktemp("graded")
+    given = folder / "submissions"
+    write(given, "right", solved())
+    write(given, "partly", solved(WRONG))
+    write(given, "empty", nbformat.read(released / "release" / "04" / STEM, as_version=4))
+    for name, (answer, *_) in ATTACKS.items():
+        write(given, name.replace(" ", "-"), solved(answer))
+    deleted, changed, other = solved(), solved(WRONG), solved()
+    deleted.cells = [cell for cell in deleted.cells if "SimpleCNNWithBatchNorm" not in cell.source]
+    changed.cells[5].source = 'print("correct")'
+    changed.cells += [changed.cells[8], nbformat.v4.new_code_cell('check("04.6", lambda *a: None)')]
+    other.metadata["course"]["lesson"] = "05"
+    write(given, "deleted", deleted)
+    write(given, "changed", changed)
+    write(given, "other", other)
+    write(given, "no-notebook", "{not json")
+    before, around = digests(given), digests(Path.cwd() / "course_lib")
+    grade("04", given, folder / "out", seconds=6)
+    assert digests(given) == before, "a submission was changed"
+    assert digests(Path.cwd() / "course_lib") == around
+    assert {path.name for path in folder.iterdir()} == {"submissions", "out"}
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("student", "score", "status", "reason"),
+    [
+        ("right", 13, "graded", ""),
+        ("partly", 12, "graded", ""),
+        ("empty", 0, "graded", ""),
+        ("deleted", 11, "graded", "the check of 04.2 is there 0 times"),
+        ("changed", 12, "graded", "the check of 04.1 was changed"),
+        ("other", 0, "wrong assignment", "lesson 05"),
+        ("no-notebook", 0, "unreadable", "not a notebook"),
+        *((name.replace(" ", "-"), *expected) for name, (_, *expected) in ATTACKS.items()),
+    ],
+)
+def test_each_submission_gets_the_points_it_earned(
+    graded: Path, student: str, score: int, status: str, reason: str
+) -> None:
+    row = rows(graded / "out")[student]
+    page = (graded / "out" / "feedback" / f"{student}.html").read_text()
+    assert (int(row["score"]), row["status"]) == (score, status), row
+    assert reason in row["reason"] + page
+    assert "### BEGIN" not in page
+    assert "demand(" not in page
+
+
+def test_public_and_hidden_checks_are_told_apart(graded: Path) -> None:
+    page = (graded / "out" / "feedback" / "edited-checker.html").read_text()
+    assert "Public checks: passed. Hidden checks: not passed." in page
+    assert "hint:" in page
+    assert "hint:" not in (graded / "out" / "feedback" / "right.html").read_text()
+
+
+def test_the_summary_names_what_needs_a_look(graded: Path) -> None:
+    text = (graded / "out" / "summary.md").read_text()
+    assert "| stubborn-timeout | stopped |" in text
+    assert "| other | wrong assignment |" in text
+
+
+def test_grading_again_grades_nothing_again(graded: Path) -> None:
+    before, again = digests(graded / "out"), []
+    grade("04", graded / "submissions", graded / "out", told=again.append)
+    assert again == []
+    assert digests(graded / "out") == before
+
+
+def test_one_task_graded_again_leaves_the_others(graded: Path, tmp_path: Path, solved: Make) -> None:
+    write(tmp_path / "in", "ada", solved(WRONG))
+    out = tmp_path / "out"
+    grade("04", tmp_path / "in", out)
+    record = out / "records" / "ada.json"
+    held = json.loads(record.read_text())
+    held["tasks"]["04.3"]["points"], held["tasks"]["04.1"]["points"] = 0, 1  # as if graded by an older check
+    record.write_text(json.dumps(held))
+    grade("04", tmp_path / "in", out, task="04.3")
+    assert [rows(out)["ada"][number] for number in ("04.1", "04.3", "score")] == ["1", "2", "13"]
+
+
+def test_a_submission_leaves_nothing_to_the_next(sandboxed: None) -> None:
+    spy = "import os\nraise OSError(f'{os.listdir()} {[p for p in os.listdir(\"/proc\") if p.isdigit()]}')"
+    leave = "import os, subprocess\nos.mkdir('mine')\nopen('mine/x', 'w').close()\nos.chmod('mine', 0)\n"
+    leave += "subprocess.Popen(['sleep', '100'])"
+    with Sandbox("04", seconds=10) as box:
+        before = box.run([(0, spy)], {}, seed=0)["errors"]["0"]
+        assert box.run([(0, leave)], {}, seed=0)["errors"] == {}
+        after = box.run([(0, spy)], {}, seed=0)["errors"]["0"]
+    assert "mine" not in after
+    assert after.count("'") == before.count("'"), (before, after)  # as many processes as before
+
+
+def test_a_submission_does_not_see_solutions_grades_or_others(sandboxed: None) -> None:
+    look = (
+        "from pathlib import Path\nimport course_lib\nproject = Path(course_lib.__file__).parents[1]\n"
+        "raise OSError(f'{sorted(p.name for p in project.iterdir())} {sorted(p.name for p in Path(\"/\").iterdir())}')"
+    )
+    with Sandbox("04", seconds=10) as box:
+        said = box.run([(0, look)], {}, seed=0)["errors"]["0"]
+    assert "notebooks" not in said
+    assert "tests" not in said
+
+
+def test_without_a_sandbox_grading_refuses_and_can_be_told_to_go_on(
+    tmp_path: Path, solved: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in", "ada", solved(WRONG))
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="bubblewrap"):
+        grade("04", tmp_path / "in", tmp_path / "out")
+    (record,) = grade("04", tmp_path / "in", tmp_path / "out", sandboxed=False)
+    assert record["score"] == 12
+
+
+def test_what_a_process_reports_is_not_believed(sandboxed: None) -> None:
+    garbage = """
+import os
+for number in range(3, 64):
+    try:
+        os.write(number, b"[[[")
+    except OSError:
+        pass
+os._exit(0)
+"""
+    with Sandbox("04", seconds=5) as box:
+        with pytest.raises(StoppedError, match="ended before"):
+            box.run([(0, garbage)], {}, seed=0)
+        assert box.run([(0, "1")], {}, seed=0) == {"errors": {}, "tasks": {}}
+
+
+def test_a_killed_grading_goes_on_to_the_same_grades(
+    tmp_path: Path, solved: Make, released: Path, sandboxed: None
+) -> None:
+    given = tmp_path / "in"
+    empty = nbformat.read(released / "release" / "04" / STEM, as_version=4)
+    for number in range(9):
+        write(given, f"student-{number}", (solved(), solved(WRONG), empty)[number % 3])
+    command = [sys.executable, "-m", "course_lib", "grade", "04", str(given), "--out"]
+    whole = subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True, text=True)
+    process = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True)
+    records, end = tmp_path / "out" / "records", time.monotonic() + 120
+    while time.monotonic() < end and len(list(records.glob("*.json"))) < 3:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {path.stem for path in records.glob("*.json")}
+    assert 3 <= len(done) < 9
+    again = subprocess.run([*command, str(tmp_path / "out")], check=True, capture_output=True, text=True)
+    told = {line.split()[0] for line in again.stdout.splitlines() if line.startswith("student-")}
+    assert told == {f"student-{number}" for number in range(9)} - done
+    assert rows(tmp_path / "out") == rows(tmp_path / "whole")
+    assert len(whole.stdout.splitlines()) == 10
+
+
+def test_nbgrader_grades_alike(released: Path, graded: Path, page: Assignment) -> None:
+    """nbgrader's own validate and autograde, on our release and on submissions as `grade` lays them out."""
+    students = ("right", "partly", "empty")
+    for student in students:
+        shutil.copytree(graded / "out" / "submitted" / student, released / "submitted" / student)
+    api = nbgrader(released)
+    scores = {}
+    for student in students:
+        said = api.autograde("04", student)
+        assert said["success"], said
+        with Gradebook(f"sqlite:///{released}/gradebook.db") as book:
+            scores[student] = book.find_submission("04", student).score
+    ours = rows(graded / "out")
+    assert scores == {student: float(ours[student]["score"]) for student in students}
+    command = [sys.executable, "-m", "nbgrader", "validate", str(released / "source" / "04" / STEM)]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=released)
+    assert "Success" in told.stdout, told
+
+
+def test_canvas_and_moodle_get_their_own_columns(tmp_path: Path, solved: Make, sandboxed: None) -> None:
+    canvas = tmp_path / "gradebook.csv"
+    canvas.write_text(
+        "Student,ID,SIS User ID,SIS Login ID,Section\n    Points Possible,,,,\n"
+        '"Doe, Jane",501,u501,jdoe,A\n"Roe, Max",502,u502,mroe,A\n'
+    )
+    given = tmp_path / "in"
+    given.mkdir()
+    (given / "doejane_LATE_501_9901_04_cifar10.ipynb").write_text(nbformat.writes(solved(WRONG)))
+    grade("04", given, tmp_path / "out", roster=canvas)
+    assert rows(tmp_path / "out")["jdoe"]["reason"] == "late"
+    assert rows(tmp_path / "out")["mroe"]["status"] == "missing"
+    assert export_grades(tmp_path / "out", "canvas").read_text().splitlines() == [
+        "Student,ID,SIS User ID,SIS Login ID,Section,Exercises 4",
+        "    Points Possible,,,,,13",
+        '"Doe, Jane",501,u501,jdoe,A,12',
+        '"Roe, Max",502,u502,mroe,A,0',
+    ]
+    with pytest.raises(ValueError, match="Moodle's grading worksheet"):
+        export_grades(tmp_path / "out", "moodle")
+    assert export_grades(tmp_path / "out", "csv").read_text().splitlines()[1] == 'jdoe,"Doe, Jane",12'
+
+
+def test_moodle_gets_its_worksheet_back_with_grades(tmp_path: Path, solved: Make, sandboxed: None) -> None:
+    sheet = tmp_path / "worksheet.csv"
+    sheet.write_text("Identifier,Full name,Email address,Status,Grade\nParticipant 78,Ann Lee,ann@x.org,Submitted,\n")
+    write(tmp_path / "in", "Ann Lee_78_assignsubmission_file_", solved())
+    grade("04", tmp_path / "in", tmp_path / "out", roster=sheet)
+    told = export_grades(tmp_path / "out", "moodle").read_text().splitlines()
+    assert told == ["Identifier,Full name,Email address,Grade", "Participant 78,Ann Lee,ann@x.org,13"]
+
+
+def test_a_variant_is_graded_by_its_own_numbers(tmp_path: Path, sandboxed: None) -> None:
+    page = assignment("05", variant=1)
+    default = page.solutions()["05.4"].__defaults__
+    assert default != assignment("05").solutions()["05.4"].__defaults__
+    students = nbformat.read(release("05", tmp_path / "class", variant=1), as_version=4)
+    for ours, theirs in zip(page.source.cells, students.cells, strict=True):
+        theirs.source = ours.source if "### BEGIN SOLUTION" in ours.source else theirs.source
+    other = nbformat.from_dict(students)
+    (tmp_path / "in" / "own").mkdir(parents=True)
+    (tmp_path / "in" / "own" / "05.ipynb").write_text(nbformat.writes(students))
+    for cell in other.cells:
+        cell.source = cell.source.replace(f"decay: float = {default[0]}", "decay: float = 0.7")
+    (tmp_path / "in" / "others").mkdir()
+    (tmp_path / "in" / "others" / "05.ipynb").write_text(nbformat.writes(other))
+    grade("05", tmp_path / "in", tmp_path / "out", variant=1)
+    got = rows(tmp_path / "out")
+    assert (got["own"]["05.4"], got["others"]["05.4"]) == ("2", "0")
+    assert got["own"]["score"] == got["own"]["max_score"]
+    with pytest.raises(ValueError, match="holds grades of lesson 05, variant 1"):
+        grade("05", tmp_path / "in", tmp_path / "out")
