@@ -278,6 +278,78 @@ def predict(
     raise SystemExit(1 if failed else 0)
 
 
+@app.command()
+def release(
+    lesson: Annotated[str, typer.Argument(help="Whose exercises, such as 04.")],
+    out: Annotated[Path, typer.Option(help="Folder in nbgrader's layout; made if need be.")],
+    variant: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Draw other numbers, for a section.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the students' notebook of a lesson's exercises: no solutions, no hidden tests, points shown; for teachers.
+
+    Example: course release 04 --out class
+    """
+    from course_lib.classroom import release as make
+
+    print(make(lesson, out, variant))
+
+
+@app.command()
+def grade(
+    lesson: Annotated[str, typer.Argument(help="Whose exercises, such as 04.")],
+    submissions: Annotated[Path, typer.Argument(help="What Canvas or Moodle hands out, or a folder for each student.")],
+    out: Annotated[Path, typer.Option(help="Folder for grades, feedback and summary; goes on where it stopped.")],
+    roster: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="The class: student,name, or Canvas's or Moodle's file.", show_default=False),
+    ] = None,
+    variant: Annotated[int | None, typer.Option(metavar="SEED", help="Of the release.", show_default=False)] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Grade this one again, such as 04.2, and keep the others.", show_default=False)
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="The longest that a cell or a task may run.")] = 20,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox/--no-sandbox", help="Without, submissions can do what you can do.")
+    ] = True,
+) -> None:
+    """Grade submissions, each in a sandbox: grades.csv, summary.md and a page of feedback for each; for teachers.
+
+    Example: course grade 04 submissions.zip --out grades --roster class.csv
+    """
+    from course_lib.classroom import grade as grade_all
+
+    def told(record: dict[str, Any]) -> None:
+        print(f"{record['student']:24} {record['score']:3} of {record['max_score']}  {record['status']}", flush=True)
+
+    records = grade_all(
+        lesson,
+        submissions,
+        out,
+        roster=roster,
+        variant=variant,
+        task=task,
+        seconds=seconds,
+        sandboxed=sandbox,
+        told=told,
+    )
+    print(f"{len(records)} students: {out / 'grades.csv'}, {out / 'summary.md'}, {out / 'feedback'}")
+
+
+@app.command()
+def export(
+    grades: Annotated[Path, typer.Argument(help="The folder that `course grade` wrote.")],
+    form: Annotated[Literal["canvas", "moodle", "csv"], typer.Option("--format", help="Who is to read it.")],
+) -> None:
+    """Write grades as Canvas or Moodle imports them; for teachers.
+
+    Example: course export grades --format canvas
+    """
+    from course_lib.classroom import export_grades
+
+    print(export_grades(grades, form))
+
+
 def print_scores(scores: dict[str, Any]) -> None:
     """A report as a table: each score with its 95% interval, then the confusion matrix."""
     print(f"{scores['data']}, {scores['split']}: {scores['n']} images")
@@ -309,7 +381,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if debug:
             raise
-        print(f'course: {error.name} is not installed here; run: pip install "course-lib[notebooks]"', file=sys.stderr)
+        extra = "classroom" if error.name == "nbgrader" else "notebooks"
+        print(f'course: {error.name} is not installed here; run: pip install "course-lib[{extra}]"', file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         if debug:

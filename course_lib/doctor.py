@@ -35,6 +35,8 @@ def examine() -> tuple[str, bool]:
     lines.append(f"{'data folder':12} {place} ({free / 1e9:.0f} GB free)")
     for name, found in (("chest_xray", find_chest_xray()), ("cifar10", find_cifar10(place))):
         lines.append(f"{name:12} {found or f'absent; the simulated images serve, or: course data get {name}'}")
+    sandbox = shutil.which("bwrap") or "absent; teachers who grade need bubblewrap: apt-get install bubblewrap"
+    lines.append(f"{'sandbox':12} {sandbox}")
     return "\n".join(lines), healthy
 
 
