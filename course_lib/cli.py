@@ -290,7 +290,7 @@ def release(
 
     Example: course release 04 --out class
     """
-    from course_lib.classroom import release as make
+    from course_lib.classroom.release import release as make
 
     print(make(lesson, out, variant))
 
@@ -317,7 +317,7 @@ def grade(
 
     Example: course grade 04 submissions.zip --out grades --roster class.csv
     """
-    from course_lib.classroom import grade as grade_all
+    from course_lib.classroom.grade import grade as grade_all
 
     def told(record: dict[str, Any]) -> None:
         print(f"{record['student']:24} {record['score']:3} of {record['max_score']}  {record['status']}", flush=True)
@@ -345,7 +345,7 @@ def export(
 
     Example: course export grades --format canvas
     """
-    from course_lib.classroom import export_grades
+    from course_lib.classroom.export import export_grades
 
     print(export_grades(grades, form))
 

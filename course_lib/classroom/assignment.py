@@ -18,7 +18,7 @@ CHECK = re.compile(r'^check\("(\d\d\.\d)", (\w+)\)$')
 HIDDEN = """\
 {check}
 ### BEGIN HIDDEN TESTS
-from course_lib.classroom import demand
+from course_lib.classroom.hidden import demand
 
 demand("{number}", {name}, variant={variant})
 ### END HIDDEN TESTS"""

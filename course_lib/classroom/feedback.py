@@ -56,7 +56,7 @@ def summary(records: list[dict[str, Any]], page: Assignment) -> str:
     if odd:
         lines += ["", "## To look at", "", "| student | status | reason |", "| --- | --- | --- |"]
     for record in odd:
-        reasons = "; ".join(record["reasons"]).replace("|", "\\|").replace("\n", " ")
+        reasons = _safe("; ".join(record["reasons"])).replace("|", "\\|")
         lines.append(f"| {record['student']} | {record['status']} | {reasons} |")
     return "\n".join(lines) + "\n"
 

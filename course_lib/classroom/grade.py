@@ -17,13 +17,14 @@ from course_lib.classroom.assignment import Assignment, assignment
 from course_lib.classroom.feedback import feedback_page, summary
 from course_lib.classroom.hidden import hidden_check
 from course_lib.classroom.hidden.draw import Draw
-from course_lib.classroom.plain import from_json, to_json
+from course_lib.classroom.plain import from_json, readable, to_json
 from course_lib.classroom.reading import UnfitError, read_answers
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
 from course_lib.classroom.submissions import Submission, read_roster, submissions
 from course_lib.files import write_atomically
 
 Record = dict[str, Any]
+MOST_TOLD = 5  # cells that failed
 
 
 def grade(
@@ -124,7 +125,10 @@ class _Judge:
             record["reasons"] += answers.remarks
             seed = self._seed(record["submission"])
             said = box.run(answers.cells, names, seed)
-            record["reasons"] += [f"cell {place} failed: {str(error)[:300]}" for place, error in said["errors"].items()]
+            failed = [
+                f"cell {readable(place, 10)} failed: {readable(error)}" for place, error in said["errors"].items()
+            ]
+            record["reasons"] += failed[:MOST_TOLD] + ["and more"] * (len(failed) > MOST_TOLD)
             record["tasks"] |= {number: self._task(number, said["tasks"][number], seed) for number in names}
         except UnfitError as unfit:
             record["status"] = unfit.status
@@ -144,11 +148,11 @@ class _Judge:
         """Points and reasons of one task; what the sandbox said of it may be anything."""
         try:
             if "stopped" in said:
-                return _no_points(str(said["stopped"])[:300])
-            public = str(said["state"])
-            findings = [(str(what)[:40], str(text)[:600]) for what, text in said["findings"]][:4]
+                return _no_points(readable(said["stopped"]))
+            public = readable(said["state"], 20)
+            findings = [(readable(what, 40), readable(text, 600)) for what, text in said["findings"]][:4]
             if "raised" in said:
-                reason = f"with other inputs it raised {str(said['raised'])[:40]}"
+                reason = f"with other inputs it raised {readable(said['raised'], 40)}"
                 return _no_points(reason, public=public, findings=findings)
             observed = from_json(said["observed"]) if "observed" in said else None
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError, RuntimeError):

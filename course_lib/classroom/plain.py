@@ -26,6 +26,11 @@ def to_json(value: object) -> Any:
     return {"type": type(value).__name__}
 
 
+def readable(value: object, length: int = 300) -> str:
+    """What a submission says, as a text that any file, page or terminal can hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(value)[:length])
+
+
 def from_json(given: Any) -> Any:
     """The value that `to_json` wrote.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from course_lib.classroom.assignment import CHECK, Assignment
+from course_lib.classroom.plain import readable
 
 
 class UnfitError(ValueError):
@@ -38,15 +39,20 @@ def read_answers(content: bytes, page: Assignment) -> Answers:
         notebook = json.loads(content)
         cells = [(cell["cell_type"], _text(cell["source"]), _nbgrader(cell)) for cell in notebook["cells"]]
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
-        raise UnfitError("unreadable", f"it is not a notebook ({type(error).__name__}: {str(error)[:80]})") from None
+        raise UnfitError(
+            "unreadable", f"it is not a notebook ({type(error).__name__}: {readable(error, 80)})"
+        ) from None
     about = _dictionary(_dictionary(notebook.get("metadata")).get("course"))
     code = [(place, text, says) for place, (kind, text, says) in enumerate(cells) if kind == "code"]
     known = any(name in text for _, text, _ in code for name in page.names.values())
     if about.get("lesson", page.lesson) != page.lesson or not known:
-        raise UnfitError("wrong assignment", f"it is a notebook of lesson {str(about.get('lesson', 'unknown'))[:20]}")
+        raise UnfitError(
+            "wrong assignment", f"it is a notebook of lesson {readable(about.get('lesson', 'unknown'), 20)}"
+        )
     if about.get("variant", page.variant) != page.variant:
         raise UnfitError(
-            "wrong assignment", f"it is variant {str(about.get('variant'))[:20]}, and graded is variant {page.variant}"
+            "wrong assignment",
+            f"it is variant {readable(about.get('variant'), 20)}, and graded is variant {page.variant}",
         )
     remarks, answers, checks = [], [], dict.fromkeys(page.tasks, 0)
     if about.get("release") not in (None, page.fingerprint):

@@ -1,5 +1,7 @@
 """Releasing: nbgrader makes the students' notebook from the teacher's."""
 
+import os
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,9 @@ def nbgrader(folder: Path) -> Any:
     """nbgrader's own interface to a folder."""
     from nbgrader.apps import NbGraderAPI
 
+    scripts = sysconfig.get_path("scripts")  # of this environment, active or not: nbgrader calls alembic by its name
+    if scripts not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([scripts, os.environ["PATH"]])
     config = Config()
     config.CourseDirectory.root = str(folder.resolve())
     config.ClearSolutions.code_stub = {"python": STUB}

@@ -44,6 +44,8 @@ class Sandbox:
     def __init__(self, lesson: str, *, seconds: float, sandboxed: bool = True) -> None:
         self._lesson, self._seconds, self._sandboxed = lesson, seconds, sandboxed
         self._process: subprocess.Popen[bytes] | None = None
+        if not hasattr(os, "fork"):
+            raise OSError("grading needs a system that forks processes: Linux, macOS, or on Windows WSL.")
         if sandboxed and shutil.which("bwrap") is None:
             raise FileNotFoundError(
                 "submissions are strangers' programs, and there is no sandbox here to run them in: install bubblewrap "

@@ -6,8 +6,10 @@ import re
 import unicodedata
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from course_lib.classroom.plain import readable
 
 LARGEST = 20_000_000  # bytes of a notebook
 MOST = 2_000_000_000  # bytes that all archives may unpack to
@@ -116,18 +118,18 @@ def submissions(place: Path, roster: list[Student], stem: str) -> list[Submissio
     """
     if not place.exists():
         raise FileNotFoundError(f"{place}: no such folder or archive of submissions.")
-    files = sorted(_files(place))
+    files = sorted(_files(place), key=lambda file: file[0])
     if not files:
         raise FileNotFoundError(f"{place}: no notebooks and no archives in it.")
     shared = _shared([parts for parts, _ in files])
     of: dict[Student, list[tuple[tuple[str, ...], bytes | None]]] = {}
     remarks: dict[Student, list[str]] = {}
     for parts, content in files:
-        student, late = _owner(parts[shared:], roster)
+        student, late = _owner(parts, shared, roster)
         of.setdefault(student, []).append((parts, content))
         if late and "late" not in remarks.setdefault(student, []):
             remarks[student].append("late")
-    found = []
+    found: list[Submission] = []
     for student in [*roster, *(student for student in of if student not in roster)]:
         told = remarks.get(student, [])
         notebooks = [file for file in of.get(student, []) if file[0][-1].endswith(".ipynb")]
@@ -141,7 +143,9 @@ def submissions(place: Path, roster: list[Student], stem: str) -> list[Submissio
         content = own[-1][1] if own else None
         if own and content is None:
             told.append(f"a notebook of more than {LARGEST // 1_000_000} MB")
-        found.append(Submission(student, content, tuple(told)))
+        twins = any(one.student.id == student.id for one in found)  # two names that no file tells apart
+        named = replace(student, id=f"{student.id}-{len(found)}") if twins else student
+        found.append(Submission(named, content, tuple(map(readable, told))))
     return found
 
 
@@ -159,8 +163,8 @@ def _named(part: str) -> re.Match[str] | None:
     return MOODLE.match(part) or CANVAS.match(part)
 
 
-def _owner(parts: tuple[str, ...], roster: list[Student]) -> tuple[Student, bool]:
-    """Whose a file is, and whether Canvas calls it late."""
+def _owner(parts: tuple[str, ...], shared: int, roster: list[Student]) -> tuple[Student, bool]:
+    """Whose a file is, and whether Canvas calls it late; nobody is called by the `shared` outer folders."""
     for part in parts:
         if match := _named(part):
             late = bool(match.groupdict().get("late"))
@@ -171,7 +175,7 @@ def _owner(parts: tuple[str, ...], roster: list[Student]) -> tuple[Student, bool
     for part in parts:
         if student := _find(Path(part).stem if part == parts[-1] else part, roster):
             return student, False
-    own = parts[0] if len(parts) > 1 else Path(parts[0]).stem
+    own = parts[shared] if len(parts) > shared + 1 else Path(parts[shared]).stem
     return Student(safe(own), own), False
 
 

@@ -130,6 +130,10 @@ def class_accuracy(logits, labels):
         (place / "left behind").write_text("x")
     return torch.ones(logits.shape[1])
 """
+BAD_TEXT = """
+def class_accuracy(logits, labels):
+    raise ValueError("\\ud800 \\x1b[31m <script>alert(1)</script> | " + "x" * 5000)
+"""
 # name: answer, what it scores of 13, status, a piece of the reason
 ATTACKS = {
     "dead kernel": ("import ctypes\nctypes.string_at(0)", 0, "stopped", "process ended"),
@@ -147,6 +151,7 @@ ATTACKS = {
     "tests from disk": (FROM_DISK, 12, "graded", ""),
     "tests from memory": (FROM_MEMORY, 12, "graded", ""),
     "forged report": (FORGED, 0, "graded", ""),
+    "text that no file holds": (BAD_TEXT, 12, "graded", "&lt;script&gt;"),
     "calls out": (CALLS_OUT, 12, "graded", "Error"),
     "writes outside": (WRITES, 12, "graded", "Error"),
 }

@@ -123,3 +123,15 @@ def test_an_empty_place_is_refused(tmp_path: Path) -> None:
         submissions(tmp_path / "nowhere", [], STEM)
     with pytest.raises(FileNotFoundError, match="no notebooks"):
         submissions(tmp_path, [], STEM)
+
+
+def test_names_that_a_file_cannot_tell_apart_stay_two_students(tmp_path: Path) -> None:
+    folder = files(tmp_path / "in", "Jane Doe/04_cifar10.ipynb", "Jane_Doe/04_cifar10.ipynb")
+    ids = [one.student.id for one in submissions(folder, [], STEM)]
+    assert len(set(ids)) == 2
+
+
+def test_without_a_roster_an_outer_folder_names_nobody(tmp_path: Path) -> None:
+    folder = files(tmp_path / "in", "export/ann/04_cifar10.ipynb", "export/bob/04_cifar10.ipynb")
+    assert [one.student.id for one in submissions(folder, [], STEM)] == ["ann", "bob"]
+    assert found(folder, "student\nann\nbob\n")["bob"].notebook == b"export/bob/04_cifar10.ipynb"
