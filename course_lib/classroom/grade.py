@@ -47,7 +47,7 @@ def grade(
         out: gets grades.csv, summary.md, a page of feedback for each student, and the submissions in nbgrader's layout.
         roster: CSV file of the class; see `read_roster`.
         variant: of the release.
-        task: grade this one again, and leave the others as they were.
+        task: grade this one again, and leave the others as they were, unless the submission has changed.
         seconds: the longest that a cell or a task may run.
         sandboxed: False to run without a sandbox what strangers wrote.
         told: called with each record as it comes.
@@ -92,7 +92,11 @@ def grade(
                     told(record)
                 return record
 
-            records |= {record["student"]: record for record in pool.map(work, todo)}
+            try:
+                records |= {record["student"]: record for record in pool.map(work, todo)}
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # what is under way comes to its end, and the rest waits
+                raise
     ordered = [records[submission.student.id] for submission in found]
     _write_tables(out, ordered, page)
     return ordered
@@ -105,8 +109,8 @@ class _Judge:
         self._page, self._secret, self._solutions = page, secret, page.solutions()
 
     def record(self, box: Sandbox, submission: Submission, before: Record | None, only: str | None) -> Record:
-        """Grade one submission, or one task of it."""
-        page, names = self._page, self._page.names if only is None else {only: self._page.names[only]}
+        """Grade one submission, or `only` one task of it if the others were graded `before`."""
+        page, names = self._page, self._page.names
         record: Record = {
             "student": submission.student.id,
             "name": submission.student.name,
@@ -115,8 +119,8 @@ class _Judge:
             "reasons": list(submission.remarks),
             "tasks": {number: _no_points("nothing was run") for number in page.tasks},
         }
-        if only and before:
-            record["tasks"] = before["tasks"]
+        if only and before and before["submission"] == record["submission"]:
+            record["tasks"], names = before["tasks"], {only: names[only]}
         try:
             if submission.notebook is None:
                 status = "missing" if not submission.remarks else "unreadable"

@@ -126,6 +126,9 @@ def test_one_task_graded_again_leaves_the_others(graded: Path, tmp_path: Path, s
     record.write_text(json.dumps(held))
     grade("04", tmp_path / "in", out, task="04.3")
     assert [rows(out)["ada"][number] for number in ("04.1", "04.3", "score")] == ["1", "2", "13"]
+    (tmp_path / "in" / "ada" / STEM).write_text(nbformat.writes(solved(WRONG + "\n")))
+    grade("04", tmp_path / "in", out, task="04.3")
+    assert rows(out)["ada"]["score"] == "12"  # it has changed: all of it is graded
 
 
 def test_a_submission_leaves_nothing_to_the_next(sandboxed: None) -> None:
