@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 import skimage.data
 from browser.lab import Lab, expect, serious_faults
 from PIL import Image
@@ -72,18 +71,13 @@ def move_every_control(lab: Lab, cell: int | str) -> None:
         expect_a_change(output, before)
 
 
-@pytest.mark.parametrize(
-    ("lesson", "calls"),
-    [
-        ("01_cnn_anatomy.ipynb", ["convolution_explorer(", "pooling_explorer(", "shape_explorer("]),
-        ("03_training_on_gpu.ipynb", ["descent_explorer("]),
-        ("06_visualization.ipynb", ["feature_explorer("]),
-    ],
-)
-def test_the_explorers_of_a_lesson(lab: Lab, lesson: str, calls: list[str]) -> None:
+def run_lesson(lab: Lab, lesson: str, *, through: str) -> None:
     shutil.copy(NOTEBOOKS / lesson, lab.server.folder)
     lab.open(lesson)
-    lab.run_through(calls[-1])
+    lab.run_through(through)
+
+
+def move_explorers(lab: Lab, *calls: str) -> None:
     for call in calls:
         lab.screenshot(call.strip("("), call)
         move_every_control(lab, call)
@@ -91,31 +85,10 @@ def test_the_explorers_of_a_lesson(lab: Lab, lesson: str, calls: list[str]) -> N
     assert lab.console_errors == []
 
 
-def test_an_image_of_ones_own_is_looked_at(lab: Lab) -> None:
-    lab.new("own.ipynb", [FEATURES])
-    lab.run_all()
-    output = lab.output(0)
-    photograph = io.BytesIO()
-    Image.fromarray(skimage.data.coffee()).save(photograph, format="png")
-    before = drawn(output)
-    upload(output, b"no image")
-    expect(output.get_by_text("notes.png: not a readable image")).to_be_visible()
-    upload(output, photograph.getvalue())
-    expect(output.locator("img")).to_be_visible()
-    assert drawn(output) != before
-    lab.screenshot("own", 0)
-
-
-def upload(output: "Locator", content: bytes) -> None:
-    with output.page.expect_file_chooser() as chooser:
-        output.get_by_role("button").click()
-    chooser.value.set_files({"name": "notes.png", "mimeType": "image/png", "buffer": content})
-
-
-def test_a_quiz_is_answered_by_keyboard_and_by_mouse(lab: Lab) -> None:
-    lab.new("quiz.ipynb", ["from course_lib.exercises import Quiz\n\nQuiz(1)"])
-    lab.run_all()
-    output = lab.output(0)
+def test_lesson_1_its_explorers_and_its_quiz(lab: Lab) -> None:
+    run_lesson(lab, "01_cnn_anatomy.ipynb", through="Quiz(1)")
+    move_explorers(lab, "convolution_explorer(", "pooling_explorer(", "shape_explorer(")
+    output = lab.output("Quiz(1)")
     letters = output.get_by_role("button")
     letters.nth(0).focus()
     lab.page.keyboard.press("Tab")
@@ -125,9 +98,36 @@ def test_a_quiz_is_answered_by_keyboard_and_by_mouse(lab: Lab) -> None:
     said = reply.inner_text()
     letters.nth(2).click()
     expect(reply).not_to_have_text(said)
-    lab.screenshot("quiz", 0)
-    assert serious_faults(lab.page, ".jp-Cell-outputWrapper") == []
+    lab.screenshot("quiz", "Quiz(1)")
+    assert serious_faults(lab.page, ".jp-Cell-outputWrapper:has(button)") == []
     assert lab.console_errors == []
+
+
+def test_lesson_3_its_explorer_of_descent(lab: Lab) -> None:
+    run_lesson(lab, "03_training_on_gpu.ipynb", through="descent_explorer(")
+    move_explorers(lab, "descent_explorer(")
+
+
+def test_lesson_6_its_explorer_and_an_image_of_ones_own(lab: Lab) -> None:
+    run_lesson(lab, "06_visualization.ipynb", through="feature_explorer(")
+    move_explorers(lab, "feature_explorer(")
+    output = lab.output("feature_explorer(")
+    photograph = io.BytesIO()
+    Image.fromarray(skimage.data.coffee()).save(photograph, format="png")
+    before = drawn(output)
+    upload(output, b"no image")
+    expect(output.get_by_text("notes.png: not a readable image")).to_be_visible()
+    upload(output, photograph.getvalue())
+    expect(output.locator("img")).to_be_visible()
+    assert drawn(output) != before
+    lab.screenshot("own", "feature_explorer(")
+    assert lab.console_errors == []
+
+
+def upload(output: "Locator", content: bytes) -> None:
+    with output.page.expect_file_chooser() as chooser:
+        output.get_by_role("button").click()
+    chooser.value.set_files({"name": "notes.png", "mimeType": "image/png", "buffer": content})
 
 
 def test_no_explorer_shuts_anybody_out(lab: Lab) -> None:
