@@ -124,7 +124,7 @@ class Sandbox:
         settings |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "COURSE_DATA": "simulated", "COURSE_DEVICE": "cpu"}
         settings |= {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(PACKAGE.parent)}
         if self._sandboxed:
-            command = [*_bubblewrap(), *command]
+            command = [*bubblewrap(), *command]
         self._process = subprocess.Popen(
             command, env=settings, cwd=self._folder.name, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
         )
@@ -158,7 +158,7 @@ class Sandbox:
             self._process = None
 
 
-def _bubblewrap() -> list[str]:
+def bubblewrap() -> list[str]:
     """The command that shows programs only, and runs what follows it."""
     shown = [
         Path(folder)
@@ -178,6 +178,7 @@ def _bubblewrap() -> list[str]:
     solutions = Path(sysconfig.get_path("data")) / "share" / "course-lib"
     command += ["--tmpfs", str(solutions)] if solutions.is_dir() else []
     command += ["--perms", "0755", "--size", str(LIMITS["folder_bytes"]), "--tmpfs", "/box"]
+    command += ["--remount-ro", "/dev", "--remount-ro", "/"]  # else a user's own, to fill without limit
     return [*command, "--chdir", "/box"]
 
 

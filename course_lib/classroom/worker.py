@@ -27,6 +27,9 @@ REPORTS = 50_000_000  # bytes
 
 def serve(control: socket.socket, lesson: str, sandboxed: bool) -> None:
     """Take a socket for each submission from `control`, one after the other, until it closes."""
+    if sys.platform == "linux":  # where memory ends, the kernel ends submissions first
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000")
     if sandboxed and os.geteuid() == 0:  # no limit counts the processes of root
         nobody = 60_000 + secrets.randbelow(5_000)  # of its own: the number of processes is counted for each user
         os.chown(".", nobody, nobody)
@@ -39,7 +42,7 @@ def serve(control: socket.socket, lesson: str, sandboxed: bool) -> None:
     folder = Path.cwd()
     while True:
         _empty(folder)
-        if any(folder.iterdir()):
+        if any(folder.iterdir()) or (sandboxed and _shared_memory_is_left()):
             return  # what cannot be deleted goes with the sandbox; the grader makes another
         control.send(b"r")  # ready
         _, sockets, _, _ = socket.recv_fds(control, 1, 1)
@@ -95,6 +98,12 @@ def _empty(folder: Path) -> None:
             path.unlink()
 
 
+def _shared_memory_is_left() -> bool:
+    """Whether there is shared memory, or another object of System V's, that outlives its process."""
+    tables = [Path("/proc/sysvipc", kind) for kind in ("shm", "msg", "sem")]
+    return any(len(table.read_text().splitlines()) > 1 for table in tables if table.exists())
+
+
 def _run(connection: socket.socket) -> None:
     """Run one submission: its cells in their order, then each task in a fork of its own."""
     os.setsid()
@@ -123,8 +132,9 @@ def _limit(job: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_bytes"],) * 2)
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text()
-        held = int(status.partition("VmData:")[2].split()[0]) * 1024
-        resource.setrlimit(resource.RLIMIT_DATA, (held + job["memory_bytes"],) * 2)
+        held = int(status.partition("VmSize:")[2].split()[0]) * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (held + job["memory_bytes"],) * 2)  # shared memory counts too
+        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))  # outlives its process
         if job["sandboxed"]:  # outside, the user's other processes would count
             resource.setrlimit(resource.RLIMIT_NPROC, (job["processes"],) * 2)
 

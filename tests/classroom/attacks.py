@@ -19,6 +19,14 @@ def class_accuracy(logits, labels):
     while True:
         held.append(torch.zeros(50_000_000))
 """
+HUNGRY_TOGETHER = """
+import mmap
+
+def class_accuracy(logits, labels):
+    held = mmap.mmap(-1, 8 << 30)
+    while True:
+        held.write(bytes(1 << 20))
+"""
 PRINTS = """
 def class_accuracy(logits, labels):
     while True:
@@ -72,7 +80,7 @@ import course_lib
 
 def class_accuracy(logits, labels):
     project = Path(course_lib.__file__).parents[1]
-    places = [project, Path(sys.prefix), Path("/home"), Path("/root"), Path("/tmp"), Path("/work"), Path.cwd()]
+    places = [project, Path(sys.prefix), Path("/home"), Path("/root"), Path("/tmp"), Path.cwd()]
     for place in places:
         for file in place.rglob("04_cifar10*"):
             code = re.search(r"def class_accuracy.*?### END SOLUTION", file.read_text(), re.DOTALL)
@@ -144,6 +152,7 @@ ATTACKS = {
     "timeout": (HANGS, 12, "graded", "ran for more than"),
     "stubborn timeout": (STUBBORN, 0, "stopped", "ran for more than"),
     "memory bomb": (HUNGRY, 12, "graded", "memory"),
+    "shared memory bomb": (HUNGRY_TOGETHER, 12, "graded", "memory"),
     "endless print": (PRINTS, 12, "graded", "characters were printed"),
     "fork bomb": (FORKS, 12, "graded", ""),
     "edited checker": (EDITED_CHECKER, 12, "graded", ""),

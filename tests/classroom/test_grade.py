@@ -22,7 +22,7 @@ from course_lib.classroom.assignment import Assignment, assignment
 from course_lib.classroom.export import export_grades
 from course_lib.classroom.grade import grade
 from course_lib.classroom.release import nbgrader, release
-from course_lib.classroom.sandbox import Sandbox, StoppedError
+from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError, bubblewrap
 
 Make = Callable[..., NotebookNode]
 WRONG = "def class_accuracy(logits, labels):\n    return torch.ones(logits.shape[1])"
@@ -141,6 +141,29 @@ def test_a_submission_leaves_nothing_to_the_next(sandboxed: None) -> None:
         after = box.run([(0, spy)], {}, seed=0)["errors"]["0"]
     assert "mine" not in after
     assert after.count("'") == before.count("'"), (before, after)  # as many processes as before
+
+
+def test_no_shared_memory_is_left_to_the_next(sandboxed: None) -> None:
+    segment = "import ctypes\nif ctypes.CDLL(None).shmget(42, 4096, 0o666 | {flags}) < 0: raise OSError('no segment')"
+    with Sandbox("04", seconds=10) as box:
+        assert box.run([(0, segment.format(flags="0o1000"))], {}, seed=0)["errors"] == {}  # makes one
+        assert "no segment" in box.run([(0, segment.format(flags=0))], {}, seed=0)["errors"]["0"]
+
+
+def test_one_folder_can_be_written_by_whoever_grades(sandboxed: None) -> None:
+    # As the user who grades, root or not: the worker's change to a user of its own is one wall more.
+    places = ["/", "/dev", "/dev/shm", "/usr", str(PACKAGE), sys.prefix, "/box"]
+    write = f"""
+import pathlib
+for place in {places}:
+    try:
+        pathlib.Path(place, "left behind").write_text("x")
+        print(place)
+    except OSError:
+        pass
+"""
+    ran = subprocess.run([*bubblewrap(), sys.executable, "-c", write], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["/box"]
 
 
 def test_a_submission_does_not_see_solutions_grades_or_others(sandboxed: None) -> None:
