@@ -99,6 +99,18 @@ def build(
 
 
 @app.command()
+def links() -> None:
+    """Bring owner, name and tag of [tool.course] in pyproject.toml into every badge and set-up cell; for a fork.
+
+    Example: course links
+    """
+    from course_lib.authoring import relink
+
+    changed = relink()
+    print(*changed, f"{len(changed)} files changed", sep="\n")
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine has, what is missing, and how to mend it.
 

@@ -24,11 +24,14 @@ def examine() -> tuple[str, bool]:
 
     from course_lib.data.chest_xray import find_chest_xray
     from course_lib.data.cifar10 import find_cifar10
-    from course_lib.runtime import Precision, pick_device
+    from course_lib.runtime import Precision, host, pick_device, unused_gpu
 
     device = pick_device()
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
     lines.append(f"{'device':12} {device} ({what}), trains in {Precision.best(device).name}")
+    if hint := unused_gpu(device):
+        lines.append(f"{'gpu':12} {hint}")
+    lines.append(f"{'place':12} {host()}")
     lines.append(f"{'memory':12} {_memory()}")
     place = data_dir()
     free = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free

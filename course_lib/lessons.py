@@ -10,7 +10,7 @@ import torch
 
 from course_lib.data.chest_xray import find_chest_xray
 from course_lib.data.cifar10 import find_cifar10
-from course_lib.runtime import keep_freed_memory, pick_device, seed_everything
+from course_lib.runtime import host, keep_freed_memory, pick_device, seed_everything, unused_gpu
 
 Choice = TypeVar("Choice")
 
@@ -120,11 +120,13 @@ def start_lesson(number: int) -> Profile:
     keep_freed_memory()
     profile = Profile("real" if found and not absent else "simulated", pick_device())
     expected = profile.choose(simulated=lesson.simulated, real=lesson.real)
-    print(f"Lesson {number}: {lesson.title}")
+    where = "" if host() == "this machine" else f", on {host()}"
+    print(f"Lesson {number}: {lesson.title}{where}")
     for title, images in zip(("data:    ", "         "), lesson.images, strict=False):
         place = f"real {images.real} in {found.get(images)}"
         print(title, profile.choose(simulated=images.simulated, real=place))
-    print("device:  ", profile.device.type, "" if profile.device.type != "cpu" else "(a GPU is not needed)")
+    remark = unused_gpu(profile.device) or ("a GPU is not needed" if profile.device.type == "cpu" else "")
+    print("device:  ", profile.device.type, f"({remark})" if remark else "")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
     print(f"expected: about {expected} {'minute' if expected == 1 else 'minutes'} on two processor cores")
     return profile

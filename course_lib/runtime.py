@@ -4,6 +4,8 @@ import contextlib
 import ctypes
 import os
 import random
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,32 @@ def pick_device(name: str | None = None) -> torch.device:
         here = ", ".join(kind for kind, there in available.items() if there)
         raise ValueError(f"device {name!r} is not available; this machine has: {here}.")
     return torch.device(name)
+
+
+def host() -> str:
+    """Where this runs: "Colab", "Kaggle", "Binder" or "this machine"."""
+    if "google.colab" in sys.modules:  # find_spec would raise where there is no package google
+        return "Colab"
+    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+        return "Kaggle"
+    return "Binder" if "BINDER_LAUNCH_HOST" in os.environ else "this machine"
+
+
+def unused_gpu(device: torch.device) -> str:
+    """How to get a GPU that could be had here and is not used; empty if there is none, or `device` is one.
+
+    Who names a device in COURSE_DEVICE has chosen, and is told nothing.
+    """
+    if device.type != "cpu" or "COURSE_DEVICE" in os.environ:
+        return ""
+    if host() == "Colab":
+        return "Colab lends a GPU: Runtime, Change runtime type, T4 GPU"
+    if host() == "Kaggle":
+        return "Kaggle lends a GPU: Settings, Accelerator"
+    if shutil.which("nvidia-smi") is None:
+        return ""
+    reason = "its driver does not answer" if torch.backends.cuda.is_built() else "this torch is built without CUDA"
+    return f"there is an NVIDIA GPU here, but {reason}: see pytorch.org/get-started"
 
 
 def seed_everything(seed: int) -> torch.Generator:

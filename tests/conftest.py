@@ -17,6 +17,16 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)  # two test processes on two cores: more threads would only get in each other's way
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    passed = terminalreporter.stats.get("passed", [])
+    told = [
+        text for report in passed if report.when == "call" for name, text in report.user_properties if name == "launch"
+    ]
+    if told:
+        terminalreporter.section("launches, in seconds")
+        terminalreporter.write_line("\n".join(map(str, sorted(told))))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _simulated_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

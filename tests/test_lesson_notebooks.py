@@ -1,11 +1,7 @@
 """What every lesson keeps to. That its outputs are right is nbval's part: see notebook_comparison.py."""
 
 import base64
-import os
 import re
-import subprocess
-import sys
-import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -15,7 +11,8 @@ import pytest
 from course_lib.authoring import Tolerance, editions_of, exercise_sources, lessons, sources, stale
 
 ROOT = Path(__file__).parents[1]
-REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["course"]["repository"]
+TAG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["course"]["tag"]
+NOTEBOOKS = ROOT / "notebooks"
 CODE_LINES = 25
 WIDTH = 1000  # pixels; a page of JupyterLab or GitHub shows that much
 
@@ -44,35 +41,19 @@ def test_no_task_is_attempted_on_a_learners_page_and_all_are_solved_on_that_with
             assert cell.outputs[0].data["text/plain"].splitlines()[0].endswith(f": {state}"), cell.source
 
 
-def test_all_lessons_begin_with_the_same_ten_lines() -> None:
+def test_every_notebook_begins_with_badges_and_the_same_set_up_cell() -> None:
     setups = set()
-    for number, path in enumerate(lessons(), start=1):
-        (setup,) = [
-            cell for cell in nbformat.read(path, as_version=4).cells if "setup" in cell.metadata.get("tags", [])
-        ]
-        assert f"start_lesson({number})" in setup.source
-        assert f'"{REPOSITORY}"' in setup.source
-        assert len([line for line in setup.source.splitlines() if line]) <= 10
-        setups.add(setup.source.replace(f"({number})", "(N)"))
+    for path in sorted(NOTEBOOKS.rglob("*.ipynb")):
+        title, setup = nbformat.read(path, as_version=4).cells[:2]
+        place = f"blob/{TAG}/{path.relative_to(NOTEBOOKS.parent).as_posix()})"
+        assert title.source.count(place) == 2, path  # Colab and Kaggle
+        assert setup.metadata.tags == ["setup"]
+        assert len([line for line in setup.source.splitlines() if line]) <= 12
+        common, last_import, *rest = re.split(r"(?m)^(?=from course_lib)", setup.source)
+        assert not rest
+        assert ("start_lesson" in last_import) == (path.parent == NOTEBOOKS)
+        setups.add(common)
     assert len(setups) == 1
-
-
-def test_where_the_course_is_missing_the_set_up_cell_fetches_it_and_goes_on(tmp_path: Path) -> None:
-    """As in Colab: torch and the rest are there, the course is not, and a stand-in for pip brings it."""
-    (tmp_path / "pip.py").write_text(
-        "import pathlib, sys\n"
-        "pathlib.Path('asked').write_text(' '.join(sys.argv[1:]))\n"
-        f"pathlib.Path('installed/course_lib').symlink_to({str(ROOT / 'course_lib')!r})\n"
-    )
-    (tmp_path / "installed").mkdir()
-    cells = nbformat.read(lessons()[0], as_version=4).cells
-    (tmp_path / "cell.py").write_text(next(cell.source for cell in cells if "setup" in cell.metadata.get("tags", [])))
-    path = os.pathsep.join([str(tmp_path), str(tmp_path / "installed"), sysconfig.get_path("purelib")])
-    command = [sys.executable, "-S", "cell.py"]  # -S: the editable installation of the course is not seen
-    environment = {**os.environ, "PYTHONPATH": path, "COURSE_DATA": "simulated"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert "Lesson 1: CNN anatomy" in done.stdout, done.stderr
-    assert (tmp_path / "asked").read_text() == f"install --quiet {REPOSITORY}"
 
 
 @each_lesson

@@ -2,13 +2,14 @@ import platform
 import random
 import subprocess
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from course_lib.runtime import Precision, pick_device, seed_everything
+from course_lib.runtime import Precision, host, pick_device, seed_everything, unused_gpu
 
 
 def test_an_absent_device_is_named_with_those_that_are_here() -> None:
@@ -95,3 +96,29 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert page_faults("keep") < page_faults("let go") / 4
+
+
+def test_where_it_runs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host() == "this machine"
+    monkeypatch.setenv("BINDER_LAUNCH_HOST", "https://mybinder.org/")
+    assert host() == "Binder"
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    assert host() == "Kaggle"
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    assert host() == "Colab"
+
+
+def test_a_gpu_that_could_be_had_is_named_with_the_way_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COURSE_DEVICE", raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert unused_gpu(torch.device("cpu")) == ""
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
+    assert "built without CUDA" in unused_gpu(torch.device("cpu"))
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    assert "Settings, Accelerator" in unused_gpu(torch.device("cpu"))
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    assert "Change runtime type" in unused_gpu(torch.device("cpu"))
+    assert unused_gpu(torch.device("cuda")) == ""
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    assert unused_gpu(torch.device("cpu")) == ""

@@ -1,7 +1,7 @@
 """Notebooks: built from their sources, run, and compared with what they ought to say."""
 
 from course_lib.authoring.compare import Tolerance, differences
-from course_lib.authoring.editions import build, editions_of, exercise_sources, pull, sources, stale
+from course_lib.authoring.editions import build, editions_of, exercise_sources, pull, relink, sources, stale
 from course_lib.authoring.kernel import CI_ENVIRONMENT, CellError, Verdict, execute, lessons, run_lesson
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "exercise_sources",
     "lessons",
     "pull",
+    "relink",
     "run_lesson",
     "sources",
     "stale",

@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 from course_lib.authoring.compare import PICTURES, WIDGET, Tolerance, differences
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
+from course_lib.authoring.links import ROOT, linked, with_badges, without_badges
 from course_lib.exercises.solutions import cleared
 from course_lib.files import write_atomically
 
@@ -90,6 +91,7 @@ def pull(source: Path) -> bool:
     if not edition.is_file():
         raise FileNotFoundError(f"{edition}: no such notebook; build it first.")
     notebook = nbformat.read(edition, as_version=4)
+    notebook.cells[0].source = without_badges(notebook.cells[0].source)
     notebook.metadata = nbformat.from_dict(
         {"jupytext": {"notebook_metadata_filter": "-all", "cell_metadata_filter": "tags,-all"}}
     )
@@ -123,6 +125,36 @@ def stale(source: Path) -> list[str]:
     return problems
 
 
+def relink() -> list[Path]:
+    """Bring the address in pyproject.toml into every source, notebook and README; outputs stay as they are.
+
+    Returns:
+        the files that changed.
+
+    Raises:
+        ValueError: a notebook differs from its source in more than the address, or pyproject.toml holds no address.
+    """
+    pages = [*sources(), *exercise_sources()]
+    changed = [path for path in (ROOT / "README.md", *pages) if _rewrite(path, linked(path.read_text()))]
+    for source in pages:
+        for edition in editions_of(source):
+            notebook, wanted = nbformat.read(edition, as_version=4), _read(source, edition)
+            if [(kind, linked(text)) for kind, text in _texts(notebook)] != _texts(wanted):
+                raise ValueError(f"{edition}: says something else than {source}; run `course build` first.")
+            for cell, ours in zip(notebook.cells, wanted.cells, strict=True):
+                cell.source, cell.id = ours.source, ours.id
+            if _rewrite(edition, _with_fixed_widget_ids(nbformat.writes(notebook, version=4))):
+                changed.append(edition)
+    return changed
+
+
+def _rewrite(path: Path, text: str) -> bool:
+    if path.read_text() == text:
+        return False
+    write_atomically(path, lambda written: written.write_text(text))
+    return True
+
+
 def _texts(notebook: NotebookNode) -> list[tuple[str, str]]:
     return [(cell.cell_type, cell.source) for cell in notebook.cells]
 
@@ -141,6 +173,8 @@ def _read(source: Path, edition: Path) -> NotebookNode:
         used.add(cell.id)
         if edition.parent.name == "exercises" and cell.cell_type == "code":
             cell.source = cleared(cell.source)
+    if notebook.cells[0].cell_type == "markdown":
+        notebook.cells[0].source = with_badges(notebook.cells[0].source, edition)
     notebook.nbformat_minor = 5
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook
