@@ -168,7 +168,7 @@ def test_a_team_gathers_and_sums(results: list[dict[str, Any]]) -> None:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the names of threads as Linux lists them")
 def test_no_thread_outlives_the_team(results: list[dict[str, Any]]) -> None:
     for together in results[1:]:
-        assert any("gloo" in name for name in together["threads"])
+        assert len(together["threads after"]) < len(together["threads"])  # torch 2.6 gives them no name
         assert not any("gloo" in name for name in together["threads after"])  # they may abort the process at its end
 
 
