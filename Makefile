@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install lab run notebooks test lint benchmark lock
+.PHONY: install lab run notebooks site test lint benchmark lock
 install: .venv/.notebooks
 
 # A stamp for each set of extras: pip runs again only when what is asked for has changed.
@@ -22,17 +22,20 @@ run: install
 notebooks: .venv/.notebooks
 	$(BIN)/course build
 
+site: .venv/.notebooks,site
+	$(BIN)/course site
+
 # A notebook's cells stay together on one core.
-test: .venv/.notebooks,classroom,tests lint
+test: .venv/.notebooks,classroom,site,tests lint
 	$(BIN)/pytest -n 2 --dist loadscope
 
-lint: .venv/.notebooks,classroom,tests
+lint: .venv/.notebooks,classroom,site,tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-benchmark: .venv/.notebooks,classroom,tests
+benchmark: .venv/.notebooks,classroom,site,tests
 	$(BIN)/python tests/benchmarks/data_speed.py
 	$(BIN)/python tests/benchmarks/training_speed.py
 	$(BIN)/python tests/benchmarks/cifar10_speed.py

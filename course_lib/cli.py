@@ -111,6 +111,17 @@ def links() -> None:
 
 
 @app.command()
+def site(out: Annotated[Path, typer.Option(help="Folder of the site.")] = Path("site")) -> None:
+    """Write all lessons and exercises as web pages that need no server and no network.
+
+    Example: course site
+    """
+    from course_lib.authoring.site import build_site
+
+    print(f"{len(build_site(out))} pages; open {out / 'index.html'}")
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine has, what is missing, and how to mend it.
 

@@ -1,0 +1,112 @@
+"""The reading edition: all pages with their outputs as a web site that needs no server and no network."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from docutils import nodes
+from latex2mathml.converter import convert
+from nbformat import NotebookNode
+from sphinx.application import Sphinx
+
+from course_lib.authoring.compare import WIDGET
+from course_lib.authoring.editions import editions_of, exercise_sources
+from course_lib.authoring.kernel import NOTEBOOKS, lessons
+
+SETTINGS = {
+    "extensions": ["myst_nb", __name__],
+    "project": "Convolutional networks",
+    "html_title": "Convolutional networks",
+    "html_theme": "furo",
+    "html_copy_source": False,
+    "html_show_copyright": False,
+    "html_show_sphinx": False,
+    "html_math_renderer": "mathml",  # drawn by the browser itself
+    "myst_enable_extensions": ["dollarmath"],
+    "nb_execution_mode": "off",
+    "nb_code_prompt_show": "Show one solution",
+    "nb_code_prompt_hide": "Hide it",
+    "nb_ipywidgets_js": {},
+}
+BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]")
+FOR_AUTHORS = "## For those who change a lesson"
+
+
+def build_site(out: Path) -> list[Path]:
+    """Write the site: a front page, the lessons, and the exercises with their solutions folded away.
+
+    Args:
+        out: folder of the site; `out`/index.html is where to begin.
+
+    Returns:
+        the pages that readers see, in their order.
+
+    Raises:
+        RuntimeError: a page has a fault, such as a link that leads nowhere; the message says which.
+    """
+    pages = [(lesson.name, _readable(nbformat.read(lesson, as_version=4))) for lesson in lessons()]
+    for source in exercise_sources():
+        learners, solved = (nbformat.read(edition, as_version=4) for edition in editions_of(source))
+        pages.append((f"exercises/{source.stem}.ipynb", _readable(_with_folded_solutions(learners, solved))))
+    names = [name.removesuffix(".ipynb") for name, _ in pages]
+    front = (NOTEBOOKS / "README.md").read_text().partition(FOR_AUTHORS)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "exercises").mkdir()
+        for name, page in pages:
+            nbformat.write(page, place / name)
+        (place / "index.md").write_text(front + "\n".join(["```{toctree}", ":hidden:", *names, "```", ""]))
+        (place / "conf.py").write_text(f"globals().update({SETTINGS!r})\n")
+        command = [sys.executable, "-m", "sphinx", "--quiet", "--no-color", "--fail-on-warning", "--keep-going"]
+        command += ["--doctree-dir", str(place / "doctrees"), str(place), str(out)]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise RuntimeError(made.stderr)
+    return [out / f"{name}.html" for name in ("index", *names)]
+
+
+def _readable(notebook: NotebookNode) -> NotebookNode:
+    """A notebook without what needs a kernel or a network: widgets keep their pictures, badges become links."""
+    notebook.metadata.pop("widgets", None)
+    notebook.cells[0].source = BADGE.sub(r"[\1]", notebook.cells[0].source).replace(") [Open", "), [Open")
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        for output in outputs:
+            output.get("data", {}).pop(WIDGET, None)
+        # One text for all pictures of a cell: MyST-NB knows no other.
+        alts = [output["metadata"]["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+        if alts:
+            cell.metadata["mystnb"] = {"image": {"alt": " ".join(alts)}}
+    return notebook
+
+
+def _with_folded_solutions(learners: NotebookNode, solved: NotebookNode) -> NotebookNode:
+    """The learner's page, and below each task's beginning, folded, its solution."""
+    cells = []
+    for theirs, ours in zip(learners.cells, solved.cells, strict=True):
+        cells.append(theirs)
+        if theirs.cell_type == "code" and theirs.source != ours.source:
+            ours.id, ours.metadata["tags"] = f"{ours.id}-solved", ["hide-input"]
+            cells.append(ours)
+    learners.cells = cells
+    return learners
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Make formulas MathML; Sphinx calls this."""
+    app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
+    return {"parallel_read_safe": True}
+
+
+def _inline_math(writer: Any, node: nodes.math) -> None:
+    writer.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def _display_math(writer: Any, node: nodes.math_block) -> None:
+    writer.body.append(convert(node.astext(), display="block"))
+    raise nodes.SkipNode

@@ -1,0 +1,53 @@
+"""The reading edition in a browser, from the file system: quiet console, search, light and dark, a phone's width."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from course_lib.authoring.site import build_site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return build_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_every_page_fits_and_loads_without_an_error(
+    pages: list[Path], browser: "Browser", width: int, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme, offline=True)
+    page, errors = context.new_page(), []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("requestfailed", lambda request: errors.append(request.url))
+    background = "getComputedStyle(document.body).backgroundColor"
+    for path in pages:
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        dark = sum(map(int, page.evaluate(f"{background}.match(/\\d+/g)")[:3])) < 128 * 3
+        assert dark == (scheme == "dark")
+        if folder := os.environ.get("COURSE_SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"site_{path.parent.name}_{path.stem}_{width}.png")
+    assert errors == []
+    context.close()
+
+
+def test_search_finds_a_lesson_and_a_solution_unfolds(pages: list[Path], page: "Page") -> None:
+    page.goto(pages[0].as_uri())
+    page.get_by_placeholder("Search").fill("receptive field")
+    page.keyboard.press("Enter")
+    page.locator("#search-results a", has_text="CNN anatomy").first.click()
+    page.wait_for_url("**/01_cnn_anatomy.html*")
+    page.get_by_role("link", name="Next").click()
+    page.wait_for_url("**/02_building_pneumonia_cnn.html")
+    page.goto(next(path for path in pages if path.parent.name == "exercises").as_uri())
+    solution = page.locator("details").first
+    assert not solution.locator("pre").is_visible()
+    solution.locator("summary").click()
+    assert "return" in solution.locator("pre").inner_text()
