@@ -22,6 +22,7 @@ SETTINGS = {
     "project": "Convolutional networks",
     "html_title": "Convolutional networks",
     "html_theme": "furo",
+    "html_theme_options": {"light_css_variables": {"code-font-size": "0.75rem"}},  # a line of 100 letters fits
     "html_copy_source": False,
     "html_show_copyright": False,
     "html_show_sphinx": False,
