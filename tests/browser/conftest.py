@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from course_lib.authoring.links import COLAB, KAGGLE
+
 if TYPE_CHECKING:
     from browser.lab import Lab, Server
     from playwright.sync_api import Browser, Page
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 UNUSED_S = 900  # then the server ends by itself, should this process not have lived to end it
 # All cells are in the page, also those far down; and no box asks, in front of them, whether one wants news.
 SETTINGS = {
@@ -99,6 +102,8 @@ def page(browser: "Browser") -> Iterator["Page"]:
     """An empty page of a browser that remembers nothing."""
     context = browser.new_context(viewport={"width": 1280, "height": 960}, locale="en-GB", reduced_motion="reduce")
     context.set_default_timeout(60_000)
+    for badge in (COLAB, KAGGLE):  # all that a notebook asks of a network, which is not there in these tests
+        context.route(badge, lambda route: route.fulfill(content_type="image/svg+xml", body=SVG))
     yield context.new_page()
     context.close()
 
