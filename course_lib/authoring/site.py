@@ -1,6 +1,7 @@
 """The reading edition: all pages with their outputs as a web site that needs no server and no network."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -63,10 +64,11 @@ def build_site(out: Path) -> list[Path]:
         (place / "index.md").write_text(front + "\n".join(["```{toctree}", ":hidden:", *names, "```", ""]))
         (place / "conf.py").write_text(f"globals().update({SETTINGS!r})\n")
         command = [sys.executable, "-m", "sphinx", "--quiet", "--no-color", "--fail-on-warning", "--keep-going"]
-        command += ["--doctree-dir", str(place / "doctrees"), str(place), str(out)]
+        command += ["--doctree-dir", str(place / "doctrees"), str(place), str(place / "made" / "html")]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise RuntimeError(made.stderr)
+        if made.returncode:
+            raise RuntimeError(made.stderr)
+        shutil.copytree(place / "made" / "html", out, dirs_exist_ok=True)  # MyST-NB writes beside it as well
     return [out / f"{name}.html" for name in ("index", *names)]
 
 

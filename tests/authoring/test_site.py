@@ -41,8 +41,10 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
-    out = tmp_path_factory.mktemp("site")
-    return {path.relative_to(out).as_posix(): Page(path) for path in build_site(out)}
+    out = tmp_path_factory.mktemp("site") / "out"
+    paths = build_site(out)
+    assert list(out.parent.iterdir()) == [out]  # nothing is written beside it
+    return {path.relative_to(out).as_posix(): Page(path) for path in paths}
 
 
 def test_every_lesson_and_every_page_of_exercises_is_there(pages: dict[str, Page]) -> None:
