@@ -132,15 +132,20 @@ def relink() -> list[Path]:
         the files that changed.
 
     Raises:
-        ValueError: a notebook differs from its source in more than the address, or pyproject.toml holds no address.
+        ValueError: a notebook differs from its source in more than the address, or pyproject.toml holds no address;
+            nothing has changed.
     """
     pages = [*sources(), *exercise_sources()]
+    for source in pages:
+        for edition in editions_of(source):
+            pair = (nbformat.read(edition, as_version=4), _read(source, edition))
+            theirs, ours = ([(kind, linked(text)) for kind, text in _texts(notebook)] for notebook in pair)
+            if theirs != ours:
+                raise ValueError(f"{edition}: says something else than {source}; run `course build` first.")
     changed = [path for path in (ROOT / "README.md", *pages) if _rewrite(path, linked(path.read_text()))]
     for source in pages:
         for edition in editions_of(source):
             notebook, wanted = nbformat.read(edition, as_version=4), _read(source, edition)
-            if [(kind, linked(text)) for kind, text in _texts(notebook)] != _texts(wanted):
-                raise ValueError(f"{edition}: says something else than {source}; run `course build` first.")
             for cell, ours in zip(notebook.cells, wanted.cells, strict=True):
                 cell.source, cell.id = ours.source, ours.id
             if _rewrite(edition, _with_fixed_widget_ids(nbformat.writes(notebook, version=4))):

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-REPEATED = (  # what comes before an address, the address, and what comes after it
-    (r"(colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/)", "{owner}/{name}/blob/{tag}"),
-    (r"(kaggle\.com/kernels/welcome\?src=https://github\.com/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/)",
-     "{owner}/{name}/blob/{tag}"),
-    (r'(course, tag = "https://github\.com/)[^"]+", "[^"]+(?=")', '{owner}/{name}", "{tag}'),
-    (r"(git clone https://github\.com/)\S+", "{owner}/{name}"),
-)  # fmt: skip
+REPEATED = {  # what comes before an address and the address itself: what is written instead
+    r"((?:colab\.research\.google\.com/github|src=https://github\.com)/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/)": (
+        "{owner}/{name}/blob/{tag}"
+    ),
+    r'(course, tag = "https://github\.com/)[^"]+", "[^"]+(?=")': '{owner}/{name}", "{tag}',
+}
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
 KAGGLE = "https://kaggle.com/static/images/open-in-kaggle.svg"
 BADGES = re.compile(r"\n\n\[!\[Open in Colab\][^\n]*")
@@ -50,7 +49,7 @@ def address() -> Address:
 def linked(text: str) -> str:
     """`text` with every address of the course in it replaced by that in pyproject.toml."""
     here = address()._asdict()
-    for pattern, written in REPEATED:
+    for pattern, written in REPEATED.items():
         text = re.sub(pattern, lambda found, written=written: found[1] + written.format(**here), text)  # type: ignore[misc]
     return text
 

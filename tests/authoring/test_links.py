@@ -53,7 +53,9 @@ def test_a_fork_is_relinked_whole_and_keeps_its_outputs(fork: Path) -> None:
 
 def test_a_notebook_that_says_something_else_is_not_relinked(fork: Path) -> None:
     rewrite(fork / "notebooks" / "source" / "02_building_pneumonia_cnn.py", "# # 2. ", "# # Two. ")
+    rewrite(fork / "pyproject.toml", 'owner = "your_account"', 'owner = "Ada-L"')
     assert "02_building_pneumonia_cnn.ipynb: says something else" in links(fork)
+    assert not [path for path in (fork / "notebooks").rglob("*.*") if path.is_file() and b"Ada-L" in path.read_bytes()]
 
 
 @pytest.fixture

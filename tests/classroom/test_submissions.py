@@ -35,10 +35,10 @@ def packed(**members: bytes) -> bytes:
 
 
 def test_a_folder_for_each_student_by_id_or_by_name(tmp_path: Path) -> None:
-    got = found(files(tmp_path / "in", "jdoe/04_cifar10.ipynb", "Max Roe/work/04_cifar10.ipynb", "ZOE/x.ipynb"))
+    got = found(files(tmp_path / "in", "jdoe/04_cifar10.ipynb", "Max Roe/week 4/04_cifar10.ipynb", "ZOE/x.ipynb"))
     assert {name: one.notebook for name, one in got.items()} == {
         "jdoe": b"jdoe/04_cifar10.ipynb",
-        "mroe": b"Max Roe/work/04_cifar10.ipynb",
+        "mroe": b"Max Roe/week 4/04_cifar10.ipynb",
         "zoe": b"ZOE/x.ipynb",
     }
 

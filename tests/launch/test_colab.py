@@ -96,7 +96,8 @@ def run_alone(colab: Path, repository: Path, tmp_path: Path) -> Ran:
 
 def test_without_a_network_the_set_up_cell_says_what_to_do(run_alone: Ran, tmp_path: Path) -> None:
     done, _ = run_alone(PAGES[0], tmp_path / "nowhere")
-    assert "is there a network? (Kaggle: Settings, Internet on)" in done.stdout + done.stderr
+    said = "OSError: no https://github.com/{}/{} {}; is there a network? (Kaggle: Settings, Internet on)"
+    assert done.stderr.splitlines()[-1] == said.format(*address())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
