@@ -3,48 +3,95 @@
 import os
 import platform
 import shutil
-from importlib.metadata import PackageNotFoundError, version
+import socket
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from course_lib.files import data_dir
+
+NEEDED_GB = 2.5  # by the largest lesson, with simulated images
+ASKED = ("github.com", 443)  # where a host fetches the course from
+PATIENCE_S = 3
 
 
 def examine() -> tuple[str, bool]:
     """A page on this machine, and whether the course can run on it."""
-    lines, healthy = [f"{'python':12} {platform.python_version()} on {platform.platform()}"], True
-    for package in ("course-lib", "torch", "torchvision", "matplotlib", "jupyterlab", "ipywidgets"):
-        try:
-            lines.append(f"{package:12} {version(package)}")
-        except PackageNotFoundError:
-            healthy = False
-            lines.append(f"{package:12} missing; mend it with: make install")
-    if not healthy:
-        return "\n".join(lines), healthy
+    lines = [("system", f"Python {platform.python_version()} on {platform.platform(terse=True)}")]
+    if problems := missing_packages():
+        lines += [("packages", problem) for problem in problems]
+        lines.append(("mend", 'make install, or without make: pip install -U "course-lib[notebooks]"'))
+    else:
+        versions = (f"{name} {metadata.version(name)}" for name in ("course-lib", "torch", "torchvision"))
+        lines += [("packages", ", ".join(versions) + "; nothing is missing"), *_machine()]
+    return "\n".join(f"{name:12} {text}" for name, text in lines), not problems
 
+
+def missing_packages() -> list[str]:
+    """What the lessons import and is not installed, or older than the course asks for."""
+    problems = []
+    for requirement in map(Requirement, metadata.requires("course-lib") or ()):
+        marker = requirement.marker
+        if marker and not marker.evaluate({"extra": "lessons"}):
+            continue
+        try:
+            found = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            problems.append(f"{requirement.name} is missing")
+        else:
+            if not requirement.specifier.contains(found, prereleases=True):
+                problems.append(f"{requirement.name} {found} is too old, {requirement.specifier} is needed")
+    return problems
+
+
+def _machine() -> list[tuple[str, str]]:
+    import psutil
     import torch
 
     from course_lib.data.chest_xray import find_chest_xray
     from course_lib.data.cifar10 import find_cifar10
+    from course_lib.lessons import LESSONS
     from course_lib.runtime import Precision, host, pick_device, unused_gpu
 
     device = pick_device()
-    what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores"
-    lines.append(f"{'device':12} {device} ({what}), trains in {Precision.best(device).name}")
-    if hint := unused_gpu(device):
-        lines.append(f"{'gpu':12} {hint}")
-    lines.append(f"{'place':12} {host()}")
-    lines.append(f"{'memory':12} {_memory()}")
-    place = data_dir()
-    free = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
-    lines.append(f"{'data folder':12} {place} ({free / 1e9:.0f} GB free)")
-    for name, found in (("chest_xray", find_chest_xray()), ("cifar10", find_cifar10(place))):
-        lines.append(f"{name:12} {found or f'absent; the simulated images serve, or: course data get {name}'}")
-    sandbox = shutil.which("bwrap") or "absent; teachers who grade need bubblewrap: apt-get install bubblewrap"
-    lines.append(f"{'sandbox':12} {sandbox}")
-    return "\n".join(lines), healthy
+    here = "repeats itself" if device.type == "cpu" else "comes out alike, not the same"
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "Apple's" if device.type == "mps" else ""
+    memory, place = psutil.virtual_memory(), data_dir()
+    enough = "" if memory.available > NEEDED_GB * 1e9 else ", which is too little: close other programs"
+    disk = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
+    minutes = sum(lesson.simulated for lesson in LESSONS.values())
+    sets = (("chest_xray", find_chest_xray()), ("cifar10", find_cifar10(place)))
+    return [
+        ("place", f"{host()}, the course is in {Path(__file__).parents[1]}"),
+        ("device", f"{device}, trains in {Precision.best(device).name}; a run with the same seed {here}"),
+        ("GPU", gpu or unused_gpu(device) or "none, and none is needed"),
+        ("processor", f"{os.cpu_count()} cores; all lessons take {minutes} minutes on two, with simulated images"),
+        (
+            "memory",
+            f"{memory.total / 1e9:.0f} GB, {memory.available / 1e9:.1f} GB free{enough}; lessons need {NEEDED_GB} GB",
+        ),
+        ("data folder", f"{place}, {disk.free / 1e9:.0f} GB free"),
+        *((name, str(found or f"absent; simulated images serve, or: course data get {name}")) for name, found in sets),
+        ("network", _network()),
+        (
+            "JupyterLab",
+            _version("jupyterlab") or 'absent; notebooks open elsewhere, or: pip install "course-lib[notebooks]"',
+        ),
+        ("sandbox", shutil.which("bwrap") or "absent; teachers who grade need bubblewrap: apt-get install bubblewrap"),
+    ]
 
 
-def _memory() -> str:
+def _version(package: str) -> str:
     try:
-        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"
-    except (AttributeError, ValueError):  # Windows has no sysconf
-        return "not known on this system"
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _network() -> str:
+    try:
+        socket.create_connection(ASKED, timeout=PATIENCE_S).close()
+    except OSError:
+        return f"{ASKED[0]} does not answer; the lessons need it for nothing, `course data get` and other backbones do"
+    return f"{ASKED[0]} answers"

