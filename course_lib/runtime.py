@@ -68,6 +68,7 @@ def seed_everything(seed: int) -> torch.Generator:
     """Seed Python, NumPy and torch, and return a CPU generator with the same seed.
 
     On one machine the same seed then gives the same CPU run; other processors round differently, and so drift apart.
+    A GPU (CUDA, MPS) adds in no fixed order, so that even one machine's runs come out alike and not the same.
 
     >>> torch.equal(torch.rand(2, generator=seed_everything(7)), torch.rand(2, generator=seed_everything(7)))
     True

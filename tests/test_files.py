@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,13 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_litter(tmp_path: Path) 
         write_atomically(path, half)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_flushed_is_open_for_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = []
+    monkeypatch.setattr("os.fsync", lambda number: flushed.append(os.write(number, b"")))  # Windows flushes no other
+    write_atomically(tmp_path / "weights", lambda temporary: temporary.write_text("new"))
+    assert flushed == [0]
 
 
 def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def _build(source: Path, edition: Path) -> None:
         _keep_what_agrees(saved, notebook)
     notebook.metadata |= METADATA
     text = _with_fixed_widget_ids(nbformat.writes(notebook, version=4))
-    write_atomically(edition, lambda path: path.write_text(text))
+    write_atomically(edition, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def pull(source: Path) -> bool:
@@ -96,14 +96,14 @@ def pull(source: Path) -> bool:
         {"jupytext": {"notebook_metadata_filter": "-all", "cell_metadata_filter": "tags,-all"}}
     )
     text = jupytext.writes(notebook, fmt="py:percent")
-    if text == source.read_text():
+    if text == source.read_text(encoding="utf-8"):
         return False
     if _is_newer(source, edition):
         raise ValueError(
             f"{source}: was edited after {edition.name}, and pulling would drop that; build the notebook, or save it "
             "in Jupyter once more if its text is the one to keep."
         )
-    write_atomically(source, lambda path: path.write_text(text))
+    write_atomically(source, lambda path: path.write_text(text, encoding="utf-8"))
     return True
 
 
@@ -142,7 +142,9 @@ def relink() -> list[Path]:
             theirs, ours = ([(kind, linked(text)) for kind, text in _texts(notebook)] for notebook in pair)
             if theirs != ours:
                 raise ValueError(f"{edition}: says something else than {source}; run `course build` first.")
-    changed = [path for path in (ROOT / "README.md", *pages) if _rewrite(path, linked(path.read_text()))]
+    changed = [
+        path for path in (ROOT / "README.md", *pages) if _rewrite(path, linked(path.read_text(encoding="utf-8")))
+    ]
     for source in pages:
         for edition in editions_of(source):
             notebook, wanted = nbformat.read(edition, as_version=4), _read(source, edition)
@@ -154,9 +156,9 @@ def relink() -> list[Path]:
 
 
 def _rewrite(path: Path, text: str) -> bool:
-    if path.read_text() == text:
+    if path.read_text(encoding="utf-8") == text:
         return False
-    write_atomically(path, lambda written: written.write_text(text))
+    write_atomically(path, lambda written: written.write_text(text, encoding="utf-8"))
     return True
 
 

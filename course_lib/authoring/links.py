@@ -37,7 +37,7 @@ def address() -> Address:
     Raises:
         ValueError: a part is missing, or the tag is not that of the package's version.
     """
-    written = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    written = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     said, version = written["tool"]["course"], written["project"]["version"]
     if missing := [part for part in Address._fields if part not in said]:
         raise ValueError(f"pyproject.toml: [tool.course] has no {', '.join(missing)}.")

@@ -96,7 +96,7 @@ def assignment(lesson: str, variant: int | None = None) -> Assignment:
     if variant is not None and not drawn:
         others = ", ".join(sorted({number[:2] for number in DRAWN}))
         raise ValueError(f"lesson {lesson}: no task draws numbers, so it has no variants; lessons {others} have.")
-    text = found[lesson].read_text()
+    text = found[lesson].read_text(encoding="utf-8")
     if variant is not None:
         for number in drawn:
             old, new, choices = DRAWN[number]

@@ -27,7 +27,7 @@ def export_grades(out: Path, form: Format) -> Path:
     about = out / "grading.json"
     if not (out / "grades.csv").exists():
         raise FileNotFoundError(f"{out}: no grades there; `course grade` makes them.")
-    held = json.loads(about.read_text())
+    held = json.loads(about.read_text(encoding="utf-8"))
     with (out / "grades.csv").open(newline="", encoding="utf-8") as file:
         grades = list(csv.DictReader(file))
     title = f"Exercises {int(held['lesson'])}"

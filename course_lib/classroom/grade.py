@@ -185,7 +185,7 @@ def _prepare(out: Path, place: Path, page: Assignment, roster: list[dict[str, st
     about: Record = {"lesson": page.lesson, "variant": page.variant, "release": page.fingerprint}
     kept = out / "grading.json"
     if kept.exists():
-        held = json.loads(kept.read_text())
+        held = json.loads(kept.read_text(encoding="utf-8"))
         if {key: held[key] for key in about} != about:
             there, ours = (
                 f"lesson {a['lesson']}, variant {a['variant']}, release {a['release']}" for a in (held, about)
@@ -201,7 +201,7 @@ def _prepare(out: Path, place: Path, page: Assignment, roster: list[dict[str, st
 
 def _read_record(out: Path, submission: Submission) -> Record | None:
     path = out / "records" / f"{submission.student.id}.json"
-    return dict(json.loads(path.read_text())) if path.exists() else None
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def _write_record(out: Path, record: Record, page: Assignment, notebook: bytes | None) -> None:

@@ -32,10 +32,10 @@ def release(lesson: str, out: Path, variant: int | None = None) -> Path:
     page = assignment(lesson, variant)
     source = out / "source" / page.name / f"{page.stem}.ipynb"
     source.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(source, lambda path: path.write_text(nbformat.writes(page.source)))
+    write_atomically(source, lambda path: path.write_text(nbformat.writes(page.source), encoding="utf-8"))
     config = out / "nbgrader_config.py"
     if not config.exists():
-        config.write_text(f"c = get_config()\nc.ClearSolutions.code_stub = {{'python': {STUB!r}}}\n")
+        config.write_text(f"c = get_config()\nc.ClearSolutions.code_stub = {{'python': {STUB!r}}}\n", encoding="utf-8")
     said = nbgrader(out).generate_assignment(page.name)
     if not said["success"]:
         raise ValueError(f"nbgrader did not make {source}: {said.get('error') or said.get('log')}")

@@ -29,7 +29,7 @@ def serve(control: socket.socket, lesson: str, sandboxed: bool) -> None:
     """Take a socket for each submission from `control`, one after the other, until it closes."""
     if sys.platform == "linux":  # where memory ends, the kernel ends submissions first
         with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("1000")
+            Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     if sandboxed and os.geteuid() == 0:  # no limit counts the processes of root
         nobody = 60_000 + secrets.randbelow(5_000)  # of its own: the number of processes is counted for each user
         os.chown(".", nobody, nobody)
@@ -101,7 +101,7 @@ def _empty(folder: Path) -> None:
 def _shared_memory_is_left() -> bool:
     """Whether there is shared memory, or another object of System V's, that outlives its process."""
     tables = [Path("/proc/sysvipc", kind) for kind in ("shm", "msg", "sem")]
-    return any(len(table.read_text().splitlines()) > 1 for table in tables if table.exists())
+    return any(len(table.read_text(encoding="utf-8").splitlines()) > 1 for table in tables if table.exists())
 
 
 def _run(connection: socket.socket) -> None:
@@ -131,7 +131,7 @@ def _limit(job: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_bytes"],) * 2)
     if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         held = int(status.partition("VmSize:")[2].split()[0]) * 1024
         resource.setrlimit(resource.RLIMIT_AS, (held + job["memory_bytes"],) * 2)  # shared memory counts too
         resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))  # outlives its process

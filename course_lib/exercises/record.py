@@ -88,7 +88,7 @@ def _place() -> Path:
 def _read() -> dict[str, Entry]:
     place = _place()
     try:
-        return dict(json.loads(place.read_text())) if place.is_file() else {}
+        return dict(json.loads(place.read_text(encoding="utf-8"))) if place.is_file() else {}
     except ValueError as error:
         raise ValueError(
             f"{place}: no longer a progress file ({error}); mend it, or delete it and run your checks again."
@@ -97,4 +97,4 @@ def _read() -> dict[str, Entry]:
 
 def _write(entries: dict[str, Entry]) -> None:
     text = json.dumps(dict(sorted(entries.items())), indent=1) + "\n"
-    write_atomically(_place(), lambda path: path.write_text(text))
+    write_atomically(_place(), lambda path: path.write_text(text, encoding="utf-8"))

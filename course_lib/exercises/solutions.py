@@ -36,6 +36,6 @@ def solution(number: str) -> Note:
 def solution_code(number: str) -> str:
     """The cell before the check of a task, marks included."""
     (page,) = (page for page in pages() if page.name[:2] == number[:2])
-    cells = re.split(r"^# %%", page.read_text(), flags=re.MULTILINE)
+    cells = re.split(r"^# %%", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     place = next(place for place, cell in enumerate(cells) if f'check("{number}"' in cell)
     return cells[place - 1].partition("\n")[2].strip() + "\n"

@@ -167,7 +167,9 @@ def agrees(found: object, wanted: object, tolerance: float) -> bool:
     if isinstance(wanted, Tensor) and wanted.ndim:
         if not isinstance(found, Tensor) or found.shape != wanted.shape:
             return False
-        return torch.allclose(found.detach().double(), wanted.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
+        return torch.allclose(
+            found.detach().cpu().double(), wanted.double(), rtol=tolerance, atol=tolerance, equal_nan=True
+        )
     found, wanted = _plain(found), _plain(wanted)
     if isinstance(wanted, bool) or isinstance(found, bool) or isinstance(wanted, str):
         return type(found) is type(wanted) and found == wanted
@@ -189,7 +191,7 @@ def shown(value: object) -> str:
         name = f"a tensor of shape {tuple(value.shape)}"
         if value.numel() > 9:
             return name
-        return f"{name}, {[round(number, 4) for number in value.detach().double().flatten().tolist()]}"
+        return f"{name}, {[round(number, 4) for number in value.detach().cpu().double().flatten().tolist()]}"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, tuple | list):
@@ -205,9 +207,9 @@ def _where_they_differ(found: object, wanted: object, tolerance: float) -> str:
         return ""
     if found.shape != wanted.shape or wanted.numel() <= 9:
         return ""
-    apart = ~torch.isclose(found.double(), wanted.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
+    apart = ~torch.isclose(found.cpu().double(), wanted.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
     place = tuple(apart.nonzero()[0].tolist())
-    there, here = (tensor.double()[place].item() for tensor in (found, wanted))
+    there, here = (tensor.cpu().double()[place].item() for tensor in (found, wanted))
     return f"at {list(place)} {here:.4g} instead of {there:.4g} (other at {int(apart.sum())} of {apart.numel()} places)"
 
 

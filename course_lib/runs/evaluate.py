@@ -75,11 +75,11 @@ def evaluate_run(
 
 def _note(run: Path, scores: dict[str, Any], *, where: str) -> None:
     path = run / "evaluations.json"
-    evaluations = json.loads(path.read_text()) if path.exists() else {}
+    evaluations = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     evaluations[f"{scores['data']}{where}, {scores['split']}"] = scores
     card = model_card(read_config(run), evaluations)
     write_json(path, evaluations)
-    write_atomically(run / "model_card.md", lambda temporary: temporary.write_text(card))
+    write_atomically(run / "model_card.md", lambda temporary: temporary.write_text(card, encoding="utf-8"))
 
 
 @dataclass(frozen=True)

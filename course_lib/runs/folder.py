@@ -15,7 +15,9 @@ from course_lib.runtime import pick_device
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, lambda temporary: temporary.write_text(json.dumps(content, indent=2) + "\n"))
+    write_atomically(
+        path, lambda temporary: temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    )
 
 
 FORMAT = 1  # of config.json; raise it when a key changes its meaning
@@ -32,7 +34,7 @@ def read_config(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{run}: not a run folder, it has no config.json; make one with `course train`.")
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
         if config["format"] != FORMAT:
             raise ValueError(f"format {config['format']}, this version reads {FORMAT}")
         Recipe(**config["recipe"])

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import multiprocessing
 import platform
 from dataclasses import asdict, replace
 from functools import partial
@@ -92,7 +93,8 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     shared_batches = partial(Batches, device=device, rank=team.rank, world_size=team.size)
     train_batches: BatchSource
     if recipe.plain:
-        train_batches = DataLoader(train, recipe.batch_size, shuffle=True, num_workers=2)
+        helpers = 2 if multiprocessing.get_start_method() == "fork" else 0  # elsewhere each loads torch every epoch
+        train_batches = DataLoader(train, recipe.batch_size, shuffle=True, num_workers=helpers)
     else:
         train_batches = shared_batches(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
     val_batches = shared_batches(val, 256)
@@ -145,7 +147,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     }
     if team.rank == 0:
         write_json(out / "config.json", config)
-        write_atomically(out / "model_card.md", lambda path: path.write_text(model_card(config, {})))
+        write_atomically(out / "model_card.md", lambda path: path.write_text(model_card(config, {}), encoding="utf-8"))
     return config
 
 
@@ -183,7 +185,7 @@ def _write_history(out: Path, history: History) -> None:
     columns = history.columns()
 
     def write(path: Path) -> None:
-        with open(path, "w", newline="") as file:
+        with open(path, "w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
             rows.writerow(["epoch", *columns])
             for epoch, values in enumerate(zip(*columns.values(), strict=True), start=1):

@@ -60,3 +60,9 @@ def test_a_split_is_read_when_it_is_asked_for_and_only_once(make_set: MakeSet) -
     splits = Splits(train_and_val=train_and_val, test=test)
     assert (len(splits.test), len(splits.test), read) == (3, 3, ["test"])
     assert (len(splits.train), len(splits.val), read) == (4, 2, ["test", "train and val"])
+
+
+def test_a_helper_that_begins_anew_can_fetch_from_it(make_set: MakeSet) -> None:
+    data = make_set(8)
+    loader = DataLoader(data, batch_size=4, num_workers=1, multiprocessing_context="spawn")  # Windows and macOS
+    assert torch.equal(torch.cat([images for images, _ in loader]), torch.stack([image for image, _ in data]))
