@@ -161,7 +161,10 @@ def test_ctrl_c_keeps_the_last_epoch_and_says_how_to_go_on(kaggle_root: Path, tm
     out = tmp_path / "run"
     command = ["train", "pneumonia", "--data", "real", "--image-size", 32, "--epochs", 500, "--root", kaggle_root]
     process = subprocess.Popen(
-        [sys.executable, "-m", "course_lib", *map(str, command), "--out", out], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "course_lib", *map(str, command), "--out", out],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
     )
     while not (out / "state.pt").exists() and process.poll() is None:
         time.sleep(0.01)
