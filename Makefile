@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install lab run notebooks site test lint benchmark lock
+.PHONY: install lab run notebooks site test test-lowest-direct test-highest lint benchmark lock
 install: .venv/.notebooks
 
 # A stamp for each set of extras: pip runs again only when what is asked for has changed.
@@ -28,6 +28,13 @@ site: .venv/.notebooks,site
 # A notebook's cells stay together on one core.
 test: .venv/.notebooks,classroom,site,tests lint
 	$(BIN)/pytest -n 2 --dist loadscope
+
+# With the lowest releases that pyproject.toml allows, or the newest. Needs uv, and 7 GB for an environment of its own.
+test-lowest-direct test-highest: test-%:
+	uv pip compile --quiet --resolution $* --all-extras --no-header --no-annotate pyproject.toml -o .venv-$*.txt
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-$*.txt -e '.[notebooks,classroom,site,tests]'
+	.venv-$*/bin/pytest -n 2 --dist loadscope
 
 lint: .venv/.notebooks,classroom,site,tests
 	$(BIN)/ruff check .

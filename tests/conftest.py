@@ -23,7 +23,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         text for report in passed if report.when == "call" for name, text in report.user_properties if name == "launch"
     ]
     if told:
-        terminalreporter.section("launches, in seconds")
+        terminalreporter.section("launches")
         terminalreporter.write_line("\n".join(map(str, sorted(told))))
 
 
