@@ -17,7 +17,7 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)  # two test processes on two cores: more threads would only get in each other's way
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     passed = terminalreporter.stats.get("passed", [])
     told = [
         text for report in passed if report.when == "call" for name, text in report.user_properties if name == "launch"
