@@ -125,8 +125,8 @@ def start_lesson(number: int) -> Profile:
     for title, images in zip(("data:    ", "         "), lesson.images, strict=False):
         place = f"real {images.real} in {found.get(images)}"
         print(title, profile.choose(simulated=images.simulated, real=place))
-    remark = unused_gpu(profile.device) or ("a GPU is not needed" if profile.device.type == "cpu" else "")
-    print("device:  ", profile.device.type, f"({remark})" if remark else "")
+    about = "a GPU is not needed" if profile.device.type == "cpu" else "results are alike from run to run, not the same"
+    print("device:  ", profile.device.type, f"({unused_gpu(profile.device) or about})")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
     print(f"expected: about {expected} {'minute' if expected == 1 else 'minutes'} on two processor cores")
     return profile

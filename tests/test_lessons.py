@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from course_lib.lessons import lesson_environment, start_lesson
 
@@ -14,6 +15,15 @@ def test_a_lesson_says_its_data_device_profile_and_minutes(capsys: pytest.Captur
     for fact in ("Training on GPU", "simulated radiographs", "cpu", "short trainings", "minute"):
         assert fact in said
     assert profile.choose(simulated=3, real=12) == 3
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_no_gpu_is_said_to_repeat_itself(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("course_lib.lessons.pick_device", lambda: torch.device(kind))
+    start_lesson(1)
+    assert f"device:   {kind} (results are alike from run to run, not the same)" in capsys.readouterr().out
 
 
 def test_real_images_that_lie_there_are_taken_without_being_asked_for(
