@@ -31,9 +31,8 @@ test: .venv/.notebooks,classroom,site,tests lint
 
 # With the lowest releases that pyproject.toml allows, or the newest. Needs uv, and 7 GB for an environment of its own.
 test-lowest-direct test-highest: test-%:
-	uv pip compile --quiet --resolution $* --all-extras --no-header --no-annotate pyproject.toml -o .venv-$*.txt
-	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-$*.txt -e '.[notebooks,classroom,site,tests]'
+	@test -x .venv-$*/bin/python || uv venv --python $(PYTHON) .venv-$*
+	uv pip install --quiet --python .venv-$*/bin/python --resolution $* -e '.[notebooks,classroom,site,tests]'
 	.venv-$*/bin/pytest -n 2 --dist loadscope
 
 lint: .venv/.notebooks,classroom,site,tests
