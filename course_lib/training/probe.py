@@ -19,10 +19,9 @@ def linear_probe(features: Tensor, labels: Tensor, *, C: float = 0.01) -> nn.Lin
     Raises:
         ValueError: a class without images.
     """
-    scaler = StandardScaler().fit(features.numpy())
-    found = LogisticRegression(C=C, solver="newton-cg", tol=1e-6).fit(
-        scaler.transform(features.numpy()), labels.numpy()
-    )
+    wide = features.double().numpy()  # in float32 scikit-learn 1.8 does not always converge
+    scaler = StandardScaler().fit(wide)
+    found = LogisticRegression(C=C, solver="newton-cg", tol=1e-6).fit(scaler.transform(wide), labels.numpy())
     if found.classes_.tolist() != list(range(len(found.classes_))):
         raise ValueError(f"the labels are {found.classes_.tolist()}; each class from 0 on needs an image.")
     weight = torch.from_numpy(found.coef_ / scaler.scale_).float()

@@ -173,7 +173,8 @@ def pooling_explorer(image: Tensor | None = None) -> Explorer:
         before, now = (pool(picture[None], window)[0] for picture in (pixels, moved))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw_number)
-            kept = F.dropout(now, rate, training=mode == "training")
+            drawn = torch.rand(now.shape) >= rate  # F.dropout draws otherwise in another torch, or on another processor
+        kept = now * drawn / (1 - rate) if mode == "training" else now
         figure = Figure(figsize=(9, 3.2))
         titles = (
             "the image",
