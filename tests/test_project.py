@@ -1,6 +1,7 @@
 """The project's own files agree with one another."""
 
 import ast
+import base64
 import itertools
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -79,6 +81,25 @@ def test_only_the_sandbox_calls_what_a_system_lacks(system: str) -> None:
     assert "checked" in said, said
     lacking = {Path(line.split(":")[0]).name for line in said.splitlines() if "Module has no attribute" in line}
     assert lacking == ({"sandbox.py", "worker.py"} if system == "win32" else set())  # which say so on Windows
+
+
+def test_the_picture_of_the_readme_is_one_that_lesson_6_draws() -> None:
+    lesson = nbformat.read(ROOT / "notebooks" / "06_visualization.ipynb", as_version=4)
+    outputs = [output for cell in lesson.cells for output in cell.get("outputs", ())]
+    drawn = [
+        base64.b64decode(output["data"]["image/png"]) for output in outputs if "image/png" in output.get("data", ())
+    ]
+    assert (ROOT / "notebooks" / "front.png").read_bytes() in drawn, "save the explorer's picture there anew"
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "notebooks/README.md", "course_lib/README.md", "course_lib/classroom/README.md"]
+)
+def test_every_file_that_a_page_points_to_is_there(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text())
+    assert [
+        at for at in targets if not at.startswith("https:") and not (ROOT / page).parent.joinpath(at).exists()
+    ] == []
 
 
 def faults_elsewhere(program: str) -> list[str]:

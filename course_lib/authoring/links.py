@@ -10,6 +10,7 @@ REPEATED = {  # what comes before an address and the address itself: what is wri
     r"((?:colab\.research\.google\.com/github|src=https://github\.com)/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/)": (
         "{owner}/{name}/blob/{tag}"
     ),
+    r"(https://github\.com/)[^/\s]+/[^/\s}]+?(?=/issues/new|\.git\n|\}\n)": "{owner}/{name}",
     r'(course, tag = "https://github\.com/)[^"]+", "[^"]+(?=")': '{owner}/{name}", "{tag}',
 }
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"

@@ -45,6 +45,7 @@ def test_a_fork_is_relinked_whole_and_keeps_its_outputs(fork: Path) -> None:
     before = {path: outputs(path) for path in (fork / "notebooks").rglob("*.ipynb")}
     links(fork)
     assert "0 files changed" in links(fork)
+    assert "your_account" not in (fork / "README.md").read_text()
     for path, saved in before.items():
         assert outputs(path) == saved
         assert path.read_text().count("Ada-L/cnn-course") == 3, path
