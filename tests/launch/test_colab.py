@@ -103,10 +103,10 @@ def run_alone(colab: Path, repository: Path, index: Path, tmp_path: Path) -> Ran
         shutil.copy(page, folder)
         (tmp_path / "run.py").write_text(RUN)
         published = "https://github.com/{}/{}".format(*address())
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("COURSE_")}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("COURSE_", "PIP_"))}
         environment |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{git.as_uri()}.insteadOf"}
         environment |= {"GIT_CONFIG_VALUE_0": published, "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-        environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": index.as_uri()}
+        environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": index.as_uri()}
         environment |= {"COURSE_DATA": "simulated", "MPLBACKEND": "agg"}
         command = [colab, tmp_path / "run.py", page.name]
         started = time.perf_counter()
