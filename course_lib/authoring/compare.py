@@ -13,6 +13,7 @@ PICTURES = ("image/png", "image/jpeg")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SIZE_TOLERANCE = 8  # pixels a side: other fonts make other margins
 # Digits inside a name (conv2d, float32) are text; so are the spaces that keep a column straight no part of the number.
+PREFIX = re.compile(r"\baddmm: (?=mat1 and mat2 shapes)")  # before this error's words, from torch 2.15 on
 NUMBER = re.compile(r" *(?<![A-Za-z_\d.])[-+]?(?:\d+(?:,\d{3})*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 
 Output = Mapping[str, Any]
@@ -106,6 +107,7 @@ def _compare_display(old: Output, now: Output, tolerance: Tolerance) -> list[str
 
 
 def _compare_text(name: str, old: str, now: str, tolerance: Tolerance) -> list[str]:
+    old, now = PREFIX.sub("", old), PREFIX.sub("", now)
     if NUMBER.sub("\0", old) != NUMBER.sub("\0", now):
         for before, after in _lines(old, now):
             if NUMBER.sub("\0", before) != NUMBER.sub("\0", after):

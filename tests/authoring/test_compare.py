@@ -67,3 +67,11 @@ def test_tolerances_are_read_from_tags() -> None:
     assert Tolerance.of({"metadata": {"tags": ["setup", "tol-0.02"]}}) == Tolerance(difference=0.02)
     assert Tolerance.of({"metadata": {"tags": ["tol-x3"]}}) == Tolerance(factor=3)
     assert Tolerance.of({"metadata": {}}) == Tolerance()
+
+
+def test_one_error_that_two_releases_of_torch_word_differently_is_the_same() -> None:
+    words = "RuntimeError: {}mat1 and mat2 shapes cannot be multiplied (2x8192 and {}x512)"
+    saved = [{"output_type": "stream", "name": "stdout", "text": words.format("", 2048)}]
+    for prefix, rows, faults in (("addmm: ", 2048, 0), ("addmm: ", 4096, 1), ("addmv: ", 2048, 1)):
+        now = [{"output_type": "stream", "name": "stdout", "text": words.format(prefix, rows)}]
+        assert len(differences(saved, now, Tolerance())) == faults
