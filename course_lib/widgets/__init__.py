@@ -1,16 +1,9 @@
-"""Explorers: controls above a drawing that follows them, each with one call. They need ipywidgets."""
+"""Explorers, quizzes and predictions: pages within a page, which need no kernel; each with one call."""
 
-from course_lib.widgets.explorer import Explorer
-from course_lib.widgets.features import feature_explorer
-from course_lib.widgets.layers import convolution_explorer, pooling_explorer, shape_explorer
-from course_lib.widgets.scores import descent_explorer, threshold_explorer
+from course_lib.widgets.convolution import convolution_explorer
+from course_lib.widgets.page import Page
 
 __all__ = [
-    "Explorer",
+    "Page",
     "convolution_explorer",
-    "descent_explorer",
-    "feature_explorer",
-    "pooling_explorer",
-    "shape_explorer",
-    "threshold_explorer",
 ]

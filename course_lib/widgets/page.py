@@ -1,0 +1,89 @@
+"""What all explorers share: a page of its own in an output cell, alive without a kernel, a picture without scripts.
+
+The output holds everything inline: a picture with its text, the first state, the style and one JavaScript module. Where
+scripts run (JupyterLab, VS Code, Colab, a web page from the file system), the module puts the explorer in the picture's
+place; where they are taken out (GitHub, print), the picture stays.
+"""
+
+import base64
+import html
+import io
+import json
+import re
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+JS = Path(__file__).parent / "js"
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', flags=re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """An explorer, a quiz or a prediction, to be shown as the last line of a cell.
+
+    Attributes:
+        module: which of `js/*.js` draws it.
+        title: what is explored.
+        state: what the module starts from, as JSON takes it; `title` is added.
+        still: HTML for where no script runs.
+        said: one or two sentences on what is seen at first; for the terminal.
+    """
+
+    module: str
+    title: str
+    state: dict[str, Any] = field(repr=False)
+    still: str = field(repr=False)
+    said: str
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        said = f"[{self.module.capitalize()}: {self.title}. {self.said}]"
+        return {"text/html": self.html(), "text/plain": textwrap.fill(said, 100)}
+
+    def html(self) -> str:
+        """All of it, for the output of a cell: the same bytes for the same state."""
+        state = json.dumps({"title": self.title, **self.state}, ensure_ascii=False).replace("<", "\\u003c")
+        return (
+            f'<div class="course-explorer-root" data-explorer="{self.module}">'
+            f'<div class="still"><p><b>{html.escape(self.title)}</b></p>{self.still}</div>'
+            f'<script type="application/json">{state}</script>'
+            f"<style>{style_source()}</style>"
+            f'<script type="module">{module_source(self.module)}</script></div>'
+        )
+
+
+def module_source(name: str) -> str:
+    """The text of `js/NAME.js`, in front of it that of each module from which it imports, each once.
+
+    In a page there are no files beside it to import from.
+    """
+    order: list[str] = []
+
+    def visit(one: str) -> None:
+        for needed in IMPORT.findall(_read(f"{one}.js")):
+            visit(needed)
+        if one not in order:
+            order.append(one)
+
+    visit(name)
+    return "\n".join(IMPORT.sub("", _read(f"{one}.js")) for one in order).replace("</script", "<\\/script")
+
+
+def style_source() -> str:
+    """The style sheet of all explorers."""
+    return _read("explorer.css")
+
+
+def picture(figure: Figure, alt: str) -> str:
+    """A figure as HTML, with a text that says what is seen."""
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=80)
+    data = base64.b64encode(written.getvalue()).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}"><p>{html.escape(alt)}</p>'
+
+
+def _read(name: str) -> str:
+    return (JS / name).read_text(encoding="utf-8")
