@@ -28,7 +28,7 @@ def test_its_convolution_is_torchs(page: "Page") -> None:
     found = call(page, "convolution", "convolve", cases)
     for answers, torchs, size in zip(found, wanted, sizes, strict=True):
         assert torch.tensor(answers).shape == torchs.shape
-        assert agree(sum(answers, []), torchs.flatten().tolist(), size.flatten().tolist())
+        assert agree([number for row in answers for number in row], torchs.flatten().tolist(), size.flatten().tolist())
 
 
 def use(explorer: "Locator") -> None:
