@@ -519,10 +519,9 @@ show(
 # at nine dots only, and the ghosts show it. Stride 4 keeps every fourth answer along each side: about a sixteenth of
 # the work and of the pixels.
 #
-# Now all of it together. Below, every weight of a kernel can be edited, and the window moves over the image with its
-# number (type one, or use the arrow keys; a list opens by a click or by the space bar). Predict the size of the output
-# for a stride of 2 and a padding of 1, then set them. (Where the page does not run, on GitHub or in print, you see the
-# first picture only.)
+# Now put it all together. Point at a number of the output, or tap it: the window that made it lights up on the image,
+# with its nine products and their sum. Drag the window, type into the kernel, or press Play. And before you set a
+# stride of 2 and a padding of 1: how large will the output be?
 
 # %%
 from course_lib.widgets import convolution_explorer
@@ -530,7 +529,14 @@ from course_lib.widgets import convolution_explorer
 convolution_explorer()
 
 # %% [markdown]
-# Choose "horizontal edge": where is the output positive, where negative, and where 0? Say why before you go on.
+# <details><summary>How large?</summary>
+#
+# $\lfloor (8 + 2 \cdot 1 - 3) / 2 \rfloor + 1 = 4$ numbers along each side.
+# </details>
+#
+# Choose "horizontal edge": where is the output positive, where negative, and where 0? Say why before you go on. Then
+# take three input channels. Each has a table of its own, and the three sums are added into one number: that is what the
+# next section is about.
 #
 # ## 6. Channels: every filter reads all of them
 #

@@ -22,11 +22,16 @@ def open_page(tab: "Tab", shown: Page, folder: Path) -> "Locator":
     """The explorer alone on a web page from the file system, without a network; errors in the console fail the test."""
     file = folder / "page.html"
     file.write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><title>-</title><main>{shown.html()}</main>')
+    quiet(tab)
+    tab.goto(file.as_uri())
+    return tab.locator(".course-explorer")
+
+
+def quiet(tab: "Tab") -> None:
+    """No network from now on, and what the console reports fails the test."""
     tab.context.set_offline(True)
     tab.on("pageerror", lambda error: _fail(f"{error.name}: {error.message}\n{error.stack}"))
     tab.on("console", lambda message: _fail(message.text) if message.type in ("error", "warning") else None)
-    tab.goto(file.as_uri())
-    return tab.locator(".course-explorer")
 
 
 def _fail(text: str) -> None:

@@ -1,8 +1,13 @@
 """JupyterLab as a reader sees it: open a notebook, run it, look at the outputs and use what is in them."""
 
+import contextlib
+import json
 import os
 import re
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +21,12 @@ else:
 
 expect.set_options(timeout=30_000)
 
+UNUSED_S = 900  # then the server ends by itself, should this process not have lived to end it
+# All cells are in the page, also those far down; and no box asks, in front of them, whether one wants news.
+SETTINGS = {
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false"},
+}
 OPENED = """path => {
     const panel = window.jupyterapp?.shell.currentWidget;
     return panel?.context?.path === path && panel.context.isReady
@@ -39,6 +50,51 @@ class Server(NamedTuple):
 
     url: str
     folder: Path
+
+
+@contextlib.contextmanager
+def serve(home: Path) -> Iterator[Server]:
+    """A server of its own, with simulated data; it knows nothing of the user's settings, and asks nobody outside."""
+    for name, values in SETTINGS.items():
+        file = home / "settings" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+    folders = {"CONFIG": "config", "DATA": "data", "RUNTIME": "runtime"}
+    environment = os.environ | {f"JUPYTER_{name}_DIR": str(home / folder) for name, folder in folders.items()}
+    environment |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "IPYTHONDIR": str(home / "ipython")}
+    environment |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"), "JUPYTER_PREFER_ENV_PATH": "1"}
+    environment |= {"COURSE_DATA": "simulated", "COURSE_DATA_DIR": str(home / "course-data")}
+    environment |= {"COURSE_DEVICE": "cpu"}
+    if "PYTEST_XDIST_WORKER" in os.environ:  # more threads would get in the way of the other tests
+        environment |= {"OMP_NUM_THREADS": "1"}
+    (home / "notebooks").mkdir()
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--IdentityProvider.token="]
+    command += ["--LabApp.news_url=None", "--LabApp.expose_app_in_browser=True"]
+    command += [f"--ServerApp.root_dir={home / 'notebooks'}", f"--ServerApp.shutdown_no_activity_timeout={UNUSED_S}"]
+    command += [f"--MappingKernelManager.cull_idle_timeout={UNUSED_S}"]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, cwd=home, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield Server(_address(process, home), home / "notebooks")
+    finally:
+        process.terminate()  # the server ends its kernels; a kernel whose server is gone ends itself
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _address(process: "subprocess.Popen[bytes]", home: Path, limit_s: float = 90) -> str:
+    """The address of the server, once it answers; it takes the first free port, and writes it down when it listens."""
+    written = home / "runtime" / f"jpserver-{process.pid}.json"
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            return str(json.loads(written.read_text())["url"])
+        except (FileNotFoundError, json.JSONDecodeError):
+            time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start in {limit_s:.0f} s:\n{(home / 'log').read_text()}")
 
 
 class Lab:
