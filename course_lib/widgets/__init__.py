@@ -2,8 +2,10 @@
 
 from course_lib.widgets.convolution import convolution_explorer
 from course_lib.widgets.page import Page
+from course_lib.widgets.quiz import Quiz
 
 __all__ = [
     "Page",
+    "Quiz",
     "convolution_explorer",
 ]

@@ -1125,7 +1125,7 @@ shape_explorer()
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(1)
 

@@ -1033,7 +1033,7 @@ print(f"last loss {memorised[-1]:.2f}")
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(2)
 

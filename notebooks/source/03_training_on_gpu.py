@@ -1154,7 +1154,7 @@ assert difference < 1e-3, "the same training, but for rounding"
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(3)
 

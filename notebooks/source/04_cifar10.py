@@ -1385,7 +1385,7 @@ assert final.accuracy > 0.3
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(4)
 

@@ -855,7 +855,7 @@ for name in ("auc", "accuracy", "sensitivity", "specificity"):
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(5)
 

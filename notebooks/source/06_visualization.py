@@ -886,7 +886,7 @@ show(
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(6)
 
