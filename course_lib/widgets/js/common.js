@@ -215,7 +215,11 @@ export function mount(name, render) {
       live.replaceChildren(element("p", { class: "title" }, state.title), ...parts);
     };
     begin();
-    live.addEventListener("reset", begin);
+    live.addEventListener("reset", () => {
+      const pressed = document.activeElement?.textContent;
+      begin();
+      [...live.querySelectorAll("button")].find((one) => one.textContent === pressed)?.focus();
+    });
     live.addEventListener("keydown", keep);
     root.dataset.live = "";
     root.querySelector(".still").hidden = true;
