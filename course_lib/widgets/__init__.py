@@ -2,8 +2,12 @@
 
 from course_lib.widgets.convolution import convolution_explorer
 from course_lib.widgets.page import Page
+from course_lib.widgets.pooling import pooling_explorer
+from course_lib.widgets.shapes import shape_explorer
 
 __all__ = [
     "Page",
     "convolution_explorer",
+    "pooling_explorer",
+    "shape_explorer",
 ]
