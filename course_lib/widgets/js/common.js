@@ -109,8 +109,9 @@ export function button(text, click) {
  * Buttons that walk through something: play or pause, one step, and from the beginning.
  *
  * @param step goes one on and says whether there is more to come.
+ * @param toggled is told when playing begins (true) and when it ends (false).
  */
-export function player({ step, restart, milliseconds = 500 }) {
+export function player({ step, restart, milliseconds = 500, toggled = () => {} }) {
   let timer = null;
   const play = button("Play", () => (timer ? pause() : start()));
   const root = element(
@@ -121,13 +122,16 @@ export function player({ step, restart, milliseconds = 500 }) {
     button("Restart", () => (pause(), restart())),
   );
   function start() {
+    toggled(true);
     timer = setInterval(() => (root.isConnected && step()) || pause(), milliseconds);
     play.textContent = "Pause";
   }
   function pause() {
+    if (!timer) return;
     clearInterval(timer);
     timer = null;
     play.textContent = "Play";
+    toggled(false);
   }
   return { root, pause };
 }
