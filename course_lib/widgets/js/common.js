@@ -22,7 +22,7 @@ function filled(made, attributes, children) {
 /** A number as people write it: four significant digits, no trailing zeros. */
 export function short(number) {
   const size = Math.abs(number);
-  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return number.toExponential(2);
+  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return number.toExponential(2).replace(/\.?0+e/, "e");
   return String(Number(number.toPrecision(4)));
 }
 
