@@ -187,7 +187,7 @@ def _figure(pictures: dict[str, Tensor]) -> Figure:
         axis = figure.add_axes((place / len(pictures) + 0.01, 0.02, 1 / len(pictures) - 0.02, 0.88))
         axis.set_title(title, fontsize=11)
         axis.set_axis_off()
-        axis.imshow(values.squeeze(0) if values.shape[0] == 1 else values.movedim(0, -1), cmap="gray", vmin=0, vmax=1)
+        axis.imshow(values.movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)
     return figure
 
 
