@@ -769,7 +769,8 @@ for name, maps in {"Grad-CAM, block 4": cheated["Grad-CAM, one block more"], **o
 show(
     plot_heat_maps(x[:3], {name: maps[:3] for name, maps in cheated.items()}, masks=outlines[:3]),
     "Three radiographs with a bright L in the upper right corner and outlines of the disease, five kinds of maps "
-    "below. In the first four rows nearly all crosses lie on the letter; in the last, Grad-CAM of the deeper network, beside.",
+    "below. In the first four rows nearly all crosses lie on the letter; in the last, Grad-CAM of the deeper network, "
+    "beside.",
 )
 
 # %% [markdown]
