@@ -5,6 +5,7 @@ import {
   choice,
   count,
   element,
+  lessMotion,
   mount,
   numberField,
   pane,
@@ -69,8 +70,8 @@ function render(state) {
     seed.set(number);
   });
   const walk = player({
-    milliseconds: 16,
-    step: () => go(playing ? perFrame : 1),
+    milliseconds: lessMotion() ? 1000 : 16,
+    step: () => go(playing ? perFrame * (lessMotion() ? 60 : 1) : 1), // as many steps in a second
     restart: () => begin(start),
     toggled(begins) {
       playing = begins;
