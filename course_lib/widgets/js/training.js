@@ -237,13 +237,17 @@ function render(state) {
 
   function go(steps) {
     if (lost) return (told.refuse("The loss is too large to go on from here; Restart begins again at step 0."), false);
-    const done = train(images, targets, { filters, velocity }, setting, steps);
-    ({ filters, velocity } = done);
-    losses.push(...done.losses);
-    if (last() > LARGEST_LOSS) lost = `the loss has grown to ${short(last())}${advice()}`;
+    let more = true;
+    for (let n = 0; n < steps && more; n += 1) {
+      const done = train(images, targets, { filters, velocity }, setting, 1);
+      ({ filters, velocity } = done);
+      losses.push(...done.losses);
+      if (last() > LARGEST_LOSS) lost = `the loss has grown to ${short(last())}${advice()}`;
+      more = !lost && Math.max(...distances()) > CLOSE;
+    }
     draw();
     told.say(sentence());
-    return !lost && Math.max(...distances()) > CLOSE;
+    return more;
   }
   function advice() {
     const { rate, momentum } = setting;
