@@ -59,7 +59,8 @@ if here.get("course-lib") != TAG[1:]:
     print("Installing the course: about a minute.")
     what = beside.resolve().as_uri() if beside else f"git+{COURSE}@{TAG}"
     keep = Path(tempfile.mkdtemp()) / "keep.txt"
-    keep.write_text("".join(f"{name}=={here[name]}\n" for name in KEEP.split() if name in here))
+    kept = "".join(f"{name}=={here[name]}\n" for name in KEEP.split() if name in here)
+    keep.write_text(kept, encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "install", "--no-input", "--constraint", str(keep)]
     silent = {
         "env": {**os.environ, "GIT_TERMINAL_PROMPT": "0"},
