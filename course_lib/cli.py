@@ -1,16 +1,14 @@
 """The `course` command: parses, calls one function, prints."""
 
-import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-
-from course_lib.extras import NEEDS, how_to_install
 
 app = typer.Typer(
     help="A course on convolutional networks, from one kernel to a pneumonia classifier. "
@@ -44,15 +42,17 @@ Root = Annotated[Path | None, typer.Option(help="Folder that holds the real imag
 Data = Annotated[Source | None, typer.Option(help="Where the images come from.", show_default=False)]
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def lab(context: typer.Context) -> None:
-    """Open JupyterLab on your own copy of the lessons, at lesson 1; JupyterLab's options may follow.
+@app.command()
+def lab() -> None:
+    """Open JupyterLab on the lessons.
 
-    Example: course lab --no-browser
+    Example: course lab
     """
-    from course_lib.lab import open_lab
-
-    open_lab(context.args)
+    notebooks = Path(__file__).parents[1] / "notebooks"
+    command = [sys.executable, "-m", "jupyterlab", str(notebooks)]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container, where Jupyter would refuse
+        command.append("--allow-root")
+    raise SystemExit(subprocess.call(command))
 
 
 @app.command()
@@ -60,26 +60,16 @@ def run(
     numbers: Annotated[list[str] | None, typer.Argument(help="Lessons, such as 01 03; default all.")] = None,
     data: Data = None,
     root: Root = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Compare every cell with its saved output.")] = False,
 ) -> None:
     """Run lessons without a browser and check what they assert; a line each.
 
     Example: course run 02 03 --data real --root ~/data
     """
-    from course_lib.authoring import compare_notebook, lessons, run_lesson
+    from course_lib.authoring import lessons, run_lesson
     from course_lib.lessons import lesson_environment
 
     environment, failed = lesson_environment(data, root), 0
-    if compare and environment.get("COURSE_DATA", "simulated") != "simulated":
-        raise ValueError("the saved outputs are of simulated images; leave out --data and --root, or --compare.")
     for path in lessons(numbers):
-        if compare:
-            wrong = compare_notebook(path)
-            failed += bool(wrong)
-            print(f"{path.stem:28} {f'{len(wrong)} cells differ' if wrong else 'as saved'}", flush=True)
-            for cell, sentences in wrong.items():
-                print(*(f"  code cell {cell}: {sentence}" for sentence in sentences), sep="\n", flush=True)
-            continue
         verdict = run_lesson(path, environment=environment)
         failed += verdict.error is not None
         print(
@@ -93,7 +83,6 @@ def build(
     numbers: Annotated[list[str] | None, typer.Argument(help="Lessons, such as 01 03; default all.")] = None,
     exercises: Annotated[bool, typer.Option("--exercises", help="Their exercises, not the lessons.")] = False,
     pull: Annotated[bool, typer.Option("--pull", help="Take edits made in Jupyter back into the sources.")] = False,
-    scripts: Annotated[bool, typer.Option("--scripts", help="Renew the explorers' scripts and run nothing.")] = False,
 ) -> None:
     """Execute the sources of lessons, or of exercises, and write the notebooks, outputs included; for authors.
 
@@ -105,29 +94,20 @@ def build(
         if pull:
             changed = authoring.pull(source)
             print(f"{source}: {'taken from its notebook' if changed else 'says the same as its notebook'}")
-        elif scripts:
-            for edition in authoring.refresh_scripts(source):
-                print(f"{edition}: has the explorers of today")
         else:
             print(*authoring.build(source), sep="\n", flush=True)
 
 
 @app.command()
-def links(
-    owner: Annotated[str | None, typer.Option(help="The account on GitHub that publishes the course.")] = None,
-    name: Annotated[str | None, typer.Option(help="The repository's name, if it is another one.")] = None,
-) -> None:
-    """Publish the course, or a fork of it: bring its address into every badge, set-up cell and README.
+def links() -> None:
+    """Bring owner, name and tag of [tool.course] in pyproject.toml into every badge and set-up cell; for a fork.
 
-    The address stands under [tool.course] in pyproject.toml, where --owner and --name write it.
-
-    Example: course links --owner ada-lovelace
+    Example: course links
     """
     from course_lib.authoring import relink
-    from course_lib.authoring.links import remaining
 
-    changed = relink(owner, name)
-    print(*changed, f"{len(changed)} files changed", remaining(), sep="\n")
+    changed = relink()
+    print(*changed, f"{len(changed)} files changed", sep="\n")
 
 
 @app.command()
@@ -217,14 +197,6 @@ def train(
         Preset | None, typer.Option(help="Of cifar10: how it is trained; default fast.", show_default=False)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    classes: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Of --task folder: the class folders, if not all are.", show_default=False),
-    ] = None,
-    subfolder: Annotated[
-        str | None,
-        typer.Option(help="Of --task folder: where a class keeps its images, if beside others.", show_default=False),
-    ] = None,
 ) -> None:
     """Train a network; the run folder then holds weights, history, curves and a model card.
 
@@ -242,8 +214,6 @@ def train(
             raise ValueError("`course train transfer` needs --task pneumonia, cifar10 or folder, and has no --preset.")
     elif task is not None or backbone is not None:
         raise ValueError(f"--task and --backbone are for `course train transfer`, not for `course train {what}`.")
-    if task != "folder" and (classes is not None or subfolder is not None):
-        raise ValueError("--classes and --subfolder are for `course train transfer --task folder`; leave them out.")
     keep_freed_memory()
     folder = out or Path("runs") / "-".join(filter(None, (what, task, str(seed))))
     recipe = Recipe.of(
@@ -255,8 +225,6 @@ def train(
         epochs=epochs,
         image_size=image_size,
         seed=seed,
-        classes=None if classes is None else classes.split(","),
-        subfolder=subfolder,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun sends it when another process has ended
     try:
@@ -270,8 +238,7 @@ def train(
     if int(os.environ.get("RANK", "0")) > 0:  # in a team of processes the first speaks
         return
     print_scores({"data": config["data"]["name"], "split": "val", "classes": config["classes"], **config["validation"]})
-    split = "" if config["has_test"] else " --split val"
-    print(f"\n{folder}: trained in {config['training']['seconds']:.0f} s; now: course evaluate {folder}{split}")
+    print(f"\n{folder}: trained in {config['training']['seconds']:.0f} s; now: course evaluate {folder}")
 
 
 @app.command()
@@ -422,9 +389,6 @@ def main() -> None:
     # Threads that wait by spinning lose most of their time on a machine that does something else too: with one other
     # busy process on two cores, training was five times slower. Read when torch is first imported; kernels inherit it.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    for stream in (sys.stdout, sys.stderr):  # a file's name may hold letters that the console does not know
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -432,7 +396,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as in `course data list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (OSError, ValueError, ArithmeticError, MemoryError) as error:
+    except (OSError, ValueError, ArithmeticError) as error:
         if debug:
             raise
         print(f"course: {error}", file=sys.stderr)
@@ -440,8 +404,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if debug:
             raise
-        call = how_to_install(NEEDS.get(arguments[0], "lessons"))
-        print(f"course: `course {arguments[0]}` needs {error.name}, which is not here; run: {call}", file=sys.stderr)
+        extra = "classroom" if error.name == "nbgrader" else "notebooks"
+        print(f'course: {error.name} is not installed here; run: pip install "course-lib[{extra}]"', file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         if debug:

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple, TypeVar
 
 import torch
 
-from course_lib.data import chest_xray, cifar10
-from course_lib.files import as_path
+from course_lib.data.chest_xray import find_chest_xray
+from course_lib.data.cifar10 import find_cifar10
 from course_lib.runtime import host, keep_freed_memory, pick_device, seed_everything, unused_gpu
 
 Choice = TypeVar("Choice")
@@ -24,69 +24,29 @@ class Images(NamedTuple):
     name: str
     """For `course data get`."""
     folder: str
-    kaggle: str
-    """The data set to add on Kaggle."""
 
 
-XRAYS = Images(
-    "chest X-rays",
-    "simulated radiographs, no patient's",
-    chest_xray.find_chest_xray,
-    "chest_xray",
-    "chest_xray/",
-    chest_xray.KAGGLE,
-)
-PHOTOS = Images(
-    "CIFAR-10",
-    "simulated objects, no photographs",
-    cifar10.find_cifar10,
-    "cifar10",
-    "cifar10/ or its archive",
-    cifar10.KAGGLE[0],
-)
+XRAYS = Images("chest X-rays", "simulated radiographs, no patient's", find_chest_xray, "chest_xray", "chest_xray/")
+PHOTOS = Images("CIFAR-10", "simulated objects, no photographs", find_cifar10, "cifar10", "cifar10/ or its archive")
 
 
 class Lesson(NamedTuple):
-    """A lesson's title, the seconds that it computes on two cores with simulated and with real images, and its images.
-
-    What is timed is `course run`: starting the kernel, and making simulated images for the first time, are included.
-    """
+    """A lesson's title, its minutes on two cores with simulated and with real images, and the sets that it uses."""
 
     title: str
-    seconds: int
-    real_seconds: int
+    simulated: int
+    real: int
     images: tuple[Images, ...] = (XRAYS,)
 
 
-# What README, the lessons' openings and `course doctor` say of times comes from here.
-# Measured, and printed for pasting, by tests/benchmarks/lesson_times.py.
 LESSONS = {
-    1: Lesson("CNN anatomy", 14, 14),
-    2: Lesson("Building PneumoniaCNN", 37, 18),
-    3: Lesson("Training on GPU (and on what you have)", 83, 456),
-    4: Lesson("CIFAR-10, ten times faster", 117, 480, (PHOTOS,)),
-    5: Lesson("Transfer learning", 114, 552, (PHOTOS, XRAYS)),
-    6: Lesson("Visualization", 102, 132),
+    1: Lesson("CNN anatomy", 1, 1),
+    2: Lesson("Building PneumoniaCNN", 1, 1),
+    3: Lesson("Training on GPU (and on what you have)", 2, 8),
+    4: Lesson("CIFAR-10, ten times faster", 2, 10, (PHOTOS,)),
+    5: Lesson("Transfer learning", 2, 10, (PHOTOS, XRAYS)),
+    6: Lesson("Visualization", 2, 3),
 }
-
-
-def spoken(seconds: float) -> str:
-    """A time for people.
-
-    >>> spoken(83), spoken(456), spoken(480)
-    ('83 s', '7.6 min', '8 min')
-    """
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.2g} min"
-
-
-def computing_time(lesson: Lesson) -> str:
-    """What the opening of a lesson says of its time.
-
-    >>> computing_time(LESSONS[2])
-    'Computing takes 37 s on two cores (18 s with real images)'
-    """
-    real = "" if lesson.real_seconds == lesson.seconds else f" ({spoken(lesson.real_seconds)} with real images)"
-    return f"Computing takes {spoken(lesson.seconds)} on two cores{real}"
 
 
 @dataclass(frozen=True)
@@ -110,7 +70,7 @@ class Profile:
         return real if self.source == "real" else simulated
 
 
-def lesson_environment(source: str | None = None, root: str | Path | None = None) -> dict[str, str]:
+def lesson_environment(source: str | None = None, root: Path | None = None) -> dict[str, str]:
     """The environment variables with which a lesson works on the images asked for.
 
     Args:
@@ -123,7 +83,6 @@ def lesson_environment(source: str | None = None, root: str | Path | None = None
     """
     if root is None:
         return {"COURSE_DATA": source} if source else {}
-    root = as_path(root, "root")
     if source == "simulated":
         raise ValueError(f"simulated images lie in no folder, but the root {root} was given; leave one of them out.")
     if not any(images.find(root) for images in (XRAYS, PHOTOS)):
@@ -160,10 +119,8 @@ def start_lesson(number: int) -> Profile:
     seed_everything(0)
     keep_freed_memory()
     profile = Profile("real" if found and not absent else "simulated", pick_device())
-    expected = profile.choose(simulated=lesson.seconds, real=lesson.real_seconds)
+    expected = profile.choose(simulated=lesson.simulated, real=lesson.real)
     where = "" if host() == "this machine" else f", on {host()}"
-    if host() == "Kaggle" and absent:
-        where += f" (real images: Add Input, {' and '.join(images.kaggle for images in absent)})"
     print(f"Lesson {number}: {lesson.title}{where}")
     for title, images in zip(("data:    ", "         "), lesson.images, strict=False):
         place = f"real {images.real} in {found.get(images)}"
@@ -171,5 +128,5 @@ def start_lesson(number: int) -> Profile:
     about = "a GPU is not needed" if profile.device.type == "cpu" else "results are alike from run to run, not the same"
     print("device:  ", profile.device.type, f"({unused_gpu(profile.device) or about})")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
-    print(f"expected: {spoken(expected)} on two processor cores")
+    print(f"expected: about {expected} {'minute' if expected == 1 else 'minutes'} on two processor cores")
     return profile

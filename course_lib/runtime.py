@@ -40,10 +40,10 @@ def pick_device(name: str | None = None) -> torch.device:
 
 def host() -> str:
     """Where this runs: "Colab", "Kaggle", "Binder" or "this machine"."""
-    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:  # first: Kaggle's image is made of Colab's, google.colab included
-        return "Kaggle"
     if "google.colab" in sys.modules:  # find_spec would raise where there is no package google
         return "Colab"
+    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+        return "Kaggle"
     return "Binder" if "BINDER_LAUNCH_HOST" in os.environ else "this machine"
 
 
@@ -61,9 +61,7 @@ def unused_gpu(device: torch.device) -> str:
     if shutil.which("nvidia-smi") is None:
         return ""
     reason = "its driver does not answer" if torch.backends.cuda.is_built() else "this torch is built without CUDA"
-    return (
-        f"there is an NVIDIA GPU here, but {reason}; one that fits: python3 -m course_lib.install --torch-backend auto"
-    )
+    return f"there is an NVIDIA GPU here, but {reason}: see pytorch.org/get-started"
 
 
 def seed_everything(seed: int) -> torch.Generator:
@@ -155,25 +153,3 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(mmap_max, 0)
         library.mallopt(trim_threshold, 2**31 - 1)
-
-
-@contextlib.contextmanager
-def naming_memory(what: str) -> Iterator[None]:
-    """Turn any failure to get memory, which each library reports in its own way, into a `MemoryError` with the mend.
-
-    Args:
-        what: does not fit into memory, such as "60 images of 3 x 2048 x 2048 pixels".
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        said = str(error)
-        signs = ("alloc", "out of memory", "not enough memory")
-        if isinstance(error, RuntimeError) and not any(sign in said.lower() for sign in signs):
-            raise
-        if isinstance(error, MemoryError) and "do not fit into memory" in said:  # said already, further in
-            raise
-        raise MemoryError(
-            f"{what} do not fit into memory; take a smaller image_size (--image-size), a smaller batch_size or fewer "
-            "images, or close other programs."
-        ) from error

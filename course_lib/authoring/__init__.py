@@ -1,25 +1,8 @@
 """Notebooks: built from their sources, run, and compared with what they ought to say."""
 
-from course_lib.authoring.compare import Tolerance, differences, faults, refusals
-from course_lib.authoring.editions import (
-    build,
-    editions_of,
-    exercise_sources,
-    pull,
-    refresh_scripts,
-    relink,
-    sources,
-    stale,
-)
-from course_lib.authoring.kernel import (
-    CI_ENVIRONMENT,
-    CellError,
-    Verdict,
-    compare_notebook,
-    execute,
-    lessons,
-    run_lesson,
-)
+from course_lib.authoring.compare import Tolerance, differences
+from course_lib.authoring.editions import build, editions_of, exercise_sources, pull, relink, sources, stale
+from course_lib.authoring.kernel import CI_ENVIRONMENT, CellError, Verdict, execute, lessons, run_lesson
 
 __all__ = [
     "CI_ENVIRONMENT",
@@ -27,16 +10,12 @@ __all__ = [
     "Tolerance",
     "Verdict",
     "build",
-    "compare_notebook",
     "differences",
     "editions_of",
     "execute",
     "exercise_sources",
-    "faults",
     "lessons",
     "pull",
-    "refresh_scripts",
-    "refusals",
     "relink",
     "run_lesson",
     "sources",

@@ -4,26 +4,23 @@ A lesson has one notebook. A page of exercises has two: the learner's, without t
 """
 
 import hashlib
+import json
 import re
 import tempfile
-from itertools import pairwise
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from course_lib.authoring.compare import PICTURES, SCRIPT, STYLE, Tolerance, differences, without_widgets
+from course_lib.authoring.compare import PICTURES, WIDGET, Tolerance, differences
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
-from course_lib.authoring.links import ROOT, linked, publish_at, with_badges, without_badges
+from course_lib.authoring.links import ROOT, linked, with_badges, without_badges
 from course_lib.exercises.solutions import cleared
 from course_lib.files import write_atomically
-from course_lib.set_up import FOLDED, set_up_file, with_set_up, without_set_up
-from course_lib.widgets import page
 
 CELL_SECONDS = 300
-PREDICTION = re.compile(r"^Predict\(", re.MULTILINE)
-EXPLORER = re.compile(r'<div class="course-explorer-root" data-explorer="([\w-]+)">')
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -65,7 +62,7 @@ def build(source: Path) -> list[Path]:
 def _build(source: Path, edition: Path) -> None:
     notebook = _read(source, edition)
     saved = nbformat.read(edition, as_version=4) if edition.is_file() else None
-    if saved is not None and _own_texts(saved) != _own_texts(notebook) and _is_newer(edition, source):
+    if saved is not None and _texts(saved) != _texts(notebook) and _is_newer(edition, source):
         raise ValueError(
             f"{edition}: was edited after {source.name}, and building would drop that; take it over with "
             "`course build --pull`, or delete the notebook."
@@ -74,38 +71,11 @@ def _build(source: Path, edition: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**CI_ENVIRONMENT, "COURSE_PROGRESS": f"{folder}/progress.json"}
         execute(notebook, environment=environment, cell_seconds=CELL_SECONDS, folder=edition.parent)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = nbformat.from_dict(without_widgets(cell.outputs))
     if saved is not None:
         _keep_what_agrees(saved, notebook)
-    _take_present_scripts(notebook)
     notebook.metadata |= METADATA
-    write_atomically(edition, lambda path: path.write_text(_text(notebook), encoding="utf-8"))
-
-
-def refresh_scripts(source: Path) -> list[Path]:
-    """Bring the explorers' present scripts and style into the notebooks of `source`, and run nothing.
-
-    Returns:
-        the notebooks that changed.
-    """
-    changed = []
-    for edition in editions_of(source):
-        notebook = nbformat.read(edition, as_version=4)
-        _take_present_scripts(notebook)
-        if _rewrite(edition, _text(notebook)):
-            changed.append(edition)
-    return changed
-
-
-def _take_present_scripts(notebook: NotebookNode) -> None:
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            saved = output.get("data", {}).get("text/html", "")
-            if explorer := EXPLORER.match(saved):
-                styled = page.style_source(explorer[1]).join(STYLE.split(saved, maxsplit=1))
-                output.data["text/html"] = page.module_source(explorer[1]).join(SCRIPT.split(styled, maxsplit=1))
+    text = _with_fixed_widget_ids(nbformat.writes(notebook, version=4))
+    write_atomically(edition, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def pull(source: Path) -> bool:
@@ -121,8 +91,7 @@ def pull(source: Path) -> bool:
     if not edition.is_file():
         raise FileNotFoundError(f"{edition}: no such notebook; build it first.")
     notebook = nbformat.read(edition, as_version=4)
-    for cell, (_, own_text) in zip(notebook.cells, _own_texts(notebook), strict=True):
-        cell.source = own_text
+    notebook.cells[0].source = without_badges(notebook.cells[0].source)
     notebook.metadata = nbformat.from_dict(
         {"jupytext": {"notebook_metadata_filter": "-all", "cell_metadata_filter": "tags,-all"}}
     )
@@ -156,33 +125,33 @@ def stale(source: Path) -> list[str]:
     return problems
 
 
-def relink(owner: str | None = None, name: str | None = None) -> list[Path]:
-    """Bring the address in pyproject.toml into README, set-up cell and every notebook; outputs stay as they are.
-
-    Args:
-        owner: to be written into pyproject.toml first: the account on GitHub.
-        name: likewise, the repository's name.
+def relink() -> list[Path]:
+    """Bring the address in pyproject.toml into every source, notebook and README; outputs stay as they are.
 
     Returns:
         the files that changed.
 
     Raises:
-        ValueError: a notebook differs from its source in more than the address, or the address cannot be right;
+        ValueError: a notebook differs from its source in more than the address, or pyproject.toml holds no address;
             nothing has changed.
     """
-    pairs = [(source, edition) for source in (*sources(), *exercise_sources()) for edition in editions_of(source)]
-    for source, edition in pairs:
-        if _own_texts(nbformat.read(edition, as_version=4)) != _own_texts(_read(source, edition)):
-            raise ValueError(f"{edition}: says something else than {source}; run `course build` first.")
-    publish_at(owner, name)
-    repeating = (ROOT / "README.md", set_up_file())
-    changed = [path for path in repeating if _rewrite(path, linked(path.read_text(encoding="utf-8")))]
-    for source, edition in pairs:
-        notebook = nbformat.read(edition, as_version=4)
-        for cell, ours in zip(notebook.cells, _read(source, edition).cells, strict=True):
-            cell.source = ours.source
-        if _rewrite(edition, _text(notebook)):
-            changed.append(edition)
+    pages = [*sources(), *exercise_sources()]
+    for source in pages:
+        for edition in editions_of(source):
+            pair = (nbformat.read(edition, as_version=4), _read(source, edition))
+            theirs, ours = ([(kind, linked(text)) for kind, text in _texts(notebook)] for notebook in pair)
+            if theirs != ours:
+                raise ValueError(f"{edition}: says something else than {source}; run `course build` first.")
+    changed = [
+        path for path in (ROOT / "README.md", *pages) if _rewrite(path, linked(path.read_text(encoding="utf-8")))
+    ]
+    for source in pages:
+        for edition in editions_of(source):
+            notebook, wanted = nbformat.read(edition, as_version=4), _read(source, edition)
+            for cell, ours in zip(notebook.cells, wanted.cells, strict=True):
+                cell.source, cell.id = ours.source, ours.id
+            if _rewrite(edition, _with_fixed_widget_ids(nbformat.writes(notebook, version=4))):
+                changed.append(edition)
     return changed
 
 
@@ -193,13 +162,8 @@ def _rewrite(path: Path, text: str) -> bool:
     return True
 
 
-def _text(notebook: NotebookNode) -> str:
-    return str(nbformat.writes(notebook, version=4)) + "\n"
-
-
-def _own_texts(notebook: NotebookNode) -> list[tuple[str, str]]:
-    """The cells as they are in the source: without badges, and without what all set-up cells share."""
-    return [(cell.cell_type, without_set_up(without_badges(cell.source))) for cell in notebook.cells]
+def _texts(notebook: NotebookNode) -> list[tuple[str, str]]:
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
 
 
 def _is_newer(one: Path, other: Path) -> bool:
@@ -216,13 +180,6 @@ def _read(source: Path, edition: Path) -> NotebookNode:
         used.add(cell.id)
         if edition.parent.name == "exercises" and cell.cell_type == "code":
             cell.source = cleared(cell.source)
-        if "setup" in cell.metadata.get("tags", ()):
-            cell.source = with_set_up(cell.source)
-            cell.metadata |= FOLDED
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for asks, tells in pairwise(code):  # what a prediction asks is not to be seen below it
-        if PREDICTION.search(asks.source):
-            tells.metadata["jupyter"] = {"outputs_hidden": True}
     if notebook.cells[0].cell_type == "markdown":
         notebook.cells[0].source = with_badges(notebook.cells[0].source, edition)
     notebook.nbformat_minor = 5
@@ -248,3 +205,28 @@ def _keep_what_agrees(saved: NotebookNode, new: NotebookNode) -> None:
 
 def _pictures(cell: NotebookNode) -> list[str]:
     return [value for output in cell.outputs for kind, value in output.get("data", {}).items() if kind in PICTURES]
+
+
+def _with_fixed_widget_ids(text: str) -> str:
+    """The notebook's text with the random names of widget models replaced by numbers, in the order of their use."""
+    notebook = json.loads(text)
+    views = [
+        output["data"][WIDGET]["model_id"]
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if WIDGET in output.get("data", {})
+    ]
+    if not views:
+        notebook["metadata"].pop("widgets", None)
+    else:
+        state = notebook["metadata"]["widgets"][WIDGET_STATE]["state"]
+        used = list(dict.fromkeys(views))
+        for name in used:  # grows while it is read: a slider uses a layout and a style
+            parts = re.findall(r"IPY_MODEL_(\w+)", json.dumps(state[name], sort_keys=True))
+            used += [part for part in dict.fromkeys(parts) if part not in used]
+        notebook["metadata"]["widgets"][WIDGET_STATE]["state"] = {name: state[name] for name in used}
+        text = json.dumps(notebook)
+        for number, name in enumerate(used):
+            text = text.replace(name, f"{number:032x}")
+        notebook = json.loads(text)
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

@@ -14,10 +14,9 @@ from latex2mathml.converter import convert
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 
-from course_lib.authoring.compare import PICTURES
+from course_lib.authoring.compare import WIDGET
 from course_lib.authoring.editions import editions_of, exercise_sources
 from course_lib.authoring.kernel import NOTEBOOKS, lessons
-from course_lib.files import as_path
 
 SETTINGS = {
     "extensions": ["myst_nb", __name__],
@@ -36,9 +35,10 @@ SETTINGS = {
     "nb_ipywidgets_js": {},
 }
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]")
+FOR_AUTHORS = "## For those who change a lesson"
 
 
-def build_site(out: str | Path) -> list[Path]:
+def build_site(out: Path) -> list[Path]:
     """Write the site: a front page, the lessons, and the exercises with their solutions folded away.
 
     Args:
@@ -50,21 +50,19 @@ def build_site(out: str | Path) -> list[Path]:
     Raises:
         RuntimeError: a page has a fault, such as a link that leads nowhere; the message says which.
     """
-    out = as_path(out, "out")
     pages = [(lesson.name, _readable(nbformat.read(lesson, as_version=4))) for lesson in lessons()]
     for source in exercise_sources():
         learners, solved = (nbformat.read(edition, as_version=4) for edition in editions_of(source))
         pages.append((f"exercises/{source.stem}.ipynb", _readable(_with_folded_solutions(learners, solved))))
     names = [name.removesuffix(".ipynb") for name, _ in pages]
-    front = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    front = (NOTEBOOKS / "README.md").read_text(encoding="utf-8").partition(FOR_AUTHORS)[0]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "exercises").mkdir()
         for name, page in pages:
             nbformat.write(page, place / name)
-        shutil.copy(NOTEBOOKS / "front.jpg", place)
         (place / "index.md").write_text(
-            "\n".join([front, "```{toctree}", ":hidden:", *names, "```", ""]), encoding="utf-8"
+            front + "\n".join(["```{toctree}", ":hidden:", *names, "```", ""]), encoding="utf-8"
         )
         (place / "conf.py").write_text(f"globals().update({SETTINGS!r})\n", encoding="utf-8")
         command = [sys.executable, "-m", "sphinx", "--quiet", "--no-color", "--fail-on-warning", "--keep-going"]
@@ -77,21 +75,17 @@ def build_site(out: str | Path) -> list[Path]:
 
 
 def _readable(notebook: NotebookNode) -> NotebookNode:
-    """A notebook for a page without a network: badges become links, and pictures have their words."""
+    """A notebook without what needs a kernel or a network: widgets keep their pictures, badges become links."""
+    notebook.metadata.pop("widgets", None)
     notebook.cells[0].source = BADGE.sub(r"[\1]", notebook.cells[0].source).replace(") [Open", "), [Open")
     for cell in notebook.cells:
-        if "setup" in cell.metadata.get("tags", ()):
-            cell.metadata["tags"].append("hide-input")
-            cell.metadata["mystnb"] = {"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide it"}
-        elif cell.metadata.get("jupyter", {}).get("outputs_hidden"):
-            cell.metadata["tags"] = [*cell.metadata.get("tags", ()), "hide-output"]
-            cell.metadata["mystnb"] = {"code_prompt_show": "Show the result", "code_prompt_hide": "Hide it"}
         outputs = cell.get("outputs", [])
-        alts = [
-            said["alt"] for output in outputs for kind, said in output.get("metadata", {}).items() if kind in PICTURES
-        ]
-        if alts:  # one text for all pictures of a cell: MyST-NB knows no other
-            cell.metadata.setdefault("mystnb", {})["image"] = {"alt": " ".join(alts)}
+        for output in outputs:
+            output.get("data", {}).pop(WIDGET, None)
+        # One text for all pictures of a cell: MyST-NB knows no other.
+        alts = [output["metadata"]["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+        if alts:
+            cell.metadata["mystnb"] = {"image": {"alt": " ".join(alts)}}
     return notebook
 
 

@@ -2,14 +2,11 @@
 
 import os
 import sys
-import textwrap
 from pathlib import Path
 from typing import Literal, get_args
 
 from course_lib.distributed import team
-from course_lib.files import as_path
 
-KAGGLE_INPUT = Path("/kaggle/input")
 Source = Literal["auto", "real", "simulated"]
 
 
@@ -32,19 +29,9 @@ def say(what: str) -> None:
     if team().rank == 0:
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
         in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
-        shown = what.encode("utf-8", errors="backslashreplace").decode()  # a file's name may be in an old encoding
-        if in_notebook:  # where a long line cannot be read without scrolling
-            print(textwrap.fill(f"Data: {shown}.", 100, subsequent_indent="      "))
-        else:
-            print(f"Data: {shown}.", file=sys.stderr)
+        print(f"Data: {what}.", file=sys.stdout if in_notebook else sys.stderr)
 
 
 def named_root() -> list[Path]:
     """The folder that the environment's COURSE_DATA_ROOT names, if it is set."""
-    return [as_path(root)] if (root := os.environ.get("COURSE_DATA_ROOT")) else []
-
-
-def kaggle_inputs(*data_sets: str) -> list[Path]:
-    """Where Kaggle mounts data sets such as "owner/slug": by the slug, or, since 2026, by owner and slug."""
-    places = [(KAGGLE_INPUT / name.split("/")[1], KAGGLE_INPUT / "datasets" / name) for name in data_sets]
-    return [place for both in places for place in both if place.is_dir()]
+    return [Path(root).expanduser()] if (root := os.environ.get("COURSE_DATA_ROOT")) else []

@@ -2,8 +2,8 @@
 
 import csv
 import hashlib
+import multiprocessing
 import platform
-import sys
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
@@ -17,18 +17,18 @@ from torch.utils.data import DataLoader
 from course_lib.checkpoint import save_weights
 from course_lib.data import Batches, ImageSet
 from course_lib.distributed import Team, joined, wait_for_all
-from course_lib.files import as_path, write_atomically, write_text
+from course_lib.files import write_atomically
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
 from course_lib.models import TransferModel, parameter_groups
 from course_lib.plots import plot_history
 from course_lib.runs.folder import FORMAT, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
-from course_lib.runtime import Precision, naming_memory, pick_device
+from course_lib.runtime import Precision, pick_device
 from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
 
 
-def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False) -> dict[str, Any]:
+def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
     """Train, choose temperature and threshold on validation, and write everything into the folder `out`.
 
     The test images are not read. Where `torchrun` started several processes, they train together, and the first of them
@@ -49,11 +49,9 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False) -> dict[
         ValueError: to be resumed with another recipe or with other images than before.
         ValueError, OSError: from the data; see `load_chest_xray` and `load_cifar10`.
         ConnectionError: another process of the team has ended.
-        MemoryError: the images, or a batch of them in the network, do not fit into memory.
     """
-    size = recipe.image_size
-    with joined(pick_device()) as team, naming_memory(f"a training and its images of {size} x {size} pixels"):
-        return _train_together(recipe, as_path(out, "out"), resume=resume, team=team)
+    with joined(pick_device()) as team:
+        return _train_together(recipe, out, resume=resume, team=team)
 
 
 def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> dict[str, Any]:
@@ -62,7 +60,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         before = read_config(out)
         recipe = _same_recipe(Recipe(**before["recipe"]), recipe, out)
         if "validation" in before:
-            return {"has_test": True} | before  # older ones do not say
+            return before
     elif (out / "config.json").exists():
         raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
     if recipe.plain and team.size > 1:
@@ -82,7 +80,6 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         "classes": list(train.classes),
         "data": {"name": train.name, "licence": train.licence, "fingerprint": _fingerprint(train, val)},
         "counts": {"train": train.counts(), "val": val.counts()},
-        "has_test": splits.has_test,
     }
     if resume and before["data"] != config["data"]:
         raise ValueError(f"{out}: was started on other images than those found now; give their folder by --root.")
@@ -96,11 +93,8 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     shared_batches = partial(Batches, device=device, rank=team.rank, world_size=team.size)
     train_batches: BatchSource
     if recipe.plain:
-        # Helpers begun otherwise than by fork, which macOS has but cannot trust, load torch anew every epoch.
-        helpers, method = (2, "fork") if sys.platform == "linux" else (0, None)
-        train_batches = DataLoader(
-            train, recipe.batch_size, shuffle=True, num_workers=helpers, multiprocessing_context=method
-        )
+        helpers = 2 if multiprocessing.get_start_method() == "fork" else 0  # elsewhere each loads torch every epoch
+        train_batches = DataLoader(train, recipe.batch_size, shuffle=True, num_workers=helpers)
     else:
         train_batches = shared_batches(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
     val_batches = shared_batches(val, 256)
@@ -153,7 +147,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     }
     if team.rank == 0:
         write_json(out / "config.json", config)
-        write_text(out / "model_card.md", model_card(config, {}))
+        write_atomically(out / "model_card.md", lambda path: path.write_text(model_card(config, {}), encoding="utf-8"))
     return config
 
 
@@ -171,7 +165,7 @@ def _same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
     if asked.preset not in (Recipe.of(asked.task).preset, stored.preset):
         raise ValueError(f"{out}: was started with preset={stored.preset}, not {asked.preset}; leave it as it was.")
     usual = Recipe.of(asked.task, preset=asked.preset)
-    for name in ("data", "image_size", "epochs", "seed", "backbone", "classes", "subfolder"):
+    for name in ("data", "image_size", "epochs", "seed", "backbone"):
         wanted, had = getattr(asked, name), getattr(stored, name)
         if wanted not in (getattr(usual, name), had, "auto"):
             raise ValueError(f"{out}: was started with {name}={had}, not {wanted}; resume without changing it.")
@@ -182,7 +176,7 @@ def _fingerprint(*sets: ImageSet) -> str:
     """Tells whether two runs saw the same images with the same labels, in the same order."""
     digest = hashlib.sha256()
     for image_set in sets:
-        digest.update(image_set.images.contiguous().numpy().data)
+        digest.update(image_set.images.numpy().tobytes())
         digest.update(image_set.labels.numpy().tobytes())
     return digest.hexdigest()[:16]
 

@@ -7,6 +7,7 @@ place; where they are taken out (GitHub, print), the picture stays.
 
 import base64
 import html
+import io
 import json
 import re
 import textwrap
@@ -15,9 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from torch import Tensor
-
-from course_lib.plots import encode
 
 JS = Path(__file__).parent / "js"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', flags=re.MULTILINE)
@@ -47,14 +45,12 @@ class Page:
 
     def html(self) -> str:
         """All of it, for the output of a cell: the same bytes for the same state."""
-        state = json.dumps({"title": self.title, **self.state}, ensure_ascii=False, allow_nan=False).replace(
-            "<", "\\u003c"
-        )
+        state = json.dumps({"title": self.title, **self.state}, ensure_ascii=False).replace("<", "\\u003c")
         return (
             f'<div class="course-explorer-root" data-explorer="{self.module}">'
             f'<div class="still"><p><b>{html.escape(self.title)}</b></p>{self.still}</div>'
             f'<script type="application/json">{state}</script>'
-            f"<style>{style_source(self.module)}</style>"
+            f"<style>{style_source()}</style>"
             f'<script type="module">{module_source(self.module)}</script></div>'
         )
 
@@ -64,19 +60,6 @@ def module_source(name: str) -> str:
 
     In a page there are no files beside it to import from.
     """
-    return "\n".join(IMPORT.sub("", _read(f"{one}.js")) for one in _with_imports(name)).replace(
-        "</script", "<\\/script"
-    )
-
-
-def style_source(name: str) -> str:
-    """The style of all explorers, then what `js/NAME.css` and those of the modules it imports add."""
-    own = [one for one in _with_imports(name) if (JS / f"{one}.css").is_file()]
-    return "".join(_read(f"{one}.css") for one in ("explorer", *own))
-
-
-def _with_imports(name: str) -> list[str]:
-    """A module's name, before it those of the modules that it imports."""
     order: list[str] = []
 
     def visit(one: str) -> None:
@@ -86,26 +69,20 @@ def _with_imports(name: str) -> list[str]:
             order.append(one)
 
     visit(name)
-    return order
+    return "\n".join(IMPORT.sub("", _read(f"{one}.js")) for one in order).replace("</script", "<\\/script")
+
+
+def style_source() -> str:
+    """The style sheet of all explorers."""
+    return _read("explorer.css")
 
 
 def picture(figure: Figure, alt: str) -> str:
     """A figure as HTML, with a text that says what is seen."""
-    kind, encoded = encode(figure, dpi=80)
-    data = base64.b64encode(encoded).decode()
-    return f'<img src="data:{kind};base64,{data}" alt="{html.escape(alt, quote=True)}"><p>{html.escape(alt)}</p>'
-
-
-def finite(image: Tensor) -> Tensor:
-    """An image's numbers for a page: float32, on the CPU, without a gradient.
-
-    Raises:
-        ValueError: NaN or infinity among them.
-    """
-    pixels = image.detach().cpu().float()
-    if not pixels.isfinite().all():
-        raise ValueError("expected an image of finite numbers, got NaN or infinity; replace them, say by nan_to_num().")
-    return pixels
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=80)
+    data = base64.b64encode(written.getvalue()).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}"><p>{html.escape(alt)}</p>'
 
 
 def _read(name: str) -> str:

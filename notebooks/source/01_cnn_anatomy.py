@@ -6,10 +6,21 @@
 # to pictures. At the end you put the parts together, and you can say before running it what shape each layer gives,
 # how many parameters it has and how much of the image it sees.
 #
-# Prerequisites: Python, and PyTorch tensors (indexing, shapes, arithmetic). No network is trained here and no GPU is
-# needed. Computing takes 14 s on two cores; allow two hours of your own, with pencil and paper.
+# Prerequisites: Python, and PyTorch tensors (indexing, shapes, arithmetic). Nothing is trained here and no GPU is
+# needed. About one minute of computing on two cores, and about two hours of your own, with pencil and paper.
 
 # %% tags=["setup"]
+import subprocess
+import sys
+from importlib import metadata
+
+course, tag = "https://github.com/your_account/cnn-course", "v0.1.0"
+here = {found.name: found.version for found in metadata.distributions()}
+if here.get("course-lib") != tag[1:]:  # on Colab, say: install it, and keep the torch that is there
+    keep = [f"{name}=={here[name]}" for name in ("torch", "torchvision", "numpy") if name in here]
+    what = f"course-lib[lessons] @ git+{course}@{tag}"
+    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", what, *keep]).returncode:
+        raise OSError(f"no {course} {tag}; is there a network? (Kaggle: Settings, Internet on)")
 from course_lib.lessons import start_lesson
 
 profile = start_lesson(1)
@@ -351,38 +362,6 @@ show(
 # training moves them. Lesson 6 looks at what they become. Try a kernel of your own: replace `sharpen` by
 # `[[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]`, and predict first what it says to the wall.
 #
-# ### Can a kernel be learned?
-#
-# Suppose you have never seen Sobel's numbers, only his results: eight images of 12x12 pixels, and for each image the
-# map that his kernel makes of it. Could you find the kernel? In the explorer below, two filters try. They start from
-# the random numbers that `nn.Conv2d` draws after `torch.manual_seed(0)`, and repeat one step:
-#
-# 1. Slide both filters over all eight images.
-# 2. Compare their maps with the target maps. The *loss* is the mean of the squared differences.
-# 3. Move each of the 18 weights a little, in the direction in which the loss falls. The *learning rate* sets how far.
-#
-# Nobody tells the filters what an edge is. **Before you press Play:** will they end up with Sobel's numbers, or with
-# other numbers that make similar maps? And what do you expect of a learning rate six times as large, 3 instead of 0.5?
-
-# %%
-from course_lib.widgets import training_explorer
-
-training_explorer()
-
-# %% [markdown]
-# <details><summary>What happens, and why</summary>
-#
-# After some 300 steps every weight is within 0.05 of Sobel's, and another start (the button, or numbers that you type)
-# ends there too. Each filter has nine weights, and 800 numbers of its target maps to match; no other nine numbers match
-# them all. With a learning rate of 3 each step overshoots further than the one before, and the loss grows without end.
-# Rates up to about 1.1 settle.
-#
-# </details>
-#
-# You can also type a kernel of your own as the target. This is all that training is: a target, a loss, many small
-# steps. In a real network the target is a label such as PNEUMONIA, not a map, so nobody designs what a filter should
-# become. Lesson 3 says how the direction of a step is found, and what momentum does.
-#
 # ## 5. Where may the kernel stand?
 #
 # So far the kernel stayed inside the image: `padding=0`, also called "valid". How often is each pixel read then?
@@ -561,12 +540,8 @@ convolution_explorer()
 #
 # ## 6. Channels: every filter reads all of them
 #
-# How does a 3x3 kernel read a color picture? Say what you expect before the next cell counts.
-
-# %%
-from course_lib.widgets import Predict
-
-Predict("1.1")
+# How does a 3x3 kernel read a colour picture? **Before you run the cell:** eight filters of 3x3 on three channels.
+# What shape has the weight tensor, and how many parameters are there: 80, or more?
 
 # %%
 torch.manual_seed(0)
@@ -586,11 +561,11 @@ except RuntimeError as error:
     print("\n" + str(error).replace(", but", ",\nbut"))
 
 # %% [markdown]
-# Channel 5 by hand is three loops, added, and a bias: a filter is not one kernel but a stack of kernels, one for each
-# input channel, and one bias. The answers of the kernels are added, so each filter gives one map, however many channels
-# come in. The number of filters is the number of output channels, and it is yours to choose. The number of input
-# channels is not: it is what the layer before delivers, and the error message names both numbers when they differ.
-# (`groups=1` in it says that every filter reads all channels, as usual.)
+# $8 \cdot (3 \cdot 3 \cdot 3 + 1) = 224$. A filter is not one kernel: it is a stack of kernels, one for each input
+# channel, and one bias. Their answers are added, so each filter gives one map, however many channels come in; channel
+# 5 by hand is three loops, added, and a bias. The number of filters is the number of output channels, and it is yours
+# to choose. The number of input channels is not: it is what the layer before delivers, and the error message names
+# both numbers when they differ. (`groups=1` in it says that every filter reads all channels, as usual.)
 #
 # The smallest filter is 1x1. It sees no neighbour; it mixes the channels of one pixel. **Before you run the cell:**
 # the weights are 1 for red, -0.5 for green and -0.5 for blue. What does a grey pixel give, and what in the
@@ -693,11 +668,9 @@ show(
 # Two words are often mixed up. An operation is *equivariant* to shifts if a shifted input gives the equally shifted
 # output. It is *invariant* if a shifted input gives the same output.
 #
-# A bright pixel will move to the right one step at a time. Which of the three is equivariant, which invariant: the
-# convolution; the convolution followed by max pooling with windows of two; the sum of all outputs of the convolution?
-
-# %%
-Predict("1.2")
+# **Before you run the cell:** a bright pixel moves to the right one step at a time. Which of the three is
+# equivariant, which invariant: the convolution; the convolution followed by max pooling with windows of two; the sum
+# of all outputs of the convolution?
 
 # %%
 weights = torch.tensor([[1.0, 5, 2]])
@@ -821,10 +794,8 @@ show(
 # field*. In general a layer adds $d(k - 1)$ steps to the field. A step is one pixel at first, and every stride on the
 # way multiplies it.
 #
-# Pooling is a layer of this kind, too: its window is its $k$. The function below turns the rule into a loop.
-
-# %%
-Predict("1.3")
+# **Before you run the cell:** convolution 3x3, pooling 2x2, convolution 3x3, pooling 2x2, convolution 3x3. How far
+# does one output see? How many 3x3 convolutions without pooling see as far?
 
 
 # %%
@@ -993,9 +964,8 @@ show(
 # is gone as a whole cannot be guessed from itself. Plain dropout therefore stands between dense layers, where no
 # number has a neighbour that repeats it. Set $p$ to 0.8 in the first part: which values occur now?
 #
-# Pooling and dropout side by side: move the image one pixel to the right (drag it, or use the arrow keys), then two,
-# with maxima and with means. **Before you do:** in which of the four cases do the pooled numbers stay where they are,
-# and in which do they move along?
+# Pooling and dropout side by side: move the image by one pixel, then by two, with maxima and with means. **Before you
+# do:** in which of the four cases do the pooled numbers stay where they are, and in which do they move along?
 
 # %%
 from course_lib.widgets import pooling_explorer
@@ -1003,9 +973,8 @@ from course_lib.widgets import pooling_explorer
 pooling_explorer()
 
 # %% [markdown]
-# One pixel to the right, the maxima of this image don't change at all, and the means do. (One pixel to the left, the
-# maxima change too: it depends on where the window starts.) Two pixels are the window's own size, and both move along
-# by one position. And with each new draw, dropout takes other numbers.
+# By one pixel, the maxima of this image do not change at all, and the means do. By two, which is the window, both move
+# along by one place. And with each new draw, dropout takes other numbers.
 #
 # ## 13. From maps to a decision
 #
@@ -1158,11 +1127,11 @@ shape_explorer()
 #
 # ## Quiz
 #
-# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is
-# kept when you reload the page.
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
 
 # %%
-from course_lib.widgets import Quiz
+from course_lib.exercises import Quiz
 
 Quiz(1)
 

@@ -6,10 +6,21 @@
 # result, and how sure may you be of the answer? Everything runs on two processor cores. Where a GPU changes something,
 # the cell takes it if there is one.
 #
-# Prerequisites: lessons 1 and 2 (layers, logits, modes, parameters). Computing takes 83 s on two cores
-# (7.6 min with real images); allow two hours of your own.
+# Prerequisites: lessons 1 and 2 (layers, logits, modes, parameters). A minute or two of computing, and about two hours
+# of your own.
 
 # %% tags=["setup"]
+import subprocess
+import sys
+from importlib import metadata
+
+course, tag = "https://github.com/your_account/cnn-course", "v0.1.0"
+here = {found.name: found.version for found in metadata.distributions()}
+if here.get("course-lib") != tag[1:]:  # on Colab, say: install it, and keep the torch that is there
+    keep = [f"{name}=={here[name]}" for name in ("torch", "torchvision", "numpy") if name in here]
+    what = f"course-lib[lessons] @ git+{course}@{tag}"
+    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", what, *keep]).returncode:
+        raise OSError(f"no {course} {tag}; is there a network? (Kaggle: Settings, Internet on)")
 from course_lib.lessons import start_lesson
 
 profile = start_lesson(3)
@@ -99,13 +110,8 @@ with torch.no_grad():  # the step itself is not part of what is differentiated
 print(f"w after one step {w.item():.1f}, loss {(2 * w.item() - 6) ** 2:.2f}")
 
 # %% [markdown]
-# From 16 to 0.64 in one step. Now a second `backward()`. The gradient at $w = 2.6$ is
-# $2 \cdot (-0.8) \cdot 2 = -3.2$.
-
-# %%
-from course_lib.widgets import Predict
-
-Predict("3.1")
+# From 16 to 0.64 in one step. Now a second `backward()`. **Before you run the cell:** the slope at $w = 2.6$ is
+# $2 \cdot (-0.8) \cdot 2 = -3.2$. What will `w.grad` hold?
 
 # %%
 loss = (2 * w - 6) ** 2
@@ -117,8 +123,8 @@ loss.backward()
 print(f"after clearing:   {w.grad.item():.1f}")
 
 # %% [markdown]
-# This is why each step of a training loop begins with `optimizer.zero_grad()`. It is left out on purpose only where one
-# large batch is computed in pieces.
+# `backward()` adds to what is there: $-16 - 3.2$. That is useful when one large batch has to be computed in pieces, and
+# a bug in every other loop, which is why each step begins with `optimizer.zero_grad()`.
 #
 # How large may the learning rate be? Five steps from $w = 1$, at five rates. **Before you run the cell:** one of them
 # arrives in a single step, one never arrives and never leaves, one gets worse with every step. Which?
@@ -642,8 +648,6 @@ assert rare["healthy count 9 times"][1] > rare["equal weights"][1], "weights mov
 # draws the same order whether or not the first two ran in the same process.
 
 # %%
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -954,10 +958,8 @@ threshold_explorer(on_val.probs[:, 1], on_val.labels)
 # The dearer a miss, the lower the cheapest threshold, and the more of the healthy are called ill.
 #
 # Sensitivity and specificity look from the disease to the answer. A mother asks the other way round: the network says
-# "ill"; is my child ill?
-
-# %%
-Predict("3.2")
+# "ill"; is my child ill? **Before you run the cell:** of 1,000 children 50 have pneumonia, and the network judges them
+# as it judged the test images. How many of those called ill are ill?
 
 # %% tags=["tol-0.3"]
 for share_ill in (0.5, 0.05):
@@ -1148,11 +1150,11 @@ assert difference < 1e-3, "the same training, but for rounding"
 # %% [markdown]
 # ## Quiz
 #
-# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is
-# kept when you reload the page.
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
 
 # %%
-from course_lib.widgets import Quiz
+from course_lib.exercises import Quiz
 
 Quiz(3)
 

@@ -7,10 +7,21 @@
 # networks by what they cost, feed grey images into a network for colour, and store the result so that it runs without
 # this course. Everything works without a connection to the network.
 #
-# Prerequisites: lessons 2 to 4 (chest X-rays, the training loop, CIFAR-10). Computing takes 114 s on two cores
-# (9.2 min with real images); allow three hours of your own.
+# Prerequisites: lessons 2 to 4 (chest X-rays, the training loop, CIFAR-10). Two minutes of computing on two cores, ten
+# with real images, and about three hours of your own.
 
 # %% tags=["setup"]
+import subprocess
+import sys
+from importlib import metadata
+
+course, tag = "https://github.com/your_account/cnn-course", "v0.1.0"
+here = {found.name: found.version for found in metadata.distributions()}
+if here.get("course-lib") != tag[1:]:  # on Colab, say: install it, and keep the torch that is there
+    keep = [f"{name}=={here[name]}" for name in ("torch", "torchvision", "numpy") if name in here]
+    what = f"course-lib[lessons] @ git+{course}@{tag}"
+    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", what, *keep]).returncode:
+        raise OSError(f"no {course} {tag}; is there a network? (Kaggle: Settings, Internet on)")
 from course_lib.lessons import start_lesson
 
 profile = start_lesson(5)
@@ -204,7 +215,8 @@ print(f"validation accuracy: {right.double().mean():.2f}")
 #
 # Compare three kinds of features under the same probe: the pixels themselves; those of the same network with *random*
 # weights; and those of the trained one. Each with few labelled images and with
-# more, and each three times with other images, since fifty images can be a lucky draw.
+# more, and each three times with other images, since fifty images can be a lucky draw. **Before you run the cells:**
+# sketch the three curves, accuracy against number of labelled images.
 
 
 # %%
@@ -246,12 +258,7 @@ kinds = {
 }
 
 # %% [markdown]
-# Each line will give the lowest and the highest of three draws.
-
-# %%
-from course_lib.widgets import Predict
-
-Predict("5.1")
+# Each line gives the lowest and the highest of three draws.
 
 # %% tags=["tol-0.12"]
 counts = profile.choose(simulated=(40, 160, 640), real=(40, 160, 640, 2000))
@@ -376,10 +383,11 @@ for task, scores in (("photographs", on_photos), ("X-rays", on_xrays)):
 # in it.
 
 # %% [markdown]
-# ## 6. When is a network frozen?
+# ## 6. Frozen is not frozen: batch norm
 #
-# `requires_grad = False` keeps the optimizer away from the weights. Is that enough? Here are two functions to find out,
-# one that remembers all that the stages hold and one that lists what has changed since, and a network to try them on:
+# `requires_grad = False` keeps the optimizer away from the weights. **Before you run the cell:** all parameters of the
+# stages are frozen so, the head is the probe, the network is in training mode, and eight batches pass through it,
+# forward only. Is anything in the stages different afterwards, and is the network as good?
 
 
 # %%
@@ -400,13 +408,6 @@ def begin(head=None, weights="imagenet"):
         model.head.load_state_dict(head.state_dict())
     return model
 
-
-# %% [markdown]
-# All parameters of the stages are frozen, and the head is the probe of section 3. Then eight batches pass through the
-# network in training mode.
-
-# %%
-Predict("5.2")
 
 # %% tags=["tol-0.12"]
 from course_lib.runtime import Precision
@@ -432,11 +433,12 @@ print(
 )
 after = evaluate(model, on_val).accuracy
 print(f"accuracy after:  {after:.2f}")
+assert after < accuracy(probe(features_val), photos_val.labels) - 0.05
 
 # %% [markdown]
-# The names in the list are the running mean and variance of each batch norm, and its count of batches. They are no
-# parameters, so they need no gradient to move, and `requires_grad` says nothing about them. The head was fitted to the
-# features as they were before. The mend: frozen layers belong in evaluation mode, and have to stay there when
+# Each batch norm has moved its running mean and variance towards those of the new images. They are no parameters, so no
+# gradient was needed. A network that was called frozen answers differently afterwards, and the head that was fitted to
+# its features no longer fits. The mend: frozen layers belong in evaluation mode, and have to stay there when
 # `model.train()` is called, as every training loop does. So a network that shall keep its frozen stages needs a `train`
 # of its own:
 
@@ -459,7 +461,6 @@ class Keeping(nn.Module):
 
 keeping = Keeping(model.stages, model.head).train()
 print("head trains:", keeping.head.training, " stem trains:", keeping.stages.stem.training)
-assert after < accuracy(probe(features_val), photos_val.labels) - 0.05
 
 # %% [markdown]
 # The networks of `transfer_model` have such a `train`; `freeze` and `unfreeze` set `requires_grad` stage by stage.
@@ -850,11 +851,11 @@ for name in ("auc", "accuracy", "sensitivity", "specificity"):
 # %% [markdown]
 # ## Quiz
 #
-# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is
-# kept when you reload the page.
+# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
+# are folded away below each question.)
 
 # %%
-from course_lib.widgets import Quiz
+from course_lib.exercises import Quiz
 
 Quiz(5)
 

@@ -9,8 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from course_lib.authoring import CellError, build, editions_of, pull, refresh_scripts, stale
-from course_lib.widgets import page
+from course_lib.authoring import CellError, build, editions_of, pull, stale
 
 SOURCE = """\
 # %% [markdown]
@@ -19,21 +18,20 @@ SOURCE = """\
 # How long does $2 + 2$ take?
 
 # %%
+import sys
 import time
 
 import ipywidgets
-from IPython.display import HTML, display
 
 print(2 + 2)
+print("careful", file=sys.stderr)
 
 # %% tags=["tol-x1000000"]
 print(f"{time.time() % 1000 + 1:.9f} s")
 
 # %%
-display(HTML("<b>a page</b>"))
 ipywidgets.IntSlider(description="kernel")
 """
-VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture
@@ -60,44 +58,6 @@ def test_a_notebook_holds_outputs_counts_and_the_plain_kernel_and_no_path_or_dat
     text = edition.read_text()
     assert str(source.parent) not in text
     assert "iopub" not in text
-
-
-def test_no_widget_is_saved_and_of_an_output_with_a_picture_beside_its_view_the_picture(source: Path) -> None:
-    both = {VIEW: {"model_id": "7"}, "text/html": "<i>still</i>", "text/plain": "[still]"}
-    source.write_text(SOURCE + f"\n# %%\ndisplay({both!r}, raw=True)\n")
-    notebook = nbformat.read(build(source)[0], as_version=4)
-    assert "widgets" not in notebook.metadata
-    page, still = notebook.cells[-2].outputs, notebook.cells[-1].outputs
-    assert [output.data["text/html"] for output in page] == ["<b>a page</b>"]
-    assert [output.data for output in still] == [{"text/html": "<i>still</i>", "text/plain": "[still]"}]
-
-
-def test_a_module_that_changed_is_renewed_in_saved_pages_with_nothing_else_and_no_run(
-    source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    explorer = (
-        '<div class="course-explorer-root" data-explorer="shapes"><div class="still">still</div>'
-        '<script type="application/json">{"at": 1}</script>'
-        '<style>p {}</style><script type="module">draw("\\\\n<style>")</script></div>'
-    )
-    source.write_text(f"# %%\nfrom IPython.display import HTML\n\nHTML({explorer!r})\n")
-    monkeypatch.setattr(page, "style_source", lambda name: "b {}")
-    monkeypatch.setattr(page, "module_source", lambda name: f"draw({name!r}, '\\\\1<\\\\/script>')")
-
-    def saved() -> str:
-        return nbformat.read(edition, as_version=4).cells[0].outputs[0].data["text/html"]
-
-    (edition,) = build(source)
-    before = edition.read_bytes()
-    monkeypatch.setattr(page, "style_source", lambda name: "i {}")
-    assert refresh_scripts(source) == [edition]
-    assert edition.read_bytes() == before.replace(b"b {}", b"i {}")
-    assert saved() == explorer.replace("p {}", "i {}").replace(
-        'draw("\\\\n<style>")', "draw('shapes', '\\\\1<\\\\/script>')"
-    )
-    assert refresh_scripts(source) == []
-    assert build(source) == [edition]
-    assert b"i {}" in edition.read_bytes()  # though the page agrees with that saved
 
 
 def test_a_number_beyond_its_tolerance_is_saved_anew(source: Path) -> None:

@@ -22,13 +22,8 @@ function filled(made, attributes, children) {
 /** A number as people write it: four significant digits, no trailing zeros. */
 export function short(number) {
   const size = Math.abs(number);
-  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return number.toExponential(2).replace(/\.?0+e/, "e");
+  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return number.toExponential(2);
   return String(Number(number.toPrecision(4)));
-}
-
-/** Whether the reader has asked for less motion: what plays then moves in few steps. */
-export function lessMotion() {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 /** "1 pixel", "2 pixels". */
@@ -77,7 +72,6 @@ export function numberField({ label, value, min = -Infinity, max = Infinity, ste
     return input.value !== "" && number >= min && number <= max && !(whole && !Number.isInteger(number));
   }
   function read() {
-    if (input.value === "") return; // emptied, or a sign on its way to a number: leaving it brings the last one back
     const number = Number(input.value);
     input.setAttribute("aria-invalid", !fits(number));
     if (fits(number)) change((value = number));
@@ -111,18 +105,12 @@ export function button(text, click) {
   return element("button", { type: "button", onclick: click }, text);
 }
 
-/** Parts below a small title of their own. */
-export function pane(title, ...parts) {
-  return element("div", { class: "pane" }, element("div", { class: "panel-title" }, title), ...parts);
-}
-
 /**
  * Buttons that walk through something: play or pause, one step, and from the beginning.
  *
  * @param step goes one on and says whether there is more to come.
- * @param toggled is told when playing begins (true) and when it ends (false).
  */
-export function player({ step, restart, milliseconds = 500, toggled = () => {} }) {
+export function player({ step, restart, milliseconds = 500 }) {
   let timer = null;
   const play = button("Play", () => (timer ? pause() : start()));
   const root = element(
@@ -133,16 +121,13 @@ export function player({ step, restart, milliseconds = 500, toggled = () => {} }
     button("Restart", () => (pause(), restart())),
   );
   function start() {
-    toggled(true);
     timer = setInterval(() => (root.isConnected && step()) || pause(), milliseconds);
     play.textContent = "Pause";
   }
   function pause() {
-    if (!timer) return;
     clearInterval(timer);
     timer = null;
     play.textContent = "Play";
-    toggled(false);
   }
   return { root, pause };
 }
@@ -197,7 +182,7 @@ export function numberGrid({ label, choose = null }) {
         const cell = cells[row][column];
         const gray = top > bottom ? Math.round(40 + (205 * (value - bottom)) / (top - bottom)) : 140;
         cell.style.background = `rgb(${gray}, ${gray}, ${gray})`;
-        cell.style.color = gray < 118 ? "#fff" : "#000";
+        cell.style.color = gray < 125 ? "#fff" : "#000";
         const written = text(value, row, column);
         if (cell.textContent !== written) cell.textContent = written;
         cell.className = `cell ${classes(row, column)}`;
@@ -223,30 +208,21 @@ export function numberGrid({ label, choose = null }) {
 /** Bring each explorer of this kind that is on the page to life; one that fails keeps its picture. */
 export function mount(name, render) {
   for (const root of document.querySelectorAll(`.course-explorer-root[data-explorer="${name}"]:not([data-live])`)) {
-    root.dataset.live = "";
-    try {
-      enliven(root, name, render);
-    } catch (error) {
-      console.error(error);
-    }
-  }
-}
-
-function enliven(root, name, render) {
-  const state = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-  const live = element("div", { class: `course-explorer ${name}`, role: "group", "aria-label": state.title });
-  const begin = () => live.replaceChildren(element("p", { class: "title" }, state.title), ...render(state));
-  begin();
-  live.addEventListener("reset", () => {
-    const pressed = document.activeElement?.textContent;
+    const state = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+    const live = element("div", { class: "course-explorer", role: "group", "aria-label": state.title });
+    const begin = () => {
+      const parts = render(state);
+      live.replaceChildren(element("p", { class: "title" }, state.title), ...parts);
+    };
     begin();
-    [...live.querySelectorAll("button")].find((one) => one.textContent === pressed)?.focus();
-  });
-  live.addEventListener("keydown", keep);
-  root.querySelector(".still").hidden = true;
-  root.append(live);
-  follow(new WeakRef(root));
-  new ResizeObserver(() => globalThis.google?.colab?.output?.resizeIframeToContent?.()).observe(live);
+    live.addEventListener("reset", begin);
+    live.addEventListener("keydown", keep);
+    root.dataset.live = "";
+    root.querySelector(".still").hidden = true;
+    root.append(live);
+    follow(root);
+    new ResizeObserver(() => globalThis.google?.colab?.output?.resizeIframeToContent?.()).observe(live);
+  }
 }
 
 /** Begins an explorer again, as it was when the page was opened. */
@@ -261,21 +237,16 @@ function keep(event) {
   if ((moves || !commands) && event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();
 }
 
-/** Light or dark, as the page is: by the color of its text. Held weakly: a cell that runs again lets the old one go. */
-function follow(held) {
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  const watch = new MutationObserver(tell);
-  function tell() {
-    const root = held.deref();
-    if (!root) {
-      watch.disconnect();
-      scheme.removeEventListener("change", tell);
-      return;
-    }
+/** Light or dark, as the page is: by the color of its text. */
+function follow(root) {
+  const tell = () => {
     const [red, green, blue] = getComputedStyle(root).color.match(/[\d.]+/g).map(Number);
     root.classList.toggle("dark", red + green + blue > 384);
-  }
+  };
   tell();
-  for (const one of [document.documentElement, document.body]) watch.observe(one, { attributes: true });
-  scheme.addEventListener("change", tell);
+  const watch = new MutationObserver(tell);
+  for (const one of [document.documentElement, document.body]) {
+    watch.observe(one, { attributes: true });
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
 }
