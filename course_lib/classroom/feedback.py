@@ -5,7 +5,7 @@ from statistics import fmean, median
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment
-from course_lib.exercises.quiz import with_code
+from course_lib.markup import with_code
 
 STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#222}"

@@ -2,8 +2,12 @@
 
 from course_lib.widgets.convolution import convolution_explorer
 from course_lib.widgets.page import Page
+from course_lib.widgets.predict import Predict
+from course_lib.widgets.quiz import Quiz
 
 __all__ = [
     "Page",
+    "Predict",
+    "Quiz",
     "convolution_explorer",
 ]

@@ -540,8 +540,12 @@ convolution_explorer()
 #
 # ## 6. Channels: every filter reads all of them
 #
-# How does a 3x3 kernel read a colour picture? **Before you run the cell:** eight filters of 3x3 on three channels.
-# What shape has the weight tensor, and how many parameters are there: 80, or more?
+# How does a 3x3 kernel read a colour picture? Say what you expect before the next cell counts.
+
+# %%
+from course_lib.widgets import Predict
+
+Predict("1.1")
 
 # %%
 torch.manual_seed(0)
@@ -561,11 +565,11 @@ except RuntimeError as error:
     print("\n" + str(error).replace(", but", ",\nbut"))
 
 # %% [markdown]
-# $8 \cdot (3 \cdot 3 \cdot 3 + 1) = 224$. A filter is not one kernel: it is a stack of kernels, one for each input
-# channel, and one bias. Their answers are added, so each filter gives one map, however many channels come in; channel
-# 5 by hand is three loops, added, and a bias. The number of filters is the number of output channels, and it is yours
-# to choose. The number of input channels is not: it is what the layer before delivers, and the error message names
-# both numbers when they differ. (`groups=1` in it says that every filter reads all channels, as usual.)
+# Channel 5 by hand is three loops, added, and a bias: a filter is not one kernel but a stack of kernels, one for each
+# input channel, and one bias. The answers of the kernels are added, so each filter gives one map, however many channels
+# come in. The number of filters is the number of output channels, and it is yours to choose. The number of input
+# channels is not: it is what the layer before delivers, and the error message names both numbers when they differ.
+# (`groups=1` in it says that every filter reads all channels, as usual.)
 #
 # The smallest filter is 1x1. It sees no neighbour; it mixes the channels of one pixel. **Before you run the cell:**
 # the weights are 1 for red, -0.5 for green and -0.5 for blue. What does a grey pixel give, and what in the
@@ -668,9 +672,11 @@ show(
 # Two words are often mixed up. An operation is *equivariant* to shifts if a shifted input gives the equally shifted
 # output. It is *invariant* if a shifted input gives the same output.
 #
-# **Before you run the cell:** a bright pixel moves to the right one step at a time. Which of the three is
-# equivariant, which invariant: the convolution; the convolution followed by max pooling with windows of two; the sum
-# of all outputs of the convolution?
+# A bright pixel will move to the right one step at a time. Which of the three is equivariant, which invariant: the
+# convolution; the convolution followed by max pooling with windows of two; the sum of all outputs of the convolution?
+
+# %%
+Predict("1.2")
 
 # %%
 weights = torch.tensor([[1.0, 5, 2]])
@@ -794,8 +800,10 @@ show(
 # field*. In general a layer adds $d(k - 1)$ steps to the field. A step is one pixel at first, and every stride on the
 # way multiplies it.
 #
-# **Before you run the cell:** convolution 3x3, pooling 2x2, convolution 3x3, pooling 2x2, convolution 3x3. How far
-# does one output see? How many 3x3 convolutions without pooling see as far?
+# Pooling is a layer of this kind, too: its window is its $k$. The function below turns the rule into a loop.
+
+# %%
+Predict("1.3")
 
 
 # %%
@@ -1131,7 +1139,7 @@ shape_explorer()
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(1)
 

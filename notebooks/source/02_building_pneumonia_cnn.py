@@ -166,10 +166,14 @@ print(audit_splits(faulty))
 #
 # ### What you get for looking at nothing
 #
-# Take a classifier that answers with the commonest class, always. **Before you run the cell:** the published train
-# folder has 1,341 NORMAL and 3,875 PNEUMONIA images. What is the accuracy of the constant answer there? And what is its
-# *balanced* accuracy, the mean of the share found among the sick (the *sensitivity*) and the share found among the
-# healthy (the *specificity*)?
+# Take a classifier that answers with the commonest class, always, and score it twice: by its accuracy, and by its
+# *balanced* accuracy, the mean of the fraction found among the sick (the *sensitivity*) and the fraction found among
+# the healthy (the *specificity*).
+
+# %%
+from course_lib.widgets import Predict
+
+Predict("2.1")
 
 # %%
 all_counts = {
@@ -185,10 +189,9 @@ for name, counts in all_counts.items():
     print(f"{name:16} always {majority:9}  accuracy {accuracy:.3f}  balanced {balanced:.3f}")
 
 # %% [markdown]
-# A constant finds all of one class and none of the other, so its balanced accuracy is one half whatever the counts are.
-# Its accuracy is the share of the commoner class: on the published train folder it looks like a decent model, and
-# between train and test it drops by more than ten points although the "model" did not change at all. Whenever you read
-# an accuracy, ask for this number first.
+# The accuracy of a constant is the fraction of the commoner class: on the published train folder it looks like a decent
+# model, and between train and test it drops by more than ten points although the "model" did not change at all. Its
+# balanced accuracy does not move. Whenever you read an accuracy, ask first what a constant would have.
 #
 # ### What the network must not see
 #
@@ -444,8 +447,10 @@ show(
 # that the first block makes *eight times as many* numbers out of the input; only then do they become fewer. It
 # does not compress from the start: it first describes each place in more words.
 #
-# A dry run by hand has a trap of its own. Here is one, shortened, as it can be found in tutorials. **Before you run the
-# cell:** the network gives two logits. What will the last line print?
+# A dry run by hand looks simpler. Here is one, shortened, as it can be found in tutorials.
+
+# %%
+Predict("2.2")
 
 # %%
 x = F.relu(large.fc1(features))
@@ -454,11 +459,10 @@ logits = large.fc3(x)
 print("output shape (logits):", tuple(x.shape))
 
 # %% [markdown]
-# It prints `x`, and `x` is still what `fc2` made: the result of `fc3` went to another name. (1, 128) is printed for a
-# tensor of (1, 2). A copy of `forward` with prints in it also has to be kept up to date by hand. So let the network
-# report by itself, with a hook on each part. `report(name)` makes a hook that knows its name, and `named_children()`
-# lists the parts that you assigned to `self`. **Before you run the cell:** in which order will the parts appear: as
-# they are declared, or as they run? Are those different here?
+# What a `print` calls a tensor proves nothing, and a copy of `forward` with prints in it has to be kept up to date by
+# hand. So let the network report by itself, with a hook on each part. `report(name)` makes a hook that knows its name,
+# and `named_children()` lists the parts that you assigned to `self`. **Before you run the cell:** in which order will
+# the parts appear: as they are declared, or as they run? Are those different here?
 
 # %%
 seen = {}
@@ -1033,7 +1037,7 @@ print(f"last loss {memorised[-1]:.2f}")
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(2)
 

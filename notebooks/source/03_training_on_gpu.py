@@ -110,8 +110,13 @@ with torch.no_grad():  # the step itself is not part of what is differentiated
 print(f"w after one step {w.item():.1f}, loss {(2 * w.item() - 6) ** 2:.2f}")
 
 # %% [markdown]
-# From 16 to 0.64 in one step. Now a second `backward()`. **Before you run the cell:** the slope at $w = 2.6$ is
-# $2 \cdot (-0.8) \cdot 2 = -3.2$. What will `w.grad` hold?
+# From 16 to 0.64 in one step. Now a second `backward()`. The gradient at $w = 2.6$ is
+# $2 \cdot (-0.8) \cdot 2 = -3.2$.
+
+# %%
+from course_lib.widgets import Predict
+
+Predict("3.1")
 
 # %%
 loss = (2 * w - 6) ** 2
@@ -123,8 +128,8 @@ loss.backward()
 print(f"after clearing:   {w.grad.item():.1f}")
 
 # %% [markdown]
-# `backward()` adds to what is there: $-16 - 3.2$. That is useful when one large batch has to be computed in pieces, and
-# a bug in every other loop, which is why each step begins with `optimizer.zero_grad()`.
+# This is why each step of a training loop begins with `optimizer.zero_grad()`. It is left out on purpose only where one
+# large batch is computed in pieces.
 #
 # How large may the learning rate be? Five steps from $w = 1$, at five rates. **Before you run the cell:** one of them
 # arrives in a single step, one never arrives and never leaves, one gets worse with every step. Which?
@@ -958,8 +963,10 @@ threshold_explorer(on_val.probs[:, 1], on_val.labels)
 # The dearer a miss, the lower the cheapest threshold, and the more of the healthy are called ill.
 #
 # Sensitivity and specificity look from the disease to the answer. A mother asks the other way round: the network says
-# "ill"; is my child ill? **Before you run the cell:** of 1,000 children 50 have pneumonia, and the network judges them
-# as it judged the test images. How many of those called ill are ill?
+# "ill"; is my child ill?
+
+# %%
+Predict("3.2")
 
 # %% tags=["tol-0.3"]
 for share_ill in (0.5, 0.05):
@@ -1154,7 +1161,7 @@ assert difference < 1e-3, "the same training, but for rounding"
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(3)
 

@@ -148,8 +148,12 @@ print(f"\nthe smaller one: {count_parameters(small_network()):,} parameters")
 # `fc1` holds nine tenths of the parameters and does a tenth of the work; the convolutions the other way round. It is
 # PneumoniaCNN's story from lesson 2 on a smaller scale.
 #
-# The tutorials flatten with `x.view(-1, 128 * 4 * 4)`. The `-1` says "as many rows as it takes", and that is a trap.
-# **Before you run the cell:** two pictures of 64 pixels arrive at this line as maps of 8x8. How many rows come out?
+# The tutorials flatten with `x.view(-1, 128 * 4 * 4)`. The `-1` leaves the number of rows to torch.
+
+# %%
+from course_lib.widgets import Predict
+
+Predict("4.1")
 
 # %%
 maps = torch.zeros(2, 128, 8, 8)  # two images of 64 pixels, after three halvings
@@ -161,9 +165,9 @@ except RuntimeError as error:
     print("RuntimeError:", error)
 
 # %% [markdown]
-# Two pictures became eight rows, without an error: each row is a slice of a picture, and in prediction you would get
-# eight answers for two questions. `flatten(start_dim=1)` keeps one row for each picture, and the next layer refuses
-# what does not fit. It is this dense head that wants images of one size; the convolutions before it take any.
+# `flatten(start_dim=1)` keeps one row for each picture, and the next layer refuses what does not fit. The line of the
+# tutorials refuses nothing as long as the numbers fill whole rows, and nobody notices until the answers are counted. It
+# is this dense head that wants images of one size; the convolutions before it take any.
 #
 # Now the rival: a *dense network* (a multilayer perceptron) with about as many parameters, which looks at all 3,072
 # numbers of a picture at once and knows nothing of neighbours.
@@ -951,8 +955,10 @@ show(
 #
 # With ten classes, take the probability of the class that was called, and ask how often the call was right. The
 # temperature is fitted on one half of the validation pictures and judged on the other, since a number looks best on the
-# pictures it was fitted to. **Before you run the cell:** label smoothing told the network never to be quite sure. Will
-# the temperature be above 1 or below?
+# pictures it was fitted to.
+
+# %%
+Predict("4.2")
 
 # %% tags=["tol-0.15"]
 from course_lib.metrics import fit_temperature, reliability
@@ -970,6 +976,9 @@ for name, divisor in (("before", 1.0), ("after", temperature)):
     error = multiclass_report(scaled, judged).ece
     print(f"{name:6} promised {sure.mean():.2f}, right {right.double().mean():.2f}", end=", ")
     print(f"error {error:.2f}")
+
+# %% [markdown]
+# The same as a picture, before and after all logits were divided by the temperature:
 
 # %%
 curves["calibrated"] = ((0, 1), (0, 1))
@@ -1385,7 +1394,7 @@ assert final.accuracy > 0.3
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(4)
 

@@ -215,8 +215,7 @@ print(f"validation accuracy: {right.double().mean():.2f}")
 #
 # Compare three kinds of features under the same probe: the pixels themselves; those of the same network with *random*
 # weights; and those of the trained one. Each with few labelled images and with
-# more, and each three times with other images, since fifty images can be a lucky draw. **Before you run the cells:**
-# sketch the three curves, accuracy against number of labelled images.
+# more, and each three times with other images, since fifty images can be a lucky draw.
 
 
 # %%
@@ -258,7 +257,12 @@ kinds = {
 }
 
 # %% [markdown]
-# Each line gives the lowest and the highest of three draws.
+# Each line will give the lowest and the highest of three draws.
+
+# %%
+from course_lib.widgets import Predict
+
+Predict("5.1")
 
 # %% tags=["tol-0.12"]
 counts = profile.choose(simulated=(40, 160, 640), real=(40, 160, 640, 2000))
@@ -383,11 +387,10 @@ for task, scores in (("photographs", on_photos), ("X-rays", on_xrays)):
 # in it.
 
 # %% [markdown]
-# ## 6. Frozen is not frozen: batch norm
+# ## 6. When is a network frozen?
 #
-# `requires_grad = False` keeps the optimizer away from the weights. **Before you run the cell:** all parameters of the
-# stages are frozen so, the head is the probe, the network is in training mode, and eight batches pass through it,
-# forward only. Is anything in the stages different afterwards, and is the network as good?
+# `requires_grad = False` keeps the optimizer away from the weights. Is that enough? Here are two functions to find out,
+# one that remembers all that the stages hold and one that lists what has changed since, and a network to try them on:
 
 
 # %%
@@ -408,6 +411,13 @@ def begin(head=None, weights="imagenet"):
         model.head.load_state_dict(head.state_dict())
     return model
 
+
+# %% [markdown]
+# All parameters of the stages are frozen, and the head is the probe of section 3. Then eight batches pass through the
+# network in training mode.
+
+# %%
+Predict("5.2")
 
 # %% tags=["tol-0.12"]
 from course_lib.runtime import Precision
@@ -433,12 +443,11 @@ print(
 )
 after = evaluate(model, on_val).accuracy
 print(f"accuracy after:  {after:.2f}")
-assert after < accuracy(probe(features_val), photos_val.labels) - 0.05
 
 # %% [markdown]
-# Each batch norm has moved its running mean and variance towards those of the new images. They are no parameters, so no
-# gradient was needed. A network that was called frozen answers differently afterwards, and the head that was fitted to
-# its features no longer fits. The mend: frozen layers belong in evaluation mode, and have to stay there when
+# The names in the list are the running mean and variance of each batch norm, and its count of batches. They are no
+# parameters, so they need no gradient to move, and `requires_grad` says nothing about them. The head was fitted to the
+# features as they were before. The mend: frozen layers belong in evaluation mode, and have to stay there when
 # `model.train()` is called, as every training loop does. So a network that shall keep its frozen stages needs a `train`
 # of its own:
 
@@ -461,6 +470,7 @@ class Keeping(nn.Module):
 
 keeping = Keeping(model.stages, model.head).train()
 print("head trains:", keeping.head.training, " stem trains:", keeping.stages.stem.training)
+assert after < accuracy(probe(features_val), photos_val.labels) - 0.05
 
 # %% [markdown]
 # The networks of `transfer_model` have such a `train`; `freeze` and `unfreeze` set `requires_grad` stage by stage.
@@ -855,7 +865,7 @@ for name in ("auc", "accuracy", "sensitivity", "specificity"):
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(5)
 

@@ -667,8 +667,7 @@ assert max(abs(values[-1]) for values in kept.values()) < 0.5
 #
 # Some hospitals put a letter into the corner of their pictures. Suppose that the sick come from such a hospital,
 # mostly. In the next training set 95 of 100 sick patients carry a bright L near the upper right corner, and 5 of 100
-# healthy ones. The network is not told. **Before you run the cells:** what will its validation accuracy be, on images
-# of the same two hospitals? And on the same patients without letters?
+# healthy ones. The network is not told.
 
 # %% tags=["tol-0.1"]
 from course_lib.data import marker_box
@@ -691,6 +690,11 @@ assert accuracy > 0.85
 # A good network, says the score, and every curve on the way there looked healthy. Now the same patients without
 # letters, and with the hospitals exchanged, so that the healthy carry the letter:
 
+# %%
+from course_lib.widgets import Predict
+
+Predict("6.1")
+
 # %% tags=["tol-0.25"]
 unmarked = hospitals(160, 12, (0, 0))
 exchanged = hospitals(160, 12, (0.95, 0.05))
@@ -700,8 +704,6 @@ for name, images in (("as in training", same), ("no letters", unmarked), ("excha
     scores[name] = outcome.accuracy
     area = binary_auc(outcome.probs[:, 1], outcome.labels)
     print(f"{name:15} accuracy {outcome.accuracy:.2f}, area {area:.2f}")
-assert scores["no letters"] < 0.7
-assert scores["exchanged"] < 0.3
 
 # %% [markdown]
 # It learnt the letter first of all. Without it the ranking still knows a little of the disease (the area), and the
@@ -715,6 +717,8 @@ misled = carries != (same.labels == 1)
 right = evaluate(cheat, Batches(same, 100, device=device)).probs.argmax(dim=1) == same.labels
 print(f"{misled.sum()} of {len(same)} patients are misled by their letter, or by having none")
 print(f"of these {right[misled].float().mean():.2f} are called rightly")
+assert scores["no letters"] < 0.7
+assert scores["exchanged"] < 0.3
 
 # %% [markdown]
 # Would the maps? The letter is seven pixels high and lies in the corner. **Before you run the cells:** which of
@@ -749,7 +753,10 @@ for name, maps in cheated.items():
 
 # %% [markdown]
 # All four uncover it, in almost every image. So would any network's maps? The same training once more, with a fourth
-# block as in section 1. Its letters are as decisive as before; **before you run the cell:** where does Grad-CAM point?
+# block as in section 1:
+
+# %%
+Predict("6.2")
 
 # %% tags=["tol-0.4"]
 torch.manual_seed(0)
@@ -766,6 +773,9 @@ others = {
 }
 for name, maps in {"Grad-CAM, block 4": cheated["Grad-CAM, one block more"], **others}.items():
     print(f"{name:17} {on_letter(maps):.2f} on the letter")
+
+# %% [markdown]
+# Four of these patients, with the maps of the first network and, in the last row, Grad-CAM of the deeper one:
 
 # %%
 show(
@@ -886,7 +896,7 @@ show(
 # are folded away below each question.)
 
 # %%
-from course_lib.exercises import Quiz
+from course_lib.widgets import Quiz
 
 Quiz(6)
 

@@ -1,0 +1,42 @@
+"""Predictions: the reader commits to an answer, and only then is told what happens, and why."""
+
+from course_lib.markup import with_code
+from course_lib.widgets.asked import (
+    Question,
+    choices_html,
+    folded_choices_html,
+    folded_html,
+    memory_key,
+    predictions,
+)
+from course_lib.widgets.page import Page
+
+
+class Predict(Page):
+    """The prediction with a number such as "1.2": what is asked before the cell that shows the answer.
+
+    Raises:
+        ValueError: there is no such prediction.
+    """
+
+    def __init__(self, number: str) -> None:
+        known = predictions()
+        if number not in known:
+            there = ", ".join(f'"{one}"' for one in known)
+            raise ValueError(f"expected the number of a prediction ({there}), got {number!r}; take one of these.")
+        asked = known[number]
+        state = {"key": memory_key("prediction", asked), **asked}
+        still = f"<p>{with_code(asked['text'])}</p>{_answers_html(asked)}"
+        super().__init__("predict", f"Prediction {number}", state, still, asked["text"])
+
+
+def _answers_html(asked: Question) -> str:
+    if "choice" in asked:
+        return choices_html(asked) + folded_choices_html(asked)
+    slips = (f"{_shown(slip['value'])}: {slip['why']}" for slip in asked["slip"])
+    return folded_html(_shown(asked["answer"]), asked["why"], *slips)
+
+
+def _shown(value: float | list[str]) -> str:
+    """A number as people write it, or the first of several spellings."""
+    return value[0] if isinstance(value, list) else f"{value:,}"
