@@ -972,8 +972,9 @@ show(
 # is gone as a whole cannot be guessed from itself. Plain dropout therefore stands between dense layers, where no
 # number has a neighbour that repeats it. Set $p$ to 0.8 in the first part: which values occur now?
 #
-# Pooling and dropout side by side: move the image by one pixel, then by two, with maxima and with means. **Before you
-# do:** in which of the four cases do the pooled numbers stay where they are, and in which do they move along?
+# Pooling and dropout side by side: move the image one pixel to the right (drag it, or use the arrow keys), then two,
+# with maxima and with means. **Before you do:** in which of the four cases do the pooled numbers stay where they are,
+# and in which do they move along?
 
 # %%
 from course_lib.widgets import pooling_explorer
@@ -981,8 +982,9 @@ from course_lib.widgets import pooling_explorer
 pooling_explorer()
 
 # %% [markdown]
-# By one pixel, the maxima of this image do not change at all, and the means do. By two, which is the window, both move
-# along by one place. And with each new draw, dropout takes other numbers.
+# One pixel to the right, the maxima of this image don't change at all, and the means do. (One pixel to the left, the
+# maxima change too: it depends on where the window starts.) Two pixels are the window's own size, and both move along by
+# one position. And with each new draw, dropout takes other numbers.
 #
 # ## 13. From maps to a decision
 #

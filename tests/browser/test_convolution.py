@@ -67,8 +67,10 @@ def use(explorer: "Locator") -> None:
     assert explorer.get_by_text("3×3 numbers").is_visible()
     explorer.get_by_label("input channels").select_option("3")
     assert said(explorer).endswith("the sums of 3 channels.")
-    explorer.get_by_role("button", name="Reset").click()
+    reset = explorer.get_by_role("button", name="Reset")
+    reset.click()
     assert explorer.get_by_text("6×6 numbers").is_visible()
+    assert reset.evaluate("button => button === document.activeElement")
 
 
 def test_everything_works_without_kernel_and_network(page: "Page", tmp_path: Path) -> None:

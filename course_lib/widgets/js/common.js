@@ -182,7 +182,7 @@ export function numberGrid({ label, choose = null }) {
         const cell = cells[row][column];
         const gray = top > bottom ? Math.round(40 + (205 * (value - bottom)) / (top - bottom)) : 140;
         cell.style.background = `rgb(${gray}, ${gray}, ${gray})`;
-        cell.style.color = gray < 125 ? "#fff" : "#000";
+        cell.style.color = gray < 118 ? "#fff" : "#000";
         const written = text(value, row, column);
         if (cell.textContent !== written) cell.textContent = written;
         cell.className = `cell ${classes(row, column)}`;
@@ -215,7 +215,11 @@ export function mount(name, render) {
       live.replaceChildren(element("p", { class: "title" }, state.title), ...parts);
     };
     begin();
-    live.addEventListener("reset", begin);
+    live.addEventListener("reset", () => {
+      const pressed = document.activeElement?.textContent;
+      begin();
+      [...live.querySelectorAll("button")].find((one) => one.textContent === pressed)?.focus();
+    });
     live.addEventListener("keydown", keep);
     root.dataset.live = "";
     root.querySelector(".still").hidden = true;

@@ -122,14 +122,14 @@ function render(state) {
     element(
       "div",
       { class: "line channel" },
-      panel(state.image.length > 1 ? `image, channel ${k}` : "image", inputs[k].root),
+      pane(state.image.length > 1 ? `image, channel ${k}` : "image", inputs[k].root),
       element("span", { class: "sign" }, "×"),
       element(
         "div",
         { class: "line" },
-        panel("kernel", element("div", { class: "weights" }, ...fields[k].flat().map((one) => one.input))),
+        pane("kernel", element("div", { class: "weights" }, ...fields[k].flat().map((one) => one.input))),
         element("span", { class: "sign" }, "="),
-        panel("products", parts[k].root, sums[k]),
+        pane("products", parts[k].root, sums[k]),
       ),
     ),
   );
@@ -216,7 +216,7 @@ function render(state) {
     { class: "panels" },
     stack,
     element("span", { class: "sign" }, "→"),
-    panel("output", output.root, shape),
+    pane("output", output.root, shape),
   );
   update();
   return [
@@ -226,8 +226,8 @@ function render(state) {
   ];
 }
 
-function panel(title, ...parts) {
-  return element("div", { class: "panel" }, element("p", { class: "panel-title" }, title), ...parts);
+function pane(title, ...parts) {
+  return element("div", { class: "pane" }, element("p", { class: "panel-title" }, title), ...parts);
 }
 
 mount("convolution", render);
