@@ -2,8 +2,8 @@
 
 import csv
 import hashlib
-import multiprocessing
 import platform
+import sys
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
@@ -93,8 +93,11 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     shared_batches = partial(Batches, device=device, rank=team.rank, world_size=team.size)
     train_batches: BatchSource
     if recipe.plain:
-        helpers = 2 if multiprocessing.get_start_method() == "fork" else 0  # elsewhere each loads torch every epoch
-        train_batches = DataLoader(train, recipe.batch_size, shuffle=True, num_workers=helpers)
+        # Helpers begun otherwise than by fork, which macOS has but cannot trust, load torch anew every epoch.
+        helpers, method = (2, "fork") if sys.platform == "linux" else (0, None)
+        train_batches = DataLoader(
+            train, recipe.batch_size, shuffle=True, num_workers=helpers, multiprocessing_context=method
+        )
     else:
         train_batches = shared_batches(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
     val_batches = shared_batches(val, 256)

@@ -151,9 +151,8 @@ def main() -> None:
 
     augment = PhotoAugmentation(shift=4)
     memory = images_a_second(Batches(photos, 256, shuffle=True, augment=augment), rounds)
-    loader = images_a_second(
-        DataLoader(Photos(photos), batch_size=256, shuffle=True, num_workers=2, persistent_workers=True), rounds
-    )
+    workers = {"num_workers": 2, "persistent_workers": True, "multiprocessing_context": "fork"}
+    loader = images_a_second(DataLoader(Photos(photos), batch_size=256, shuffle=True, **workers), rounds)
     print(
         f"\nbatches of 256, cropped and flipped: in memory {memory:,.0f} images/s, DataLoader with 2 workers "
         f"{loader:,.0f} images/s, {memory / loader:.1f} times"

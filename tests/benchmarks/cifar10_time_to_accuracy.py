@@ -59,7 +59,9 @@ def tutorial(root: Path, seed: int, epochs: int = 5) -> tuple[float, float]:
     splits = load_cifar10("real", root=root)
     torch.manual_seed(seed)
     model = SimpleCNN()  # its first step is the tutorial's Normalize
-    loader = DataLoader(Photos(splits.train), batch_size=64, shuffle=True, num_workers=2)
+    loader = DataLoader(
+        Photos(splits.train), batch_size=64, shuffle=True, num_workers=2, multiprocessing_context="fork"
+    )
     criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters(), lr=0.001)
     started = time.perf_counter()
     for _ in range(epochs):

@@ -3,7 +3,10 @@
 import csv
 import inspect
 import json
+import multiprocessing
+import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from course_lib.data import load_chest_xray
+from course_lib.data import ImageSet, load_chest_xray
 from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
 from course_lib.models import NETWORKS, OFFLINE
 from course_lib.runs import Recipe, draw_explanation, evaluate_run, load_run, predict, train_run
@@ -317,6 +320,28 @@ def test_the_tutorial_preset_is_the_tutorials_loop_step_by_step(photos: Path, tm
     assert float(row["train_loss"]) == pytest.approx(np.mean(losses), rel=1e-4)
     for name, tensor in load_file(tmp_path / "run" / "weights.safetensors").items():
         torch.testing.assert_close(tensor, model.state_dict()[name], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere helpers cannot be copies of this process")
+@pytest.mark.parametrize("default", ["fork", "forkserver"])  # of Linux: until Python 3.13, and from 3.14 on
+def test_the_tutorials_loop_has_two_helpers_whatever_pythons_default_is(
+    default: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item, usual = ImageSet.__getitem__, multiprocessing.get_start_method()
+
+    def noted(images: ImageSet, index: int) -> tuple[torch.Tensor, int]:
+        (tmp_path / f"{os.getpid()}.pid").touch()
+        return item(images, index)
+
+    monkeypatch.setattr(ImageSet, "__getitem__", noted)
+    multiprocessing.set_start_method(default, force=True)
+    try:
+        train_run(Recipe.of("cifar10", preset="tutorial", root=str(photos), epochs=1), tmp_path / "run")
+    finally:
+        multiprocessing.set_start_method(usual, force=True)
+    fetched_by = {int(path.stem) for path in tmp_path.glob("*.pid")}
+    assert len(fetched_by) == 2
+    assert os.getpid() not in fetched_by
 
 
 def test_a_preset_that_the_task_does_not_have_is_named_with_those_it_has() -> None:
