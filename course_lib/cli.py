@@ -60,16 +60,26 @@ def run(
     numbers: Annotated[list[str] | None, typer.Argument(help="Lessons, such as 01 03; default all.")] = None,
     data: Data = None,
     root: Root = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Compare every cell with its saved output.")] = False,
 ) -> None:
     """Run lessons without a browser and check what they assert; a line each.
 
     Example: course run 02 03 --data real --root ~/data
     """
-    from course_lib.authoring import lessons, run_lesson
+    from course_lib.authoring import compare_notebook, lessons, run_lesson
     from course_lib.lessons import lesson_environment
 
     environment, failed = lesson_environment(data, root), 0
+    if compare and environment.get("COURSE_DATA", "simulated") != "simulated":
+        raise ValueError("the saved outputs are of simulated images; leave out --data and --root, or --compare.")
     for path in lessons(numbers):
+        if compare:
+            wrong = compare_notebook(path)
+            failed += bool(wrong)
+            print(f"{path.stem:28} {f'{len(wrong)} cells differ' if wrong else 'as saved'}", flush=True)
+            for cell, sentences in wrong.items():
+                print(*(f"  code cell {cell}: {sentence}" for sentence in sentences), sep="\n", flush=True)
+            continue
         verdict = run_lesson(path, environment=environment)
         failed += verdict.error is not None
         print(

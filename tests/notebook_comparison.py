@@ -1,4 +1,4 @@
-"""A pytest plugin: nbval runs the notebooks, and what it saw is compared as `course_lib.authoring` compares.
+"""A pytest plugin: nbval runs the notebooks, and `course_lib.authoring` judges what it saw.
 
 nbval knows no tolerance for numbers, passes a notebook that was never run, and does not look at pictures. It has no
 hook for the comparison, so two methods of its cells are replaced; test_notebook_comparison.py holds faults that must
@@ -13,26 +13,20 @@ from typing import Any
 import pytest
 from nbval.plugin import IPyNbCell
 
-from course_lib.authoring import CI_ENVIRONMENT, Tolerance, differences
+from course_lib.authoring import CI_ENVIRONMENT, faults, refusals
 
 run_cell = IPyNbCell.runtest
 PROGRESS = tempfile.TemporaryDirectory()  # where exercises note their results; a learner's own file stays as it is
 
 
 def compare_outputs(self: IPyNbCell, new: Sequence[Any], saved: Sequence[Any]) -> bool:
-    self.comparison_traceback = differences(saved, new, Tolerance.of(self.cell))
+    self.comparison_traceback = faults(self.cell, new)
     return not self.comparison_traceback
 
 
 def runtest(self: IPyNbCell) -> None:
-    if self.cell.execution_count is None:
-        self.raise_cell_error("this cell was saved without having been run; build the notebook again")
-    if not self.options["check"] or self.options["skip"] or self.options["check_exception"]:
-        self.raise_cell_error("a tag or comment keeps this cell from being compared; declare a tolerance instead")
-    try:
-        Tolerance.of(self.cell)
-    except ValueError as error:
-        self.raise_cell_error(str(error))
+    if refused := refusals(self.cell):  # nbval would compare no such cell
+        self.raise_cell_error("\n".join(refused))
     run_cell(self)
 
 

@@ -1,8 +1,16 @@
 """Notebooks: built from their sources, run, and compared with what they ought to say."""
 
-from course_lib.authoring.compare import Tolerance, differences
+from course_lib.authoring.compare import Tolerance, differences, faults, refusals
 from course_lib.authoring.editions import build, editions_of, exercise_sources, pull, relink, sources, stale
-from course_lib.authoring.kernel import CI_ENVIRONMENT, CellError, Verdict, execute, lessons, run_lesson
+from course_lib.authoring.kernel import (
+    CI_ENVIRONMENT,
+    CellError,
+    Verdict,
+    compare_notebook,
+    execute,
+    lessons,
+    run_lesson,
+)
 
 __all__ = [
     "CI_ENVIRONMENT",
@@ -10,12 +18,15 @@ __all__ = [
     "Tolerance",
     "Verdict",
     "build",
+    "compare_notebook",
     "differences",
     "editions_of",
     "execute",
     "exercise_sources",
+    "faults",
     "lessons",
     "pull",
+    "refusals",
     "relink",
     "run_lesson",
     "sources",

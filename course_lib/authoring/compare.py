@@ -1,4 +1,8 @@
-"""Do two runs of a cell say the same? Text exactly, numbers within the cell's tolerance, pictures by kind and size."""
+"""Do two runs of a cell say the same? Text exactly, numbers within the cell's tolerance, pictures by kind and size.
+
+`faults` is the whole judgment of a cell. Two programs run the cells and ask it: `course run --compare`, and nbval with
+tests/notebook_comparison.py.
+"""
 
 import base64
 import io
@@ -14,9 +18,12 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 SIZE_TOLERANCE = 8  # pixels a side: other fonts make other margins
 # Digits inside a name (conv2d, float32) are text; so are the spaces that keep a column straight no part of the number.
 PREFIX = re.compile(r"\baddmm: (?=mat1 and mat2 shapes)")  # before this error's words, from torch 2.15 on
+UNCOMPARED = re.compile(r"nbval-.*|raises-exception|skip-execution")  # tags
+UNCOMPARED_COMMENT = re.compile(r"^\s*#+\s*(NBVAL|PYTEST_VALIDATE)_", re.MULTILINE)
 NUMBER = re.compile(r" *(?<![A-Za-z_\d.])[-+]?(?:\d+(?:,\d{3})*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 
 Output = Mapping[str, Any]
+Cell = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Tolerance:
     factor: float = 1.0
 
     @classmethod
-    def of(cls, cell: Mapping[str, Any]) -> "Tolerance":
+    def of(cls, cell: Cell) -> "Tolerance":
         """The tolerance that a notebook cell declares in a tag.
 
         Raises:
@@ -59,6 +66,31 @@ class Tolerance:
         if self.factor > 1:
             return f"within a factor of {self.factor:g}"
         return f"within {self.difference:g}" if self.difference else "exactly"
+
+
+def faults(cell: Cell, new: Sequence[Output]) -> list[str]:
+    """What is wrong with a code cell as it was saved, a sentence for each; empty if nothing.
+
+    Args:
+        cell: as the notebook file holds it.
+        new: outputs of a new run, streams merged.
+    """
+    return refusals(cell) or differences(cell["outputs"], new, Tolerance.of(cell))
+
+
+def refusals(cell: Cell) -> list[str]:
+    """Why a saved code cell is wrong whatever a new run of it gives; empty if it is not."""
+    if cell["execution_count"] is None:
+        return ["this cell was saved without having been run; build the notebook again."]
+    tags = cell["metadata"].get("tags", [])
+    if any(map(UNCOMPARED.fullmatch, tags)) or UNCOMPARED_COMMENT.search(cell["source"]):
+        return ["a tag or comment keeps this cell from being compared; declare a tolerance instead."]
+    try:
+        Tolerance.of(cell)
+    except ValueError as error:
+        return [str(error)]
+    warned = [output["text"] for output in cell["outputs"] if output.get("name") == "stderr"]
+    return [f"stderr was saved, {text!r}; mend what warns, and build the notebook again." for text in warned]
 
 
 def differences(saved: Sequence[Output], new: Sequence[Output], tolerance: Tolerance) -> list[str]:

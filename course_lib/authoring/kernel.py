@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+
+from course_lib.authoring.compare import faults, refusals
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CI_ENVIRONMENT = {  # the settings under which outputs are saved and compared, on every machine
@@ -21,7 +24,16 @@ COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
 class CellError(RuntimeError):
-    """A cell failed, ran too long, or took the kernel down with it; the message names cell and error."""
+    """A cell failed, ran too long, or took the kernel down with it; the message names cell and error.
+
+    Attributes:
+        cell: its place among the code cells, from 0; -1 where the kernel did not start.
+    """
+
+    def __init__(self, cell: int, source: str, reason: str) -> None:
+        place = f"code cell {cell} ({source.splitlines()[0]})" if source else "before the first cell"
+        super().__init__(f"{place}: {reason}")
+        self.cell = cell
 
 
 def lessons(numbers: list[str] | None = None) -> list[Path]:
@@ -58,12 +70,11 @@ def execute(
     Raises:
         CellError: a cell failed; outputs up to it are in the notebook.
     """
-    place = "before the first cell"
+    number, source = -1, ""
 
     def note(cell: NotebookNode, cell_index: int) -> None:
-        nonlocal place
-        number = sum(before.cell_type == "code" for before in notebook.cells[:cell_index])
-        place = f"code cell {number} ({cell.source.splitlines()[0]})"
+        nonlocal number, source
+        number, source = sum(before.cell_type == "code" for before in notebook.cells[:cell_index]), cell.source
 
     client = NotebookClient(
         notebook,
@@ -79,11 +90,12 @@ def execute(
         os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # else a kernel that the user installed from elsewhere wins
         client.execute(env={**os.environ, **environment})
     except CellExecutionError as error:
-        raise CellError(f"{place}: {error.ename}: {' '.join(COLOURS.sub('', error.evalue).split())}") from error
+        reason = f"{error.ename}: {' '.join(COLOURS.sub('', error.evalue).split())}"
+        raise CellError(number, source, reason) from error
     except CellTimeoutError as error:
-        raise CellError(f"{place}: did not finish within {cell_seconds} s") from error
+        raise CellError(number, source, f"did not finish within {cell_seconds} s") from error
     except DeadKernelError as error:
-        raise CellError(f"{place}: the kernel died, perhaps for want of memory") from error
+        raise CellError(number, source, "the kernel died, perhaps for want of memory") from error
 
 
 @dataclass(frozen=True)
@@ -97,13 +109,43 @@ class Verdict:
 
 def run_lesson(path: Path, *, environment: dict[str, str], cell_seconds: int = 1800) -> Verdict:
     """Run a lesson in place of a reader; its file stays as it is."""
-    notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    cells, error, started = sum(cell.cell_type == "code" for cell in notebook.cells), None, time.perf_counter()
+    notebook, error, started = _without_outputs(path), None, time.perf_counter()
     try:
         execute(notebook, environment=environment, cell_seconds=cell_seconds, folder=path.parent)
     except CellError as failed:
         error = str(failed)
-    return Verdict(cells, time.perf_counter() - started, error)
+    return Verdict(len(_code_cells(notebook)), time.perf_counter() - started, error)
+
+
+def compare_notebook(path: Path, *, cell_seconds: int = 300) -> dict[int, list[str]]:
+    """Run a notebook as it was built, and say which of its saved outputs are wrong; its file stays as it is.
+
+    Returns:
+        by a code cell's place, from 0, what is wrong with it, as `faults` says it. Of cells below one that fails only
+        what needs no run is said.
+    """
+    saved, notebook, stopped = _code_cells(nbformat.read(path, as_version=4)), _without_outputs(path), None
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**CI_ENVIRONMENT, "COURSE_PROGRESS": f"{folder}/progress.json"}
+        try:
+            execute(notebook, environment=environment, cell_seconds=cell_seconds, folder=path.parent)
+        except CellError as failed:
+            stopped = failed
+    found = {}
+    for number, (cell, now) in enumerate(zip(saved, _code_cells(notebook), strict=True)):
+        if stopped is None or number < stopped.cell:
+            found[number] = faults(cell, now.outputs)
+        else:
+            found[number] = refusals(cell) or [str(stopped)] * (number == max(stopped.cell, 0))
+    return {number: said for number, said in found.items() if said}
+
+
+def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _without_outputs(path: Path) -> NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
+    for cell in _code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    return notebook
