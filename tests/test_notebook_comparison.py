@@ -20,14 +20,28 @@ SOURCE = """
 import io
 import sys
 
-from IPython.display import publish_display_data
+import base64
+
+import ipywidgets
+from IPython.display import HTML, display, publish_display_data
 from PIL import Image
 
 
-def draw(picture):
+def saved(picture):
     png = io.BytesIO()
     picture.save(png, "png")
-    publish_display_data({"image/png": png.getvalue(), "text/plain": "a ramp"})
+    return png.getvalue()
+
+
+def draw(picture):
+    publish_display_data({"image/png": saved(picture), "text/plain": "a ramp"})
+
+
+def explore(width=256, alt="a ramp", weight=0.5, script="draw(1)", style="p {}"):
+    picture = base64.b64encode(saved(Image.linear_gradient("L").resize((width, 256)))).decode()
+    page = f'<div class="still"><img src="data:image/png;base64,{picture}" alt="{alt}"></div>'
+    page += f'<script type="application/json">{{"weight": [1, {weight}]}}</script>'
+    display(HTML(page + f'<style>{style}</style><script type="module">{script}</script>'))
 
 
 print("conv1 gives", (1, 32, 26, 26))
@@ -39,16 +53,15 @@ print("loss 0.693")
 draw(Image.linear_gradient("L"))
 
 # %%
-import ipywidgets
-
-ipywidgets.IntSlider()
+explore()
+ipywidgets.FileUpload()
 
 # %%
 print("done")
 """
 Failures = dict[str, dict[int, str]]  # by notebook and cell
 COLOURS = re.compile(r"#x1B\[[\d;]*m")  # as junit writes them
-SHAPE, LOSS, PICTURE, WIDGET, LAST = range(5)  # the cells
+SHAPE, LOSS, PICTURE, PAGE, LAST = range(5)  # the cells
 
 
 def say(cell: int, text: str) -> Callable[[NotebookNode], None]:
@@ -108,7 +121,14 @@ FAULTS = {
         "new picture is blank",
     ),
     "small_picture": (run(PICTURE, "draw(Image.linear_gradient('L').resize((90, 256)))"), PICTURE, "now came 90x256"),
-    "missing_widget": (run(WIDGET, "print('IntSlider(value=0)')"), WIDGET, "now came stdout"),
+    "missing_page": (
+        run(PAGE, "ipywidgets.FileUpload()"),
+        PAGE,
+        "saved was text/html with text/plain; now came nothing",
+    ),
+    "page_in_words": (run(PAGE, "explore(alt='a wave')"), PAGE, """ramp">', now came"""),
+    "page_in_its_state": (run(PAGE, "explore(weight=0.25)"), PAGE, "saved was 0.5, now came 0.25"),
+    "page_with_another_picture": (run(PAGE, "explore(width=90)"), PAGE, "saved was 256x256 pixels, now came 90x256"),
     "new_stderr": (run(LAST, "print('done')\nprint('beware', file=sys.stderr)"), LAST, "now came stdout, stderr"),
     "saved_stderr": (warned, LAST, "stderr was saved, 'careful\\n'; mend what warns"),
     "silent": (run(LAST, "x = 1"), LAST, "saved was stdout; now came nothing"),
@@ -120,6 +140,9 @@ FAULTS = {
 HARMLESS = {
     "unchanged": lambda notebook: None,
     "within_tolerance": say(LOSS, "loss 0.674"),
+    "page_with_another_script": run(PAGE, "explore(script='draw(2)', style='p { width: 9em }')"),
+    "page_with_another_picture_of_its_size": run(PAGE, "explore(width=257)"),
+    "widget_beside_a_page": run(PAGE, "explore()\ndisplay(ipywidgets.IntSlider(3))"),
     "picture_by_a_pixel": run(PICTURE, "draw(Image.linear_gradient('L').resize((257, 256)))"),
 }
 

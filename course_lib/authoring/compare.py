@@ -6,6 +6,7 @@ tests/notebook_comparison.py.
 
 import base64
 import io
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from PIL import Image
 
 PICTURES = ("image/png", "image/jpeg")
 WIDGET = "application/vnd.jupyter.widget-view+json"
+STYLE = re.compile(r"(?<=<style>).*?(?=</style>)", re.DOTALL)
+SCRIPT = re.compile(r'(?<=<script type="module">).*?(?=</script>)', re.DOTALL)
+STATE = re.compile(r'(?<=<script type="application/json">).*?(?=</script>)', re.DOTALL)
+INLINE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,([A-Za-z0-9+/=]+)")
 SIZE_TOLERANCE = 8  # pixels a side: other fonts make other margins
 # Digits inside a name (conv2d, float32) are text; so are the spaces that keep a column straight no part of the number.
 PREFIX = re.compile(r"\baddmm: (?=mat1 and mat2 shapes)")  # before this error's words, from torch 2.15 on
@@ -98,9 +103,10 @@ def differences(saved: Sequence[Output], new: Sequence[Output], tolerance: Toler
 
     Args:
         saved: outputs as the notebook file holds them, streams merged.
-        new: outputs of the run that is judged.
+        new: outputs of the run that is judged; no page holds its widgets, which need a kernel.
         tolerance: for every number in them.
     """
+    new = without_widgets(new)
     kinds = [[_kind(output) for output in outputs] for outputs in (saved, new)]
     if kinds[0] != kinds[1]:
         before, after = (", ".join(of) or "nothing" for of in kinds)
@@ -114,6 +120,18 @@ def differences(saved: Sequence[Output], new: Sequence[Output], tolerance: Toler
         else:
             found += _compare_display(old, now, tolerance)
     return found
+
+
+def without_widgets(outputs: Sequence[Output]) -> list[Output]:
+    """What a page can show without a kernel: no view of a widget, and no output that is nothing but one."""
+    shown: list[Output] = []
+    for output in outputs:
+        data = {mime: value for mime, value in output.get("data", {}).items() if mime != WIDGET}
+        if WIDGET not in output.get("data", {}):
+            shown.append(output)
+        elif data.keys() - {"text/plain"}:
+            shown.append({**output, "data": data})
+    return shown
 
 
 def _error(output: Output) -> str:
@@ -133,9 +151,29 @@ def _compare_display(old: Output, now: Output, tolerance: Tolerance) -> list[str
     for mime, value in old["data"].items():
         if mime in PICTURES:
             found += _compare_pictures(value, now["data"][mime])
-        elif mime != WIDGET and isinstance(value, str):  # the identity of a widget is drawn anew each time
+        elif mime == "text/html":
+            found += _compare_pages(mime, value, now["data"][mime], tolerance)
+        elif isinstance(value, str):
             found += _compare_text(mime, value, now["data"][mime], tolerance)
     return found
+
+
+def _compare_pages(name: str, old: str, now: str, tolerance: Tolerance) -> list[str]:
+    before, after = _page_as_seen(old), _page_as_seen(now)
+    found = _compare_text(name, INLINE.sub(r"data:image/\1", before), INLINE.sub(r"data:image/\1", after), tolerance)
+    if not found:
+        for was, came in zip(INLINE.finditer(before), INLINE.finditer(after), strict=True):
+            found += _compare_pictures(was[2], came[2])
+    return found
+
+
+def _page_as_seen(page: str) -> str:
+    """A page without its script and style, one tag or one value of an explorer's state a line."""
+    return STATE.sub(_one_value_a_line, STYLE.sub("", SCRIPT.sub("", page))).replace("<", "\n<")
+
+
+def _one_value_a_line(state: re.Match[str]) -> str:
+    return json.dumps(json.loads(state[0]), indent=0, ensure_ascii=False)
 
 
 def _compare_text(name: str, old: str, now: str, tolerance: Tolerance) -> list[str]:

@@ -4,8 +4,6 @@ A lesson has one notebook. A page of exercises has two: the learner's, without t
 """
 
 import hashlib
-import json
-import re
 import tempfile
 from pathlib import Path
 
@@ -13,14 +11,13 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from course_lib.authoring.compare import PICTURES, WIDGET, Tolerance, differences
+from course_lib.authoring.compare import PICTURES, Tolerance, differences, without_widgets
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
 from course_lib.authoring.links import ROOT, linked, with_badges, without_badges
 from course_lib.exercises.solutions import cleared
 from course_lib.files import write_atomically
 
 CELL_SECONDS = 300
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -71,11 +68,13 @@ def _build(source: Path, edition: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**CI_ENVIRONMENT, "COURSE_PROGRESS": f"{folder}/progress.json"}
         execute(notebook, environment=environment, cell_seconds=CELL_SECONDS, folder=edition.parent)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = nbformat.from_dict(without_widgets(cell.outputs))
     if saved is not None:
         _keep_what_agrees(saved, notebook)
     notebook.metadata |= METADATA
-    text = _with_fixed_widget_ids(nbformat.writes(notebook, version=4))
-    write_atomically(edition, lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(edition, lambda path: path.write_text(_text(notebook), encoding="utf-8"))
 
 
 def pull(source: Path) -> bool:
@@ -150,7 +149,7 @@ def relink() -> list[Path]:
             notebook, wanted = nbformat.read(edition, as_version=4), _read(source, edition)
             for cell, ours in zip(notebook.cells, wanted.cells, strict=True):
                 cell.source, cell.id = ours.source, ours.id
-            if _rewrite(edition, _with_fixed_widget_ids(nbformat.writes(notebook, version=4))):
+            if _rewrite(edition, _text(notebook)):
                 changed.append(edition)
     return changed
 
@@ -160,6 +159,10 @@ def _rewrite(path: Path, text: str) -> bool:
         return False
     write_atomically(path, lambda written: written.write_text(text, encoding="utf-8"))
     return True
+
+
+def _text(notebook: NotebookNode) -> str:
+    return str(nbformat.writes(notebook, version=4)) + "\n"
 
 
 def _texts(notebook: NotebookNode) -> list[tuple[str, str]]:
@@ -205,28 +208,3 @@ def _keep_what_agrees(saved: NotebookNode, new: NotebookNode) -> None:
 
 def _pictures(cell: NotebookNode) -> list[str]:
     return [value for output in cell.outputs for kind, value in output.get("data", {}).items() if kind in PICTURES]
-
-
-def _with_fixed_widget_ids(text: str) -> str:
-    """The notebook's text with the random names of widget models replaced by numbers, in the order of their use."""
-    notebook = json.loads(text)
-    views = [
-        output["data"][WIDGET]["model_id"]
-        for cell in notebook["cells"]
-        for output in cell.get("outputs", [])
-        if WIDGET in output.get("data", {})
-    ]
-    if not views:
-        notebook["metadata"].pop("widgets", None)
-    else:
-        state = notebook["metadata"]["widgets"][WIDGET_STATE]["state"]
-        used = list(dict.fromkeys(views))
-        for name in used:  # grows while it is read: a slider uses a layout and a style
-            parts = re.findall(r"IPY_MODEL_(\w+)", json.dumps(state[name], sort_keys=True))
-            used += [part for part in dict.fromkeys(parts) if part not in used]
-        notebook["metadata"]["widgets"][WIDGET_STATE]["state"] = {name: state[name] for name in used}
-        text = json.dumps(notebook)
-        for number, name in enumerate(used):
-            text = text.replace(name, f"{number:032x}")
-        notebook = json.loads(text)
-    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

@@ -82,6 +82,7 @@ def execute(
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
+        store_widget_state=False,
         coalesce_streams=True,
         on_cell_execute=note,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # it warns that its sockets are not encrypted

@@ -1,6 +1,10 @@
 """What counts as the same output. Faults in whole notebooks are planted in tests/test_notebook_comparison.py."""
 
+import base64
+import io
+
 import pytest
+from PIL import Image
 
 from course_lib.authoring import Tolerance, differences
 
@@ -55,6 +59,29 @@ def test_an_alt_text_is_compared_too() -> None:
         return [{"output_type": "display_data", "data": {"text/plain": alt}}]
 
     assert differences(display("[Figure: a lung]"), display("[Figure: a heart]"), Tolerance()) != []
+
+
+def test_a_picture_within_a_page_is_no_text_though_base64_holds_digits() -> None:
+    def display(color: int, kind: str = "png") -> list[dict[str, object]]:
+        written = io.BytesIO()
+        ramp = Image.linear_gradient("L").point(lambda value: value // color)
+        ramp.save(written, kind)
+        page = f'<img src="data:image/{kind};base64,{base64.b64encode(written.getvalue()).decode()}">'
+        return [{"output_type": "display_data", "data": {"text/html": page}}]
+
+    assert differences(display(1), display(2), Tolerance()) == []
+    assert differences(display(1), display(256), Tolerance()) == ["the new picture is blank."]
+    assert "data:image/jpeg" in differences(display(1), display(1, "jpeg"), Tolerance())[0]
+
+
+def test_a_number_in_a_pages_state_may_move_by_the_tolerance_and_is_told_without_the_rest() -> None:
+    def display(weight: float) -> list[dict[str, object]]:
+        page = f'<script type="application/json">{{"image": [1,200,3], "weight": {weight}}}</script>'
+        return [{"output_type": "display_data", "data": {"text/html": page}}]
+
+    assert differences(display(0.5), display(0.51), Tolerance(difference=0.02)) == []
+    [said] = differences(display(0.5), display(0.6), Tolerance(difference=0.02))
+    assert said.endswith("""saved line: '"weight": 0.5', now: '"weight": 0.6'.""")
 
 
 @pytest.mark.parametrize("tags", [["tol-"], ["tol-0.1.2"], ["tolerance-3"], ["tol-1", "tol-2"]])

@@ -18,20 +18,21 @@ SOURCE = """\
 # How long does $2 + 2$ take?
 
 # %%
-import sys
 import time
 
 import ipywidgets
+from IPython.display import HTML, display
 
 print(2 + 2)
-print("careful", file=sys.stderr)
 
 # %% tags=["tol-x1000000"]
 print(f"{time.time() % 1000 + 1:.9f} s")
 
 # %%
+display(HTML("<b>a page</b>"))
 ipywidgets.IntSlider(description="kernel")
 """
+VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture
@@ -58,6 +59,16 @@ def test_a_notebook_holds_outputs_counts_and_the_plain_kernel_and_no_path_or_dat
     text = edition.read_text()
     assert str(source.parent) not in text
     assert "iopub" not in text
+
+
+def test_no_widget_is_saved_and_of_an_output_with_a_picture_beside_its_view_the_picture(source: Path) -> None:
+    both = {VIEW: {"model_id": "7"}, "text/html": "<i>still</i>", "text/plain": "[still]"}
+    source.write_text(SOURCE + f"\n# %%\ndisplay({both!r}, raw=True)\n")
+    notebook = nbformat.read(build(source)[0], as_version=4)
+    assert "widgets" not in notebook.metadata
+    page, still = notebook.cells[-2].outputs, notebook.cells[-1].outputs
+    assert [output.data["text/html"] for output in page] == ["<b>a page</b>"]
+    assert [output.data for output in still] == [{"text/html": "<i>still</i>", "text/plain": "[still]"}]
 
 
 def test_a_number_beyond_its_tolerance_is_saved_anew(source: Path) -> None:
