@@ -93,6 +93,7 @@ def build(
     numbers: Annotated[list[str] | None, typer.Argument(help="Lessons, such as 01 03; default all.")] = None,
     exercises: Annotated[bool, typer.Option("--exercises", help="Their exercises, not the lessons.")] = False,
     pull: Annotated[bool, typer.Option("--pull", help="Take edits made in Jupyter back into the sources.")] = False,
+    scripts: Annotated[bool, typer.Option("--scripts", help="Renew the explorers' scripts and run nothing.")] = False,
 ) -> None:
     """Execute the sources of lessons, or of exercises, and write the notebooks, outputs included; for authors.
 
@@ -104,6 +105,10 @@ def build(
         if pull:
             changed = authoring.pull(source)
             print(f"{source}: {'taken from its notebook' if changed else 'says the same as its notebook'}")
+        elif scripts:
+            print(
+                *(f"{edition}: has the explorers of today" for edition in authoring.refresh_scripts(source)), sep="\n"
+            )
         else:
             print(*authoring.build(source), sep="\n", flush=True)
 

@@ -7,14 +7,22 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat import NotebookNode
 
 from course_lib.authoring import Tolerance, editions_of, exercise_sources, lessons, sources, stale
+from course_lib.authoring.compare import WIDGET
+from course_lib.widgets import page
 
 ROOT = Path(__file__).parents[1]
 TAG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["course"]["tag"]
 NOTEBOOKS = ROOT / "notebooks"
 CODE_LINES = 25
 WIDTH = 1000  # pixels; a page of JupyterLab or GitHub shows that much
+
+
+def outputs(path: Path) -> list[NotebookNode]:
+    return [output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])]
+
 
 each_lesson = pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)
 
@@ -24,6 +32,23 @@ each_lesson = pytest.mark.parametrize("path", lessons(), ids=lambda path: path.s
 )
 def test_a_notebook_is_what_its_source_says(source: Path) -> None:
     assert stale(source) == []
+
+
+@pytest.mark.parametrize(
+    "source", [*sources(), *exercise_sources()], ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_every_saved_explorer_has_the_script_and_the_style_of_today(source: Path) -> None:
+    for output in [output for edition in editions_of(source) for output in outputs(edition)]:
+        saved = output.get("data", {}).get("text/html", "")
+        if explorer := re.search(r'class="course-explorer-root" data-explorer="([^"]+)"', saved):
+            script = f'<script type="module">{page.module_source(explorer[1])}</script>'
+            assert f"<style>{page.style_source()}</style>{script}" in saved, "run `course build --scripts`"
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.rglob("*.ipynb")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_no_notebook_holds_a_widget(path: Path) -> None:
+    assert set(nbformat.read(path, as_version=4).metadata) == {"kernelspec", "language_info"}
+    assert not [output for output in outputs(path) if WIDGET in output.get("data", {})]
 
 
 def test_every_notebook_has_a_source() -> None:

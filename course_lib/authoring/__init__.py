@@ -1,7 +1,16 @@
 """Notebooks: built from their sources, run, and compared with what they ought to say."""
 
 from course_lib.authoring.compare import Tolerance, differences, faults, refusals
-from course_lib.authoring.editions import build, editions_of, exercise_sources, pull, relink, sources, stale
+from course_lib.authoring.editions import (
+    build,
+    editions_of,
+    exercise_sources,
+    pull,
+    refresh_scripts,
+    relink,
+    sources,
+    stale,
+)
 from course_lib.authoring.kernel import (
     CI_ENVIRONMENT,
     CellError,
@@ -26,6 +35,7 @@ __all__ = [
     "faults",
     "lessons",
     "pull",
+    "refresh_scripts",
     "refusals",
     "relink",
     "run_lesson",

@@ -4,6 +4,7 @@ A lesson has one notebook. A page of exercises has two: the learner's, without t
 """
 
 import hashlib
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,13 +12,15 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from course_lib.authoring.compare import PICTURES, Tolerance, differences, without_widgets
+from course_lib.authoring.compare import PICTURES, SCRIPT, STYLE, Tolerance, differences, without_widgets
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
 from course_lib.authoring.links import ROOT, linked, with_badges, without_badges
 from course_lib.exercises.solutions import cleared
 from course_lib.files import write_atomically
+from course_lib.widgets import page
 
 CELL_SECONDS = 300
+EXPLORER = re.compile(r'<div class="course-explorer-root" data-explorer="([\w-]+)">')
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -73,8 +76,33 @@ def _build(source: Path, edition: Path) -> None:
             cell.outputs = nbformat.from_dict(without_widgets(cell.outputs))
     if saved is not None:
         _keep_what_agrees(saved, notebook)
+    _take_present_scripts(notebook)
     notebook.metadata |= METADATA
     write_atomically(edition, lambda path: path.write_text(_text(notebook), encoding="utf-8"))
+
+
+def refresh_scripts(source: Path) -> list[Path]:
+    """Bring the explorers' present scripts and style into the notebooks of `source`, and run nothing.
+
+    Returns:
+        the notebooks that changed.
+    """
+    changed = []
+    for edition in editions_of(source):
+        notebook = nbformat.read(edition, as_version=4)
+        _take_present_scripts(notebook)
+        if _rewrite(edition, _text(notebook)):
+            changed.append(edition)
+    return changed
+
+
+def _take_present_scripts(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            saved = output.get("data", {}).get("text/html", "")
+            if explorer := EXPLORER.match(saved):
+                styled = page.style_source().join(STYLE.split(saved, maxsplit=1))
+                output.data["text/html"] = page.module_source(explorer[1]).join(SCRIPT.split(styled, maxsplit=1))
 
 
 def pull(source: Path) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from course_lib.authoring import CellError, build, editions_of, pull, stale
+from course_lib.authoring import CellError, build, editions_of, pull, refresh_scripts, stale
+from course_lib.widgets import page
 
 SOURCE = """\
 # %% [markdown]
@@ -69,6 +70,34 @@ def test_no_widget_is_saved_and_of_an_output_with_a_picture_beside_its_view_the_
     page, still = notebook.cells[-2].outputs, notebook.cells[-1].outputs
     assert [output.data["text/html"] for output in page] == ["<b>a page</b>"]
     assert [output.data for output in still] == [{"text/html": "<i>still</i>", "text/plain": "[still]"}]
+
+
+def test_a_module_that_changed_is_renewed_in_saved_pages_with_nothing_else_and_no_run(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explorer = (
+        '<div class="course-explorer-root" data-explorer="shapes"><div class="still">still</div>'
+        '<script type="application/json">{"at": 1}</script>'
+        '<style>p {}</style><script type="module">draw("\\\\n<style>")</script></div>'
+    )
+    source.write_text(f"# %%\nfrom IPython.display import HTML\n\nHTML({explorer!r})\n")
+    monkeypatch.setattr(page, "style_source", lambda: "b {}")
+    monkeypatch.setattr(page, "module_source", lambda name: f"draw({name!r}, '\\\\1<\\\\/script>')")
+
+    def saved() -> str:
+        return nbformat.read(edition, as_version=4).cells[0].outputs[0].data["text/html"]
+
+    (edition,) = build(source)
+    before = edition.read_bytes()
+    monkeypatch.setattr(page, "style_source", lambda: "i {}")
+    assert refresh_scripts(source) == [edition]
+    assert edition.read_bytes() == before.replace(b"b {}", b"i {}")
+    assert saved() == explorer.replace("p {}", "i {}").replace(
+        'draw("\\\\n<style>")', "draw('shapes', '\\\\1<\\\\/script>')"
+    )
+    assert refresh_scripts(source) == []
+    assert build(source) == [edition]
+    assert b"i {}" in edition.read_bytes()  # though the page agrees with that saved
 
 
 def test_a_number_beyond_its_tolerance_is_saved_anew(source: Path) -> None:
