@@ -14,7 +14,7 @@ from latex2mathml.converter import convert
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 
-from course_lib.authoring.compare import WIDGET
+from course_lib.authoring.compare import PICTURES
 from course_lib.authoring.editions import editions_of, exercise_sources
 from course_lib.authoring.kernel import NOTEBOOKS, lessons
 
@@ -75,16 +75,14 @@ def build_site(out: Path) -> list[Path]:
 
 
 def _readable(notebook: NotebookNode) -> NotebookNode:
-    """A notebook without what needs a kernel or a network: widgets keep their pictures, badges become links."""
-    notebook.metadata.pop("widgets", None)
+    """A notebook for a page without a network: badges become links, and pictures have their words."""
     notebook.cells[0].source = BADGE.sub(r"[\1]", notebook.cells[0].source).replace(") [Open", "), [Open")
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
-        for output in outputs:
-            output.get("data", {}).pop(WIDGET, None)
-        # One text for all pictures of a cell: MyST-NB knows no other.
-        alts = [output["metadata"]["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
-        if alts:
+        alts = [
+            said["alt"] for output in outputs for kind, said in output.get("metadata", {}).items() if kind in PICTURES
+        ]
+        if alts:  # one text for all pictures of a cell: MyST-NB knows no other
             cell.metadata["mystnb"] = {"image": {"alt": " ".join(alts)}}
     return notebook
 
