@@ -14,12 +14,13 @@ from course_lib.plots.curves import (
     plot_steps,
 )
 from course_lib.plots.diagrams import plot_shares, plot_volumes, plot_walks
-from course_lib.plots.images import plot_heat_maps, plot_images, plot_maps, plot_overlay, plot_panels, show
+from course_lib.plots.images import encode, plot_heat_maps, plot_images, plot_maps, plot_overlay, plot_panels, show
 
 __all__ = [
     "BLUE",
     "GREY",
     "ORANGE",
+    "encode",
     "plot_confusion",
     "plot_curves",
     "plot_heat_maps",
