@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -42,17 +41,15 @@ Root = Annotated[Path | None, typer.Option(help="Folder that holds the real imag
 Data = Annotated[Source | None, typer.Option(help="Where the images come from.", show_default=False)]
 
 
-@app.command()
-def lab() -> None:
-    """Open JupyterLab on the lessons.
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on your own copy of the lessons, at lesson 1; JupyterLab's options may follow.
 
-    Example: course lab
+    Example: course lab --no-browser
     """
-    notebooks = Path(__file__).parents[1] / "notebooks"
-    command = [sys.executable, "-m", "jupyterlab", str(notebooks)]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container, where Jupyter would refuse
-        command.append("--allow-root")
-    raise SystemExit(subprocess.call(command))
+    from course_lib.lab import open_lab
+
+    open_lab(context.args)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from course_lib.authoring import lessons
-from course_lib.exercises.quiz import questions
+from course_lib.widgets.asked import questions
 
 # From html-pipeline, in which GitHub published its rules (lib/html/pipeline/sanitization_filter.rb): an element that is
 # not on the list goes and leaves what is in it, but a script goes whole; `src` and `alt` stay. That `style` goes whole

@@ -7,7 +7,6 @@ place; where they are taken out (GitHub, print), the picture stays.
 
 import base64
 import html
-import io
 import json
 import re
 import textwrap
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from course_lib.plots import encode
 
 JS = Path(__file__).parent / "js"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', flags=re.MULTILINE)
@@ -79,10 +80,9 @@ def style_source() -> str:
 
 def picture(figure: Figure, alt: str) -> str:
     """A figure as HTML, with a text that says what is seen."""
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=80)
-    data = base64.b64encode(written.getvalue()).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}"><p>{html.escape(alt)}</p>'
+    kind, encoded = encode(figure, dpi=80)
+    data = base64.b64encode(encoded).decode()
+    return f'<img src="data:{kind};base64,{data}" alt="{html.escape(alt, quote=True)}"><p>{html.escape(alt)}</p>'
 
 
 def _read(name: str) -> str:

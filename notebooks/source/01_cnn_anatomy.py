@@ -983,8 +983,8 @@ pooling_explorer()
 
 # %% [markdown]
 # One pixel to the right, the maxima of this image don't change at all, and the means do. (One pixel to the left, the
-# maxima change too: it depends on where the window starts.) Two pixels are the window's own size, and both move along by
-# one position. And with each new draw, dropout takes other numbers.
+# maxima change too: it depends on where the window starts.) Two pixels are the window's own size, and both move along
+# by one position. And with each new draw, dropout takes other numbers.
 #
 # ## 13. From maps to a decision
 #
