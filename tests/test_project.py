@@ -81,7 +81,14 @@ def test_the_picture_of_the_readme_is_one_that_lesson_6_draws() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "notebooks/README.md", "course_lib/README.md", "course_lib/classroom/README.md"]
+    "page",
+    [
+        "README.md",
+        "notebooks/README.md",
+        "notebooks/source/README.md",
+        "course_lib/README.md",
+        "course_lib/classroom/README.md",
+    ],
 )
 def test_every_file_that_a_page_points_to_is_there(page: str) -> None:
     targets = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text())

@@ -35,7 +35,6 @@ SETTINGS = {
     "nb_ipywidgets_js": {},
 }
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]")
-FOR_AUTHORS = "## For those who change a lesson"
 
 
 def build_site(out: Path) -> list[Path]:
@@ -55,14 +54,15 @@ def build_site(out: Path) -> list[Path]:
         learners, solved = (nbformat.read(edition, as_version=4) for edition in editions_of(source))
         pages.append((f"exercises/{source.stem}.ipynb", _readable(_with_folded_solutions(learners, solved))))
     names = [name.removesuffix(".ipynb") for name, _ in pages]
-    front = (NOTEBOOKS / "README.md").read_text(encoding="utf-8").partition(FOR_AUTHORS)[0]
+    front = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "exercises").mkdir()
         for name, page in pages:
             nbformat.write(page, place / name)
+        shutil.copy(NOTEBOOKS / "front.png", place)
         (place / "index.md").write_text(
-            front + "\n".join(["```{toctree}", ":hidden:", *names, "```", ""]), encoding="utf-8"
+            "\n".join([front, "```{toctree}", ":hidden:", *names, "```", ""]), encoding="utf-8"
         )
         (place / "conf.py").write_text(f"globals().update({SETTINGS!r})\n", encoding="utf-8")
         command = [sys.executable, "-m", "sphinx", "--quiet", "--no-color", "--fail-on-warning", "--keep-going"]

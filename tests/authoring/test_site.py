@@ -52,6 +52,15 @@ def test_every_lesson_and_every_page_of_exercises_is_there(pages: dict[str, Page
     assert list(pages) == ["index.html", *(f"{n}.html" for n in names), *(f"exercises/{n}.html" for n in names)]
 
 
+def test_the_front_page_welcomes_with_a_picture_and_says_where_to_start(pages: dict[str, Page]) -> None:
+    front = pages["index.html"]
+    assert front.tags["img"] == 1
+    assert "01_cnn_anatomy.html" in front.links
+    text = front.path.read_text()
+    assert "Welcome" in text
+    assert "course run" not in text  # there is no command in a web page
+
+
 def test_no_link_is_dead(pages: dict[str, Page]) -> None:
     known = {page.path.resolve(): page.ids for page in pages.values()}
     checked = 0
@@ -94,6 +103,7 @@ def test_a_page_with_a_fault_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     lesson = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One\n\n[gone](nowhere.ipynb)")])
     nbformat.write(lesson, tmp_path / "01_one.ipynb")
     (tmp_path / "README.md").write_text("# Lessons\n")
+    (tmp_path / "front.png").touch()
     monkeypatch.setattr("course_lib.authoring.site.NOTEBOOKS", tmp_path)
     monkeypatch.setattr("course_lib.authoring.site.lessons", lambda: [tmp_path / "01_one.ipynb"])
     monkeypatch.setattr("course_lib.authoring.site.exercise_sources", list)
