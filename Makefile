@@ -5,11 +5,9 @@ BIN := .venv/bin
 .PHONY: install lab run notebooks site test test-lowest-direct test-highest lint benchmark lock
 install: .venv/.notebooks
 
-# A stamp for each set of extras: pip runs again only when what is asked for has changed.
+# A stamp for each set of extras: it is installed again only when what is asked for has changed.
 .venv/.%: pyproject.toml requirements.lock
-	@test -x $(BIN)/python || { echo "Making .venv"; $(PYTHON) -m venv .venv; }
-	@echo "Installing the tested versions ($*)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[$*]'
+	@$(PYTHON) -m course_lib.install $*
 	@touch $@
 
 lab: install
@@ -18,7 +16,7 @@ lab: install
 run: install
 	$(BIN)/course run
 
-# After an edit in notebooks/source. (After an edit in JupyterLab: .venv/bin/course build --pull first.)
+# After an edit in notebooks/source. (After one of the notebook itself in JupyterLab: .venv/bin/course build --pull first.)
 notebooks: .venv/.notebooks
 	$(BIN)/course build
 
