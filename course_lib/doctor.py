@@ -51,7 +51,7 @@ def _machine() -> list[tuple[str, str]]:
 
     from course_lib.data.chest_xray import find_chest_xray
     from course_lib.data.cifar10 import find_cifar10
-    from course_lib.lessons import LESSONS
+    from course_lib.lessons import LESSONS, spoken
     from course_lib.runtime import Precision, host, pick_device, unused_gpu
 
     device = pick_device()
@@ -60,13 +60,13 @@ def _machine() -> list[tuple[str, str]]:
     memory, place = psutil.virtual_memory(), data_dir()
     enough = "" if memory.available > NEEDED_GB * 1e9 else ", which is too little: close other programs"
     disk = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
-    minutes = sum(lesson.simulated for lesson in LESSONS.values())
+    all_lessons = spoken(sum(lesson.seconds for lesson in LESSONS.values()))
     sets = (("chest_xray", find_chest_xray()), ("cifar10", find_cifar10(place)))
     return [
         ("place", f"{host()}, the course is in {Path(__file__).parents[1]}"),
         ("device", f"{device}, trains in {Precision.best(device).name}; a run with the same seed {here}"),
         ("GPU", gpu or unused_gpu(device) or "none, and none is needed"),
-        ("processor", f"{os.cpu_count()} cores; all lessons take {minutes} minutes on two, with simulated images"),
+        ("processor", f"{os.cpu_count()} cores; all lessons take {all_lessons} on two, with simulated images"),
         (
             "memory",
             f"{memory.total / 1e9:.0f} GB, {memory.available / 1e9:.1f} GB free{enough}; lessons need {NEEDED_GB} GB",

@@ -31,22 +31,46 @@ PHOTOS = Images("CIFAR-10", "simulated objects, no photographs", find_cifar10, "
 
 
 class Lesson(NamedTuple):
-    """A lesson's title, its minutes on two cores with simulated and with real images, and the sets that it uses."""
+    """A lesson's title, the seconds that it computes on two cores with simulated and with real images, and its images.
+
+    What is timed is `course run`: starting the kernel, and making simulated images for the first time, are included.
+    """
 
     title: str
-    simulated: int
-    real: int
+    seconds: int
+    real_seconds: int
     images: tuple[Images, ...] = (XRAYS,)
 
 
+# What README, the lessons' openings and `course doctor` say of times comes from here.
+# Measured, and printed for pasting, by tests/benchmarks/lesson_times.py.
 LESSONS = {
-    1: Lesson("CNN anatomy", 1, 1),
-    2: Lesson("Building PneumoniaCNN", 1, 1),
-    3: Lesson("Training on GPU (and on what you have)", 2, 8),
-    4: Lesson("CIFAR-10, ten times faster", 2, 10, (PHOTOS,)),
-    5: Lesson("Transfer learning", 2, 10, (PHOTOS, XRAYS)),
-    6: Lesson("Visualization", 2, 3),
+    1: Lesson("CNN anatomy", 14, 14),
+    2: Lesson("Building PneumoniaCNN", 37, 18),
+    3: Lesson("Training on GPU (and on what you have)", 83, 456),
+    4: Lesson("CIFAR-10, ten times faster", 117, 480, (PHOTOS,)),
+    5: Lesson("Transfer learning", 114, 552, (PHOTOS, XRAYS)),
+    6: Lesson("Visualization", 102, 132),
 }
+
+
+def spoken(seconds: float) -> str:
+    """A time for people.
+
+    >>> spoken(83), spoken(456), spoken(480)
+    ('83 s', '7.6 min', '8 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.2g} min"
+
+
+def computing_time(lesson: Lesson) -> str:
+    """What the opening of a lesson says of its time.
+
+    >>> computing_time(LESSONS[2])
+    'Computing takes 37 s on two cores (18 s with real images)'
+    """
+    real = "" if lesson.real_seconds == lesson.seconds else f" ({spoken(lesson.real_seconds)} with real images)"
+    return f"Computing takes {spoken(lesson.seconds)} on two cores{real}"
 
 
 @dataclass(frozen=True)
@@ -119,7 +143,7 @@ def start_lesson(number: int) -> Profile:
     seed_everything(0)
     keep_freed_memory()
     profile = Profile("real" if found and not absent else "simulated", pick_device())
-    expected = profile.choose(simulated=lesson.simulated, real=lesson.real)
+    expected = profile.choose(simulated=lesson.seconds, real=lesson.real_seconds)
     where = "" if host() == "this machine" else f", on {host()}"
     print(f"Lesson {number}: {lesson.title}{where}")
     for title, images in zip(("data:    ", "         "), lesson.images, strict=False):
@@ -128,5 +152,5 @@ def start_lesson(number: int) -> Profile:
     about = "a GPU is not needed" if profile.device.type == "cpu" else "results are alike from run to run, not the same"
     print("device:  ", profile.device.type, f"({unused_gpu(profile.device) or about})")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
-    print(f"expected: about {expected} {'minute' if expected == 1 else 'minutes'} on two processor cores")
+    print(f"expected: {spoken(expected)} on two processor cores")
     return profile

@@ -1,18 +1,28 @@
-"""How a lesson starts."""
+"""How a lesson starts, and how long it is said to take."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from course_lib.lessons import lesson_environment, start_lesson
+from course_lib.authoring import sources
+from course_lib.lessons import LESSONS, computing_time, lesson_environment, spoken, start_lesson
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_lesson_says_its_data_device_profile_and_minutes(capsys: pytest.CaptureFixture[str]) -> None:
     profile = start_lesson(3)
     said = capsys.readouterr().out
     assert profile.source == "simulated"
-    for fact in ("Training on GPU", "simulated radiographs", "cpu", "short trainings", "minute"):
+    for fact in (
+        "Training on GPU",
+        "simulated radiographs",
+        "cpu",
+        "short trainings",
+        "expected: 83 s on two processor cores",
+    ):
         assert fact in said
     assert profile.choose(simulated=3, real=12) == 3
 
@@ -75,3 +85,13 @@ def test_the_environment_of_a_root_is_that_of_real_images(kaggle_root: Path, tmp
         lesson_environment("real", tmp_path / "nowhere")
     with pytest.raises(ValueError, match="leave one of them out"):
         lesson_environment("simulated", kaggle_root)
+
+
+@pytest.mark.parametrize("number", LESSONS)
+def test_readme_and_the_lessons_opening_give_the_times_of_the_table(number: int) -> None:
+    lesson, source = LESSONS[number], sources([str(number)])[0]
+    (row,) = re.findall(rf"^\| \[{number} .*$", (ROOT / "README.md").read_text(), re.M)
+    times = [cell.strip() for cell in row.split("|")[3:5]]
+    assert times == [spoken(lesson.seconds), "" if number == 1 else spoken(lesson.real_seconds)]
+    opening = source.read_text().partition("\n# %%")[0].replace("\n# ", " ")
+    assert f"{computing_time(lesson)}; allow " in opening
