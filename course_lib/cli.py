@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from course_lib.extras import NEEDS, how_to_install
+
 app = typer.Typer(
     help="A course on convolutional networks, from one kernel to a pneumonia classifier. "
     "Add --debug to any command to see where an error comes from.",
@@ -416,8 +418,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if debug:
             raise
-        extra = "classroom" if error.name == "nbgrader" else "notebooks"
-        print(f'course: {error.name} is not installed here; run: pip install "course-lib[{extra}]"', file=sys.stderr)
+        call = how_to_install(NEEDS.get(arguments[0], "lessons"))
+        print(f"course: `course {arguments[0]}` needs {error.name}, which is not here; run: {call}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         if debug:

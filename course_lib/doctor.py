@@ -9,9 +9,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from course_lib.extras import NEEDS, how_to_install
 from course_lib.files import data_dir
+from course_lib.supported import MEMORY_GB, unsupported
 
-NEEDED_GB = 2.5  # by the largest lesson, with simulated images
 ASKED = ("github.com", 443)  # where a host fetches the course from
 PATIENCE_S = 3
 
@@ -19,21 +20,23 @@ PATIENCE_S = 3
 def examine() -> tuple[str, bool]:
     """A page on this machine, and whether the course can run on it."""
     lines = [("system", f"Python {platform.python_version()} on {platform.platform(terse=True)}")]
-    if problems := missing_packages():
+    if problem := unsupported():
+        return f"{lines[0][1]}\n{problem}", False
+    if problems := missing_packages("lessons"):
         lines += [("packages", problem) for problem in problems]
-        lines.append(("mend", 'make install, or without make: pip install -U "course-lib[notebooks]"'))
+        lines.append(("mend", how_to_install("notebooks")))
     else:
         versions = (f"{name} {metadata.version(name)}" for name in ("course-lib", "torch", "torchvision"))
-        lines += [("packages", ", ".join(versions) + "; nothing is missing"), *_machine()]
+        lines += [("packages", ", ".join(versions) + "; no lesson lacks anything"), *_extras(), *_machine()]
     return "\n".join(f"{name:12} {text}" for name, text in lines), not problems
 
 
-def missing_packages() -> list[str]:
-    """What the lessons import and is not installed, or older than the course asks for."""
+def missing_packages(extra: str) -> list[str]:
+    """What the course with an extra needs and is not installed, or older than the course asks for."""
     problems = []
     for requirement in map(Requirement, metadata.requires("course-lib") or ()):
         marker = requirement.marker
-        if marker and not marker.evaluate({"extra": "lessons"}):
+        if marker and not marker.evaluate({"extra": extra}):
             continue
         try:
             found = metadata.version(requirement.name)
@@ -43,6 +46,17 @@ def missing_packages() -> list[str]:
             if not requirement.specifier.contains(found, prereleases=True):
                 problems.append(f"{requirement.name} {found} is too old, {requirement.specifier} is needed")
     return problems
+
+
+def _extras() -> list[tuple[str, str]]:
+    """A line for each set of commands that need more than the lessons do: that they work here, or how to make them."""
+    lines = []
+    for extras in dict.fromkeys(NEEDS.values()):
+        commands = "course " + ", ".join(command for command, needed in NEEDS.items() if needed == extras)
+        missing = [problem for extra in extras.split(",") for problem in missing_packages(extra)]
+        verdict = f"{missing[0]}; run: {how_to_install(extras)}" if missing else "can be used"
+        lines.append(("commands", f"{commands}: {verdict}"))
+    return lines
 
 
 def _machine() -> list[tuple[str, str]]:
@@ -58,7 +72,7 @@ def _machine() -> list[tuple[str, str]]:
     here = "repeats itself" if device.type == "cpu" else "comes out alike, not the same"
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "Apple's" if device.type == "mps" else ""
     memory, place = psutil.virtual_memory(), data_dir()
-    enough = "" if memory.available > NEEDED_GB * 1e9 else ", which is too little: close other programs"
+    enough = "" if memory.available > MEMORY_GB * 1e9 else ", which is too little: close other programs"
     disk = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
     all_lessons = spoken(sum(lesson.seconds for lesson in LESSONS.values()))
     sets = (("chest_xray", find_chest_xray()), ("cifar10", find_cifar10(place)))
@@ -69,29 +83,18 @@ def _machine() -> list[tuple[str, str]]:
         ("processor", f"{os.cpu_count()} cores; all lessons take {all_lessons} on two, with simulated images"),
         (
             "memory",
-            f"{memory.total / 1e9:.0f} GB, {memory.available / 1e9:.1f} GB free{enough}; lessons need {NEEDED_GB} GB",
+            f"{memory.total / 1e9:.0f} GB, {memory.available / 1e9:.1f} GB free{enough}; lessons need {MEMORY_GB} GB",
         ),
         ("data folder", f"{place}, {disk.free / 1e9:.0f} GB free"),
         *((name, str(found or f"absent; simulated images serve, or: course data get {name}")) for name, found in sets),
         ("network", _network()),
-        (
-            "JupyterLab",
-            _version("jupyterlab") or 'absent; notebooks open elsewhere, or: pip install "course-lib[notebooks]"',
-        ),
         ("sandbox", shutil.which("bwrap") or "absent; teachers who grade need bubblewrap: apt-get install bubblewrap"),
     ]
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _network() -> str:
     try:
         socket.create_connection(ASKED, timeout=PATIENCE_S).close()
     except OSError:
-        return f"{ASKED[0]} does not answer; the lessons need it for nothing, `course data get` and other backbones do"
+        return f"{ASKED[0]} does not answer; the lessons do without it, `course data get` and other backbones do not"
     return f"{ASKED[0]} answers"

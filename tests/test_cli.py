@@ -24,7 +24,10 @@ from safetensors.torch import load_file
 from course_lib.checkpoint import save_weights
 from course_lib.cli import main
 from course_lib.doctor import examine
+from course_lib.extras import how_to_install
 from course_lib.models import OFFLINE, PneumoniaCNN
+
+ROOT = Path(__file__).parents[1]
 
 
 def own_process(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -223,10 +226,9 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 def test_doctor_says_all_of_a_machine_on_one_page() -> None:
     page = course("doctor").stdout
-    names = " ".join(line.split()[0] for line in page.splitlines())
-    assert (
-        names == "system packages place device GPU processor memory data chest_xray cifar10 network JupyterLab sandbox"
-    )
+    names = [line.split()[0] for line in page.splitlines()]
+    assert names[:5] == ["system", "packages", "commands", "commands", "commands"]
+    assert " ".join(names[5:]) == "place device GPU processor memory data chest_xray cifar10 network sandbox"
     for said in (version("torch"), "this machine", "same seed", "repeats itself", "free", "course data get cifar10"):
         assert said in page
 
@@ -244,7 +246,32 @@ def test_doctor_names_what_is_absent_or_too_old(monkeypatch: pytest.MonkeyPatch)
     assert not healthy
     said = [line.split(maxsplit=1)[1] for line in page.splitlines()[1:]]
     assert said[:2] == ["captum is missing", "torch 2.5.1 is too old, >=2.6 is needed"]
-    assert said[2].startswith("make install")
+    assert said[2] == how_to_install("notebooks")
+
+
+def test_an_extra_that_is_absent_is_named_alike_by_its_command_and_by_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(name: str) -> str:
+        if name == "furo":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    call = f'{sys.executable} -m pip install -e "{ROOT}[notebooks,site]"'
+    monkeypatch.setattr("course_lib.doctor.metadata.version", installed)
+    page, healthy = examine()
+    assert healthy  # the lessons lack nothing
+    assert f"course site: furo is missing; run: {call}" in page
+    assert page.count("can be used") == 2
+    for name in [name for name in sys.modules if name.startswith("course_lib.authoring.site")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "docutils", None)  # Python's way to say that it is not there
+    refused(course("site"), "`course site` needs docutils", call)
+
+
+def test_an_unsupported_python_is_the_first_thing_that_doctor_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course_lib.doctor.unsupported", lambda: "The course needs another Python.")
+    page, healthy = examine()
+    assert not healthy
+    assert page.splitlines()[1:] == ["The course needs another Python."]
 
 
 def test_doctor_says_what_works_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +281,7 @@ def test_doctor_says_what_works_without_a_network(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("socket.create_connection", closed)
     page, healthy = examine()
     assert healthy
-    assert "github.com does not answer; the lessons need it for nothing" in page
+    assert "github.com does not answer; the lessons do without it" in page
 
 
 def test_data_list_names_every_set_with_its_licence() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models as zoo
 
+from course_lib.extras import how_to_install
 from course_lib.fetch import Remote, download
 
 OFFLINE = "tf_efficientnet_lite0"
@@ -228,9 +229,8 @@ def _lite0() -> nn.Module:
     try:
         import timm
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{OFFLINE} needs {error.name}; install the course with its notebooks: pip install -e '.[notebooks]'."
-        ) from error
+        call = how_to_install("lessons")
+        raise ModuleNotFoundError(f"{OFFLINE} needs {error.name}; run: {call}", name=error.name) from error
     return timm.create_model(OFFLINE, pretrained=False)
 
 
