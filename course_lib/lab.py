@@ -43,10 +43,14 @@ def open_lab(arguments: Sequence[str] = ()) -> None:
 
 
 def _options() -> list[str]:
+    import zmq
+
     options = [f"--ServerApp.root_dir={COPY}", f"--LabApp.default_url=/lab/tree/{_first_lesson()}"]
     options += ["--ServerApp.log_level=ERROR", "--LabApp.log_level=ERROR"]
     if "JUPYTER_TOKEN" not in os.environ:  # with a token of ours Jupyter leaves the last words to us
         options.append(f"--IdentityProvider.token={secrets.token_hex(24)}")
+    if zmq.has("curve"):  # without encryption each kernel warns of it, below the last words
+        options.append("--KernelManager.transport_encryption=auto")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container, where Jupyter would refuse
         options.append("--allow-root")
     return options
