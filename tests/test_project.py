@@ -11,6 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from typer.main import get_command
+
+from course_lib.cli import app
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -95,3 +98,23 @@ def test_every_file_that_a_page_points_to_is_there(page: str) -> None:
     assert [
         at for at in targets if not at.startswith("https:") and not (ROOT / page).parent.joinpath(at).exists()
     ] == []
+
+
+def commands_in_texts() -> list[str]:
+    """Every call of `course` that a page, a lesson or a message shows as one."""
+    texts = [path for kind in ("*.md", "*.py", "*.toml") for path in (ROOT / "course_lib").rglob(kind)]
+    texts += [*ROOT.glob("*.md"), *(ROOT / "data").glob("*.md"), *(ROOT / "notebooks").rglob("*.md")]
+    texts += (ROOT / "notebooks" / "source").rglob("*.py")
+    shown = r"`course ([a-z][^`\n{|]*)`|^(?:#? {4,}|Example: |.*: )course ([a-z]+ [^`#\n{})\x22]*?)(?: {2,}#.*)?$"
+    found = {one or other for text in texts for one, other in re.findall(shown, text.read_text(), re.M)}
+    return sorted(call.strip() for call in found)
+
+
+@pytest.mark.parametrize("call", commands_in_texts())
+def test_every_call_of_course_that_is_shown_is_one_that_it_takes(call: str) -> None:
+    command, words = get_command(app), call.split()
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    passed_on = {"--no-browser"} if command.name == "lab" else set()
+    assert {word for word in words if word.startswith("-")} <= options | passed_on
