@@ -204,6 +204,8 @@ def test_the_modes_come_back_after_an_error_inside_the_network() -> None:
 def test_captum_agrees_where_it_is_asked_directly() -> None:
     model, layer, images = _made(_simple)
     expected = attr.LayerGradCam(model, layer).attribute(images, target=1, relu_attributions=True)
+    small = explain.grad_cam(model, images, 1, layer=layer, enlarge=False)
+    torch.testing.assert_close(small, expected[:, 0].detach())
     expected = F.interpolate(expected, (32, 32), mode="bilinear")[:, 0]
     torch.testing.assert_close(explain.grad_cam(model, images, 1, layer=layer), expected.detach())
 

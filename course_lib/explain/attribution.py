@@ -112,16 +112,19 @@ def occlusion(
         return maps.float().mean(dim=1)
 
 
-def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, *, layer: nn.Module) -> Tensor:
+def grad_cam(
+    model: nn.Module, images: Tensor, targets: Targets = None, *, layer: nn.Module, enlarge: bool = True
+) -> Tensor:
     """Where the maps of a layer speak for a class: their sum, each weighted by its mean gradient, cut off below zero.
 
     Args:
         model, images, targets: see `saliency`.
         layer: a part of the model that turns each image into maps once; the networks of the course name their last
             one `last_maps`.
+        enlarge: whether the result is enlarged (bilinear) from the size of the layer's maps to that of the images.
 
     Returns:
-        float32 (N, H, W), not negative, enlarged (bilinear) from the layer's maps to the images.
+        float32 (N, H, W), not negative.
 
     Raises:
         ValueError: besides the faults of `saliency`, a layer that does not give maps, one set for each image.
@@ -132,7 +135,9 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Targets = None, *, layer
         images, targets = _checked(model, images, targets)
         feature_maps(model, images, layer)  # for its errors
         maps = attr.LayerGradCam(model, layer).attribute(images, target=targets, relu_attributions=True)
-        return attr.LayerAttribution.interpolate(maps, images.shape[2:], "bilinear").detach().float().squeeze(1)
+        if enlarge:
+            maps = attr.LayerAttribution.interpolate(maps, images.shape[2:], "bilinear")
+        return maps.detach().float().squeeze(1)
 
 
 def _checked(model: nn.Module, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:

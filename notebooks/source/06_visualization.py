@@ -486,7 +486,7 @@ for number, block in enumerate(model.blocks):
 # %% tags=["tol-5"]
 from course_lib.widgets import feature_explorer
 
-surest = found[outcome.probs[found, 1].argsort(descending=True)[:8]]
+surest = found[outcome.probs[found, 1].argsort(descending=True)[:4]]
 blocks = {f"block {number}": block[2] for number, block in enumerate(model.blocks, start=1)}
 feature_explorer(model, images_val[surest], val.classes, layers=blocks)
 

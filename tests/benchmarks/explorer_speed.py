@@ -98,9 +98,9 @@ def main() -> None:
     with sync_playwright() as started, tempfile.TemporaryDirectory() as folder:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         medians = []
-        for name, make in EXPLORERS.items():
+        for name, explorer in EXPLORERS.items():
             tab = browser.new_page(viewport={"width": 1280, "height": 960})
-            open_page(tab, make(), Path(folder))
+            open_page(tab, explorer.make(), Path(folder))
             found = tab.evaluate(MEASURE, EVENTS)
             told(f"{name}: script", found["script"])
             medians.append(told(f"{name}: until drawn", found["frame"]))

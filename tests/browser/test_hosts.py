@@ -48,7 +48,7 @@ def test_vs_code(call: str, page: "Page", tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     file.write_text(f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{POLICY}"><main></main>')
     page.goto(file.as_uri())
-    page.evaluate(VS_CODE, EXPLORERS[call]().html())
+    page.evaluate(VS_CODE, EXPLORERS[call].make().html())
     page.locator(".course-explorer [role=status]").first.wait_for(state="attached")
     assert not page.locator(".still").is_visible()
 
@@ -59,6 +59,6 @@ def test_colab(call: str, page: "Page", tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     file.write_text("<!doctype html><main></main>")
     page.goto(file.as_uri())
-    page.evaluate(COLAB, EXPLORERS[call]().html())
+    page.evaluate(COLAB, EXPLORERS[call].make().html())
     page.frame_locator("iframe").locator(".course-explorer [role=status]").first.wait_for(state="attached")
     page.wait_for_function("window.resized > 0")

@@ -1,10 +1,13 @@
 """The reading edition in a browser, from the file system: quiet console, search, light and dark, a phone's width."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browser.explorers import quiet, said
+from browser.test_explorers import EXPLORERS
 
 from course_lib.authoring.site import build_site
 
@@ -36,6 +39,38 @@ def test_every_page_fits_and_loads_without_an_error(
             page.screenshot(path=Path(folder) / f"site_{path.parent.name}_{path.stem}_{width}.png")
     assert errors == []
     context.close()
+
+
+@pytest.mark.parametrize(
+    ("lesson", "call"),
+    [
+        ("01_cnn_anatomy", "convolution_explorer()"),
+        ("01_cnn_anatomy", "training_explorer()"),
+        ("01_cnn_anatomy", "pooling_explorer()"),
+        ("01_cnn_anatomy", "shape_explorer()"),
+        ("01_cnn_anatomy", "Quiz(1)"),
+        ("01_cnn_anatomy", 'Predict("1.1")'),
+        ("03_training_on_gpu", "descent_explorer()"),
+        ("06_visualization", "feature_explorer(...).page"),
+    ],
+)
+def test_each_explorer_works_without_kernel_and_network(
+    pages: list[Path], page: "Page", lesson: str, call: str
+) -> None:
+    quiet(page)
+    page.goto(next(path for path in pages if path.stem == lesson).as_uri())
+    module = EXPLORERS[call].make().module
+    explorer = page.locator(f'[data-explorer="{module}"] .course-explorer').first
+    explorer.scroll_into_view_if_needed()
+    EXPLORERS[call].use(explorer)
+
+
+def test_the_threshold_moves_on_the_page_of_lesson_3(pages: list[Path], page: "Page") -> None:
+    quiet(page)
+    page.goto(next(path for path in pages if path.stem == "03_training_on_gpu").as_uri())
+    explorer = page.locator('[data-explorer="threshold"] .course-explorer')
+    explorer.get_by_role("slider", name="threshold", exact=True).press("Home")
+    assert re.match(r"Threshold 0: of (\d+) sick, \1 are predicted sick", said(explorer))
 
 
 def test_search_finds_a_lesson_and_a_solution_unfolds(pages: list[Path], page: "Page") -> None:
