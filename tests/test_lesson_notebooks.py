@@ -44,7 +44,7 @@ def test_every_saved_explorer_has_the_script_and_the_style_of_today(source: Path
         saved = output.get("data", {}).get("text/html", "")
         if explorer := re.search(r'class="course-explorer-root" data-explorer="([^"]+)"', saved):
             script = f'<script type="module">{page.module_source(explorer[1])}</script>'
-            assert f"<style>{page.style_source()}</style>{script}" in saved, "run `course build --scripts`"
+            assert f"<style>{page.style_source(explorer[1])}</style>{script}" in saved, "run `course build --scripts`"
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.rglob("*.ipynb")), ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -101,7 +101,7 @@ def _take_present_scripts(notebook: NotebookNode) -> None:
         for output in cell.get("outputs", []):
             saved = output.get("data", {}).get("text/html", "")
             if explorer := EXPLORER.match(saved):
-                styled = page.style_source().join(STYLE.split(saved, maxsplit=1))
+                styled = page.style_source(explorer[1]).join(STYLE.split(saved, maxsplit=1))
                 output.data["text/html"] = page.module_source(explorer[1]).join(SCRIPT.split(styled, maxsplit=1))
 
 

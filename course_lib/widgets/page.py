@@ -51,7 +51,7 @@ class Page:
             f'<div class="course-explorer-root" data-explorer="{self.module}">'
             f'<div class="still"><p><b>{html.escape(self.title)}</b></p>{self.still}</div>'
             f'<script type="application/json">{state}</script>'
-            f"<style>{style_source()}</style>"
+            f"<style>{style_source(self.module)}</style>"
             f'<script type="module">{module_source(self.module)}</script></div>'
         )
 
@@ -61,6 +61,19 @@ def module_source(name: str) -> str:
 
     In a page there are no files beside it to import from.
     """
+    return "\n".join(IMPORT.sub("", _read(f"{one}.js")) for one in _with_imports(name)).replace(
+        "</script", "<\\/script"
+    )
+
+
+def style_source(name: str) -> str:
+    """The style of all explorers, then what `js/NAME.css` and those of the modules it imports add."""
+    own = [one for one in _with_imports(name) if (JS / f"{one}.css").is_file()]
+    return "".join(_read(f"{one}.css") for one in ("explorer", *own))
+
+
+def _with_imports(name: str) -> list[str]:
+    """A module's name, before it those of the modules that it imports."""
     order: list[str] = []
 
     def visit(one: str) -> None:
@@ -70,12 +83,7 @@ def module_source(name: str) -> str:
             order.append(one)
 
     visit(name)
-    return "\n".join(IMPORT.sub("", _read(f"{one}.js")) for one in order).replace("</script", "<\\/script")
-
-
-def style_source() -> str:
-    """The style sheet of all explorers."""
-    return _read("explorer.css")
+    return order
 
 
 def picture(figure: Figure, alt: str) -> str:

@@ -6,7 +6,7 @@
 # to pictures. At the end you put the parts together, and you can say before running it what shape each layer gives,
 # how many parameters it has and how much of the image it sees.
 #
-# Prerequisites: Python, and PyTorch tensors (indexing, shapes, arithmetic). Nothing is trained here and no GPU is
+# Prerequisites: Python, and PyTorch tensors (indexing, shapes, arithmetic). No network is trained here and no GPU is
 # needed. Computing takes 14 s on two cores; allow two hours of your own, with pencil and paper.
 
 # %% tags=["setup"]
@@ -361,6 +361,38 @@ show(
 # arrangements of them in the next. And nobody designs its kernels: `nn.Conv2d` starts from small random numbers and
 # training moves them. Lesson 6 looks at what they become. Try a kernel of your own: replace `sharpen` by
 # `[[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]`, and predict first what it says to the wall.
+#
+# ### Can a kernel be learned?
+#
+# Suppose you have never seen Sobel's numbers, only his results: eight images of 12x12 pixels, and for each image the
+# map that his kernel makes of it. Could you find the kernel? In the explorer below, two filters try. They start from
+# the random numbers that `nn.Conv2d` draws after `torch.manual_seed(0)`, and repeat one step:
+#
+# 1. Slide both filters over all eight images.
+# 2. Compare their maps with the target maps. The *loss* is the mean of the squared differences.
+# 3. Move each of the 18 weights a little, in the direction in which the loss falls. The *learning rate* sets how far.
+#
+# Nobody tells the filters what an edge is. **Before you press Play:** will they end up with Sobel's numbers, or with
+# other numbers that make similar maps? And what do you expect of a learning rate six times as large, 3 instead of 0.5?
+
+# %%
+from course_lib.widgets import training_explorer
+
+training_explorer()
+
+# %% [markdown]
+# <details><summary>What happens, and why</summary>
+#
+# After some 300 steps every weight is within 0.05 of Sobel's, and another start (the button, or numbers that you type)
+# ends there too. Each filter has nine weights, and 800 numbers of its target maps to match; no other nine numbers match
+# them all. With a learning rate of 3 each step overshoots further than the one before, and the loss grows without end.
+# Rates up to about 1.1 settle.
+#
+# </details>
+#
+# You can also type a kernel of your own as the target. This is all that training is: a target, a loss, many small
+# steps. In a real network the target is a label such as PNEUMONIA, not a map, so nobody designs what a filter should
+# become. Lesson 3 says how the direction of a step is found, and what momentum does.
 #
 # ## 5. Where may the kernel stand?
 #

@@ -81,7 +81,7 @@ def test_a_module_that_changed_is_renewed_in_saved_pages_with_nothing_else_and_n
         '<style>p {}</style><script type="module">draw("\\\\n<style>")</script></div>'
     )
     source.write_text(f"# %%\nfrom IPython.display import HTML\n\nHTML({explorer!r})\n")
-    monkeypatch.setattr(page, "style_source", lambda: "b {}")
+    monkeypatch.setattr(page, "style_source", lambda name: "b {}")
     monkeypatch.setattr(page, "module_source", lambda name: f"draw({name!r}, '\\\\1<\\\\/script>')")
 
     def saved() -> str:
@@ -89,7 +89,7 @@ def test_a_module_that_changed_is_renewed_in_saved_pages_with_nothing_else_and_n
 
     (edition,) = build(source)
     before = edition.read_bytes()
-    monkeypatch.setattr(page, "style_source", lambda: "i {}")
+    monkeypatch.setattr(page, "style_source", lambda name: "i {}")
     assert refresh_scripts(source) == [edition]
     assert edition.read_bytes() == before.replace(b"b {}", b"i {}")
     assert saved() == explorer.replace("p {}", "i {}").replace(

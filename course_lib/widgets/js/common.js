@@ -22,7 +22,7 @@ function filled(made, attributes, children) {
 /** A number as people write it: four significant digits, no trailing zeros. */
 export function short(number) {
   const size = Math.abs(number);
-  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return number.toExponential(2);
+  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return number.toExponential(2).replace(/\.?0+e/, "e");
   return String(Number(number.toPrecision(4)));
 }
 
@@ -105,12 +105,18 @@ export function button(text, click) {
   return element("button", { type: "button", onclick: click }, text);
 }
 
+/** Parts below a small title of their own. */
+export function pane(title, ...parts) {
+  return element("div", { class: "pane" }, element("div", { class: "panel-title" }, title), ...parts);
+}
+
 /**
  * Buttons that walk through something: play or pause, one step, and from the beginning.
  *
  * @param step goes one on and says whether there is more to come.
+ * @param toggled is told when playing begins (true) and when it ends (false).
  */
-export function player({ step, restart, milliseconds = 500 }) {
+export function player({ step, restart, milliseconds = 500, toggled = () => {} }) {
   let timer = null;
   const play = button("Play", () => (timer ? pause() : start()));
   const root = element(
@@ -121,13 +127,16 @@ export function player({ step, restart, milliseconds = 500 }) {
     button("Restart", () => (pause(), restart())),
   );
   function start() {
+    toggled(true);
     timer = setInterval(() => (root.isConnected && step()) || pause(), milliseconds);
     play.textContent = "Pause";
   }
   function pause() {
+    if (!timer) return;
     clearInterval(timer);
     timer = null;
     play.textContent = "Play";
+    toggled(false);
   }
   return { root, pause };
 }
@@ -209,7 +218,7 @@ export function numberGrid({ label, choose = null }) {
 export function mount(name, render) {
   for (const root of document.querySelectorAll(`.course-explorer-root[data-explorer="${name}"]:not([data-live])`)) {
     const state = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-    const live = element("div", { class: "course-explorer", role: "group", "aria-label": state.title });
+    const live = element("div", { class: `course-explorer ${name}`, role: "group", "aria-label": state.title });
     const begin = () => {
       const parts = render(state);
       live.replaceChildren(element("p", { class: "title" }, state.title), ...parts);

@@ -1,5 +1,5 @@
 // One window of a convolution: the pixels under it, the products with the kernel, and where their sum goes.
-import { button, choice, count, element, mount, numberField, numberGrid, player, resetButton, short, status } from "./common.js";
+import { choice, count, element, mount, numberField, numberGrid, pane, player, resetButton, short, status } from "./common.js";
 
 export const SIDE = 3; // of the kernel
 
@@ -224,10 +224,6 @@ function render(state) {
     panels,
     told.root,
   ];
-}
-
-function pane(title, ...parts) {
-  return element("div", { class: "pane" }, element("p", { class: "panel-title" }, title), ...parts);
 }
 
 mount("convolution", render);

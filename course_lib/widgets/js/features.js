@@ -179,7 +179,7 @@ function panel(...below) {
   const title = element("p", { class: "panel-title" });
   const canvas = element("canvas", { role: "img" });
   return {
-    root: element("div", { class: "panel" }, title, canvas, ...below),
+    root: element("div", { class: "pane" }, title, canvas, ...below),
     draw(text, pixels, label) {
       title.textContent = text;
       canvas.setAttribute("aria-label", label);

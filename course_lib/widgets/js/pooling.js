@@ -219,7 +219,6 @@ function render(state) {
   const next = (...parts) =>
     element("div", { class: "next" }, element("span", { class: "sign", "aria-hidden": "true" }, "→"), panel(...parts));
   return [
-    element("style", {}, STYLE),
     controls(
       pick("kind", "pooling", ["max", "mean"], sayPooling),
       field("window", "window", 2, 4, sayPooling),
@@ -246,24 +245,5 @@ function render(state) {
 function text(name, words = "") {
   return element("p", { class: name }, words);
 }
-
-const STYLE = `
-.course-explorer .pooling { align-items: flex-start; }
-.course-explorer .pooling .pane { width: min-content; min-width: 168px; }
-.course-explorer .pooling .next { display: flex; gap: 8px; align-items: center; }
-.course-explorer .pooling .draws { width: 260px; }
-.course-explorer .pooling .reached { box-shadow: inset 0 0 0 2px #d55e00; }
-.course-explorer .pooling [aria-label="pooled"] .cell, .course-explorer .pooling [aria-label^="after"] .cell { font-size: 13px; }
-.course-explorer .pooling .winner { font-weight: 800; text-decoration: underline; }
-.course-explorer .pooling .changed {
-  background-image: linear-gradient(to bottom left, #0072b2 0 11px, #fff 11px 13px, transparent 13px) !important;
-}
-.course-explorer .pooling .dropped {
-  background-image: linear-gradient(to top right, transparent 47%, #8a8a8a 47% 53%, transparent 53%) !important;
-}
-.course-explorer .pooling .bars { fill: var(--blue); fill-opacity: 0.6; stroke: var(--ink); stroke-width: 0.5; }
-.course-explorer .pooling .before { stroke: var(--ink); stroke-width: 2.5; }
-.course-explorer .pooling .now { stroke: var(--orange); stroke-width: 2.5; stroke-dasharray: 5 4; }
-`;
 
 mount("pooling", render);

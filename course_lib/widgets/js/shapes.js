@@ -201,7 +201,6 @@ function render(state) {
   const head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads));
   arrange(null);
   return [
-    element("style", {}, STYLE),
     element("div", { class: "controls" }, ...setters, button("Add a layer", add), resetButton()),
     element("div", { class: "stack" }, network, element("p", { class: "legend" }, LEGEND), element("table", { role: "table" }, head, body)),
     told.root,
@@ -212,55 +211,5 @@ function render(state) {
 function cell(name, ...children) {
   return element("td", { role: "cell", "data-name": name }, ...children);
 }
-
-const STYLE = `
-.course-explorer .stack { container-type: inline-size; }
-.course-explorer .network { display: flex; flex-wrap: wrap; align-items: flex-end; row-gap: 4px; }
-.course-explorer .pair { display: flex; align-items: flex-start; }
-.course-explorer .stage {
-  display: flex; flex-direction: column; align-items: center; padding: 0 2px 2px; min-width: 56px; cursor: pointer;
-  border: 2px solid transparent; border-radius: 5px; box-sizing: border-box;
-}
-.course-explorer .stage.lit { border-color: var(--orange); background: var(--soft); }
-.course-explorer .stage-name { font-size: 12px; font-weight: 600; white-space: nowrap; }
-.course-explorer .stage-shape { font-size: 12px; color: var(--faint); white-space: nowrap; }
-.course-explorer .stack .maps { fill: var(--blue); }
-.course-explorer .stack .image { fill: var(--line); }
-.course-explorer .stack .front { fill-opacity: 0.6; stroke: var(--ink); }
-.course-explorer .stack .side { fill-opacity: 0.25; stroke: var(--ink); stroke-linejoin: round; }
-.course-explorer .stack .seen { fill: var(--orange); fill-opacity: 0.6; stroke: var(--ink); }
-.course-explorer .stack .missing { fill: none; stroke: var(--line); stroke-dasharray: 3 3; }
-.course-explorer .stack .question { fill: var(--faint); font-size: 15px; }
-.course-explorer .stack .link { fill: none; stroke: var(--ink); stroke-width: 1.5; }
-.course-explorer .stack .unreached { stroke: var(--line); stroke-dasharray: 2 3; }
-.course-explorer .stack .broken { stroke: var(--bad); stroke-width: 2.5; }
-.course-explorer .stack .cross { fill: var(--bad); font-size: 17px; font-weight: 700; }
-.course-explorer .stack .unfit { fill: var(--bad); font-size: 11px; font-weight: 600; }
-.course-explorer .stack .legend { font-size: 12px; color: var(--faint); }
-.course-explorer .stack table { border-collapse: collapse; margin: 6px 0; width: 100%; font-size: 13px; border: none; table-layout: auto; }
-.course-explorer .stack th, .course-explorer .stack td {
-  text-align: left; vertical-align: middle; padding: 1px 5px; border: none; max-width: none; white-space: normal;
-}
-.course-explorer .stack th { color: var(--faint); font-weight: 600; border-bottom: 1px solid var(--line); }
-.course-explorer .stack tbody tr { background: none; }
-.course-explorer .stack tbody tr.lit { background: var(--soft); box-shadow: inset 3px 0 0 var(--orange); }
-.course-explorer .stack tr.total td { border-top: 1px solid var(--line); color: var(--faint); }
-.course-explorer .stack td[data-name="${FACTS[0]}"] { font-size: 11.5px; line-height: 1.15; width: 250px; }
-.course-explorer .stack td[data-name="message"] { color: var(--bad); font-weight: 600; }
-.course-explorer .stack td[data-name="tools"], .course-explorer .stack td[data-name="output shape"] { white-space: nowrap; }
-.course-explorer .stack select, .course-explorer .stack button { min-height: 26px; padding: 1px 4px; font-size: 13px; }
-.course-explorer .stack button { min-width: 26px; margin-right: 2px; }
-@container (max-width: 760px) {
-  .course-explorer .stack thead { display: none; }
-  .course-explorer .stack table, .course-explorer .stack tbody { display: block; }
-  .course-explorer .stack tbody tr { display: flex; flex-wrap: wrap; gap: 1px 10px; align-items: center; padding: 4px; border-bottom: 1px solid var(--line); }
-  .course-explorer .stack td { padding: 0; border: none !important; }
-  .course-explorer .stack td:empty { display: none; }
-  .course-explorer .stack td[data-name="tools"] { order: -1; margin-left: auto; }
-  .course-explorer .stack td[data-name="number"], .course-explorer .stack td[data-name="kind"] { order: -2; }
-  .course-explorer .stack td[data-name="${FACTS[0]}"], .course-explorer .stack td[data-name="message"] { width: 100%; }
-  ${FACTS.slice(1).map((name) => `.course-explorer .stack td[data-name="${name}"]::before { content: "${name} "; color: var(--faint); }`).join("\n")}
-}
-`;
 
 mount("shapes", render);
