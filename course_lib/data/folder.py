@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import torch
-from sklearn.model_selection import StratifiedGroupKFold
 
 from course_lib.data.cache import cached
 from course_lib.data.decode import IMAGE_SUFFIXES, read_images
@@ -130,15 +130,40 @@ def cut(image_set: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, I
     """
     if not 0 < fraction <= 0.5:
         raise ValueError(f"fraction={fraction} must be above 0 and at most 0.5; cut off the smaller part.")
-    folds = max(2, round(1 / fraction))
-    pairs = set(zip(image_set.labels.tolist(), image_set.groups, strict=True))
-    num_groups = Counter(label for label, _ in pairs)
+    labels_of: dict[str, list[int]] = {}
+    for group, label in zip(image_set.groups, image_set.labels.tolist(), strict=True):
+        labels_of.setdefault(group, []).append(label)
+    num_groups = Counter(label for labels in labels_of.values() for label in set(labels))
+    needed = max(2, round(1 / fraction))
     for label, name in enumerate(image_set.classes):
-        if num_groups[label] < folds:
+        if num_groups[label] < needed:
             raise ValueError(
-                f"{image_set.name}: class {name} has only {num_groups[label]} images (or patients), and {folds} are "
+                f"{image_set.name}: class {name} has only {num_groups[label]} images (or patients), and {needed} are "
                 f"needed to cut off {fraction:.0%} of them; add images."
             )
-    cutter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    first, second = next(cutter.split(image_set.labels, image_set.labels, image_set.groups))
-    return image_set.subset(first.tolist()), image_set.subset(second.tolist())
+    chosen = _share_of_groups(labels_of, fraction, seed)
+    second = [index for index, group in enumerate(image_set.groups) if group in chosen]
+    first = [index for index, group in enumerate(image_set.groups) if group not in chosen]
+    return image_set.subset(first), image_set.subset(second)
+
+
+def _share_of_groups(labels_of: dict[str, list[int]], fraction: float, seed: int) -> set[str]:
+    """Groups that together hold about `fraction` of the images of each class.
+
+    In a random order, a group moves in or out if that brings the classes' shares nearer to `fraction`, in squares; two
+    more rounds mend what groups of several classes leave. No library has a part in the order, so that it is the same
+    with every release: Python promises that of `Random.random`.
+    """
+    total = Counter(label for labels in labels_of.values() for label in labels)
+    missing = {label: fraction * count for label, count in total.items()}
+    chosen: set[str] = set()
+    draw = Random(seed).random
+    order = sorted(labels_of, key=lambda _: draw())
+    for group in order * 3:
+        sign = -1 if group in chosen else 1
+        moved = {label: sign * count for label, count in Counter(labels_of[group]).items()}
+        if sum(count * (count - 2 * missing[label]) / total[label] ** 2 for label, count in moved.items()) < 0:
+            chosen ^= {group}
+            for label, count in moved.items():
+                missing[label] -= count
+    return chosen

@@ -1318,7 +1318,7 @@ show(
 
 # %% [markdown]
 # Train the small `FastCNN` on them. The number of classes is the one thing to change. **Before you run the cell:** what
-# accuracy do you expect from 85 pictures?
+# accuracy do you expect from 84 pictures?
 
 # %% tags=["tol-0.2"]
 torch.manual_seed(0)

@@ -1,11 +1,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.model_selection import StratifiedGroupKFold
 
 from course_lib.data import ImageSet, load_folder
 from course_lib.data.folder import cut, read_class_folders
@@ -84,6 +86,40 @@ def test_a_cut_separates_groups_and_keeps_the_proportions(make_set: MakeSet) -> 
     assert cut(data, fraction=0.2, seed=0)[1].groups == second.groups != cut(data, fraction=0.2, seed=1)[1].groups
 
 
+def cases_of_patients(num_classes: int) -> tuple[list[int], list[str]]:
+    """Labels and groups of 400 patients with 1 to 16 images each, mostly of one class, as in the chest X-rays."""
+    draw, labels, groups = Random(num_classes), [], []
+    for patient in range(400):
+        usual = int(draw.random() ** 2 * num_classes)  # class 0 is the commonest
+        for _ in range(1 + int(16 * draw.random() ** 3)):
+            labels.append(usual if draw.random() < 0.9 else int(draw.random() * num_classes))
+            groups.append(f"patient {patient}")
+    return labels, groups
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+def test_a_cut_is_within_two_images_as_even_as_scikit_learns(make_set: MakeSet, num_classes: int) -> None:
+    labels, groups = cases_of_patients(num_classes)
+    data = replace(make_set(len(labels), num_classes=num_classes), labels=torch.tensor(labels), groups=tuple(groups))
+
+    def images_off(chosen: list[int]) -> float:
+        return max(abs(chosen.count(label) - 0.2 * labels.count(label)) for label in set(labels))
+
+    for seed in range(5):
+        first, second = cut(data, fraction=0.2, seed=seed)
+        assert not set(first.groups) & set(second.groups)
+        assert len(first) + len(second) == len(data)
+        judge = StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(labels, labels, groups)
+        theirs = max(images_off([labels[index] for index in fold]) for _, fold in judge)
+        assert images_off(second.labels.tolist()) <= theirs + 2
+
+
+def test_a_cut_is_the_same_with_every_release_of_every_library(make_set: MakeSet) -> None:
+    groups = tuple(f"patient {index // 2}" for index in range(60))
+    _, second = cut(replace(make_set(60), groups=groups), fraction=0.2, seed=3)
+    assert second.groups[::2] == tuple(f"patient {number}" for number in (5, 6, 9, 15, 21, 25))
+
+
 @pytest.mark.parametrize("fraction", [-0.1, 0, 0.8])
 def test_a_share_that_cannot_be_cut_off_is_refused(make_set: MakeSet, fraction: float) -> None:
     with pytest.raises(ValueError, match="must be above 0 and at most"):
@@ -100,7 +136,7 @@ def test_a_folder_of_ones_own_is_cut_into_three_without_overlap(tmp_path: Path) 
         write(tmp_path / "pets" / name, 40, value=number * 100)
     splits = load_folder(tmp_path / "pets", image_size=8)
     parts = [set(part.groups) for part in (splits.train, splits.val, splits.test)]
-    assert [len(part) for part in parts] == [57, 11, 12]  # a seventh to test on, then a sixth of the rest
+    assert [len(part) for part in parts] == [56, 12, 12]  # 15 % to test on, and as many to validate
     assert len(parts[0] | parts[1] | parts[2]) == 80
 
 
