@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 from tqdm import tqdm
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, IncompleteRead
 
 from course_lib.files import data_dir
 
@@ -171,7 +171,7 @@ def _copy(source: Any, part: Path, start: int, least_speed: float) -> None:
     bar = tqdm(desc=part.stem[1:], total=total, initial=start, unit="B", unit_scale=True, disable=None)
     with bar, open(part, "r+b") as file:
         since, before = time.monotonic(), file.seek(start)
-        while chunk := source.read1(2**16):
+        while chunk := source.read(2**14, decode_content=False):
             file.write(chunk)
             bar.update(len(chunk))
             seconds = time.monotonic() - since
@@ -180,6 +180,8 @@ def _copy(source: Any, part: Path, start: int, least_speed: float) -> None:
                 if speed < least_speed:
                     raise _SlowError(f"only {speed / 1000:.0f} kB/s")
                 since, before = time.monotonic(), file.tell()
+        if total and file.tell() < total:  # the host hung up; urllib3 1.26 does not say so itself
+            raise IncompleteRead(file.tell() - start, total - file.tell())
         file.truncate()
 
 
