@@ -8,8 +8,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import torch
 
-from course_lib.data.chest_xray import find_chest_xray
-from course_lib.data.cifar10 import find_cifar10
+from course_lib.data import chest_xray, cifar10
 from course_lib.runtime import host, keep_freed_memory, pick_device, seed_everything, unused_gpu
 
 Choice = TypeVar("Choice")
@@ -24,10 +23,26 @@ class Images(NamedTuple):
     name: str
     """For `course data get`."""
     folder: str
+    kaggle: str
+    """The data set to add on Kaggle."""
 
 
-XRAYS = Images("chest X-rays", "simulated radiographs, no patient's", find_chest_xray, "chest_xray", "chest_xray/")
-PHOTOS = Images("CIFAR-10", "simulated objects, no photographs", find_cifar10, "cifar10", "cifar10/ or its archive")
+XRAYS = Images(
+    "chest X-rays",
+    "simulated radiographs, no patient's",
+    chest_xray.find_chest_xray,
+    "chest_xray",
+    "chest_xray/",
+    chest_xray.KAGGLE,
+)
+PHOTOS = Images(
+    "CIFAR-10",
+    "simulated objects, no photographs",
+    cifar10.find_cifar10,
+    "cifar10",
+    "cifar10/ or its archive",
+    cifar10.KAGGLE[0],
+)
 
 
 class Lesson(NamedTuple):
@@ -145,6 +160,8 @@ def start_lesson(number: int) -> Profile:
     profile = Profile("real" if found and not absent else "simulated", pick_device())
     expected = profile.choose(simulated=lesson.seconds, real=lesson.real_seconds)
     where = "" if host() == "this machine" else f", on {host()}"
+    if host() == "Kaggle" and absent:
+        where += f" (real images: Add Input, {' and '.join(images.kaggle for images in absent)})"
     print(f"Lesson {number}: {lesson.title}{where}")
     for title, images in zip(("data:    ", "         "), lesson.images, strict=False):
         place = f"real {images.real} in {found.get(images)}"

@@ -40,10 +40,10 @@ def pick_device(name: str | None = None) -> torch.device:
 
 def host() -> str:
     """Where this runs: "Colab", "Kaggle", "Binder" or "this machine"."""
+    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:  # first: Kaggle's image is made of Colab's, google.colab included
+        return "Kaggle"
     if "google.colab" in sys.modules:  # find_spec would raise where there is no package google
         return "Colab"
-    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
-        return "Kaggle"
     return "Binder" if "BINDER_LAUNCH_HOST" in os.environ else "this machine"
 
 

@@ -1,12 +1,14 @@
 """How a lesson starts, and how long it is said to take."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from course_lib.authoring import sources
+from course_lib.data.cifar10 import find_cifar10
 from course_lib.lessons import LESSONS, computing_time, lesson_environment, spoken, start_lesson
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +73,46 @@ def test_a_lesson_looks_for_its_own_images(
     assert "simulated objects" in capsys.readouterr().out
     (kaggle_root / "cifar10" / "train" / "airplane").mkdir(parents=True)
     assert start_lesson(4).source == "real"
+
+
+@pytest.mark.parametrize("mount", ["", "datasets/paultimothymooney/"])
+def test_on_kaggle_both_mounts_are_found_and_else_the_first_line_says_what_to_add(
+    mount: str, kaggle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COURSE_DATA")
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    monkeypatch.setattr("course_lib.data.source.KAGGLE_INPUT", tmp_path / "input")
+    assert start_lesson(2).source == "simulated"
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.endswith("on Kaggle (real images: Add Input, paultimothymooney/chest-xray-pneumonia)")
+    place = tmp_path / "input" / f"{mount}chest-xray-pneumonia"
+    shutil.copytree(kaggle_root, place)
+    assert start_lesson(2).source == "real"
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith("on Kaggle")
+    assert str(place / "chest_xray") in second
+
+
+@pytest.mark.parametrize("mount", ["", "datasets/{owner}/"])
+@pytest.mark.parametrize(
+    ("owner", "path"),
+    [
+        ("swaroopkml", "cifar10-pngs-in-folders/cifar10/cifar10"),
+        ("swaroopkml", "cifar10-pngs-in-folders/cifar10"),
+        ("pankrzysiu", "cifar10-python/cifar-10-python.tar.gz"),
+    ],
+)
+def test_on_kaggle_known_copies_of_cifar10_are_found(
+    mount: str, owner: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("course_lib.data.source.KAGGLE_INPUT", tmp_path)
+    place = tmp_path / mount.format(owner=owner) / path
+    if place.suffix:
+        place.parent.mkdir(parents=True)
+        place.touch()
+    else:
+        (place / "train" / "airplane").mkdir(parents=True)
+    assert find_cifar10() == place
 
 
 def test_an_unknown_lesson_is_named() -> None:

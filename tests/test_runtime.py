@@ -102,10 +102,10 @@ def test_where_it_runs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert host() == "this machine"
     monkeypatch.setenv("BINDER_LAUNCH_HOST", "https://mybinder.org/")
     assert host() == "Binder"
-    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
-    assert host() == "Kaggle"
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     assert host() == "Colab"
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")  # whose image has Colab's package as well
+    assert host() == "Kaggle"
 
 
 def test_a_gpu_that_could_be_had_is_named_with_the_way_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +115,10 @@ def test_a_gpu_that_could_be_had_is_named_with_the_way_to_it(monkeypatch: pytest
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
     assert "built without CUDA" in unused_gpu(torch.device("cpu"))
-    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
-    assert "Settings, Accelerator" in unused_gpu(torch.device("cpu"))
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     assert "Change runtime type" in unused_gpu(torch.device("cpu"))
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    assert "Settings, Accelerator" in unused_gpu(torch.device("cpu"))
     assert unused_gpu(torch.device("cuda")) == ""
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
     assert unused_gpu(torch.device("cpu")) == ""

@@ -16,7 +16,7 @@ from course_lib.data.cache import cached
 from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.simulated import simulate_radiographs
-from course_lib.data.source import Source, choose_source, named_root, say
+from course_lib.data.source import Source, choose_source, kaggle_inputs, named_root, say
 from course_lib.fetch import Remote, answers, download, verify
 from course_lib.files import data_dir
 
@@ -105,7 +105,7 @@ def find_chest_xray(root: Path | None = None) -> Path | None:
 def _usual_places() -> list[Path]:
     kagglehub = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache" / "kagglehub"))
     versions = (kagglehub / "datasets" / KAGGLE / "versions").glob("*")
-    return [*named_root(), data_dir(), Path("/kaggle/input/chest-xray-pneumonia"), *sorted(versions, reverse=True)]
+    return [*named_root(), data_dir(), *kaggle_inputs(KAGGLE), *sorted(versions, reverse=True)]
 
 
 def get_chest_xray(image_size: int = 128) -> Path:

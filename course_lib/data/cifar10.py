@@ -13,12 +13,13 @@ from course_lib.data.cache import cached
 from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
-from course_lib.data.source import Source, choose_source, named_root, say
+from course_lib.data.source import Source, choose_source, kaggle_inputs, named_root, say
 from course_lib.fetch import Remote, answers, download, verify
 from course_lib.files import data_dir
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LICENCE = "Krizhevsky 2009, 'Learning multiple layers of features from tiny images'; no formal licence"
+KAGGLE = ("swaroopkml/cifar10-pngs-in-folders", "pankrzysiu/cifar10-python")  # class folders; the archive
 ARCHIVE = Remote(
     (
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
@@ -48,7 +49,8 @@ def load_cifar10(
         source: "real"; "simulated"; or "auto": real images that are there, else a download if a host answers within
             about 3 seconds, else simulated ones. Default: "real" if a root is given, else the environment's
             COURSE_DATA, else "auto".
-        root: where real images lie. Default: the environment's COURSE_DATA_ROOT, or the course's data folder.
+        root: where real images lie. Default: the environment's COURSE_DATA_ROOT, the course's data folder, or where
+            Kaggle puts them.
         image_size: height and width of class-folder and simulated images, in pixels; the archive's are 32.
         val_fraction: share of the training images to validate on.
         seed: of the cut, and of the simulation.
@@ -81,13 +83,13 @@ def load_cifar10(
 def find_cifar10(root: Path | None = None) -> Path | None:
     """The folder that holds train/ or test/, or the official archive: `root` itself, or in it, or just below it.
 
-    Without a `root`: in COURSE_DATA_ROOT or in the course's data folder.
+    Without a `root`: in COURSE_DATA_ROOT, in the course's data folder, or where Kaggle puts a data set.
     """
     if root is None:
-        return next(filter(None, map(find_cifar10, [*named_root(), data_dir()])), None)
+        return next(filter(None, map(find_cifar10, [*named_root(), data_dir(), *kaggle_inputs(*KAGGLE)])), None)
     if root.name == ARCHIVE.filename and root.is_file():
         return root
-    for folder in (root, root / "cifar10"):
+    for folder in (root, root / "cifar10", root / "cifar10" / "cifar10"):
         if any((folder / split / "airplane").is_dir() for split in ("train", "test")):
             return folder
     archives = (root / ARCHIVE.filename, root / "downloads" / ARCHIVE.filename)

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from course_lib.distributed import team
 
+KAGGLE_INPUT = Path("/kaggle/input")
 Source = Literal["auto", "real", "simulated"]
 
 
@@ -35,3 +36,9 @@ def say(what: str) -> None:
 def named_root() -> list[Path]:
     """The folder that the environment's COURSE_DATA_ROOT names, if it is set."""
     return [Path(root).expanduser()] if (root := os.environ.get("COURSE_DATA_ROOT")) else []
+
+
+def kaggle_inputs(*data_sets: str) -> list[Path]:
+    """Where Kaggle mounts data sets such as "owner/slug": by the slug, or, since 2026, by owner and slug."""
+    places = [(KAGGLE_INPUT / name.split("/")[1], KAGGLE_INPUT / "datasets" / name) for name in data_sets]
+    return [place for both in places for place in both if place.is_dir()]
