@@ -43,9 +43,25 @@ def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
         wanted.add(CONDA_NAMES.get(name, name) + bound)
     stated = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     *from_pip, ours = next(line["pip"] for line in stated if isinstance(line, dict))  # what conda-forge does not have
-    assert ours == "--no-deps -e ."
+    assert ours == "-e ."
     found = {line for line in stated if isinstance(line, str)}
     assert found | set(from_pip) == wanted | {f"python{PROJECT['requires-python']}", "pip"}
+
+
+def test_pip_takes_its_part_of_environment_yml_as_conda_hands_it_over(tmp_path: Path) -> None:
+    # conda/env/installers/pip.py, _pip_install_via_requirements: requirements.write("\\n".join(specs)), then
+    # `pip install -U -r FILE` in the folder of environment.yml. A stand-in lies there, whose builder is at hand.
+    pytest.importorskip("pip", reason="this environment was made without pip")
+    stated = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    specs = next(line["pip"] for line in stated if isinstance(line, dict))
+    (tmp_path / "condaenv.requirements.txt").write_text("\n".join(specs))
+    builder = 'requires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"'
+    project = f'name = "course-lib"\nversion = "{PROJECT["version"]}"'
+    (tmp_path / "pyproject.toml").write_text(f"[build-system]\n{builder}\n[project]\n{project}\n")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index", "--no-build-isolation"]
+    command += ["-r", "condaenv.requirements.txt"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_lock_names_no_address_and_holds_every_dependency() -> None:
