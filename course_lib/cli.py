@@ -113,15 +113,21 @@ def build(
 
 
 @app.command()
-def links() -> None:
-    """Bring owner, name and tag of [tool.course] in pyproject.toml into every badge and set-up cell; for a fork.
+def links(
+    owner: Annotated[str | None, typer.Option(help="The account on GitHub that publishes the course.")] = None,
+    name: Annotated[str | None, typer.Option(help="The repository's name, if it is another one.")] = None,
+) -> None:
+    """Publish the course, or a fork of it: bring its address into every badge, set-up cell and README.
 
-    Example: course links
+    The address stands under [tool.course] in pyproject.toml, where --owner and --name write it.
+
+    Example: course links --owner ada-lovelace
     """
     from course_lib.authoring import relink
+    from course_lib.authoring.links import remaining
 
-    changed = relink()
-    print(*changed, f"{len(changed)} files changed", sep="\n")
+    changed = relink(owner, name)
+    print(*changed, f"{len(changed)} files changed", remaining(), sep="\n")
 
 
 @app.command()

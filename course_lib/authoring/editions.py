@@ -14,9 +14,10 @@ from nbformat import NotebookNode
 
 from course_lib.authoring.compare import PICTURES, SCRIPT, STYLE, Tolerance, differences, without_widgets
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
-from course_lib.authoring.links import ROOT, linked, with_badges, without_badges
+from course_lib.authoring.links import ROOT, linked, publish_at, with_badges, without_badges
 from course_lib.exercises.solutions import cleared
 from course_lib.files import write_atomically
+from course_lib.set_up import FOLDED, set_up_file, with_set_up, without_set_up
 from course_lib.widgets import page
 
 CELL_SECONDS = 300
@@ -62,7 +63,7 @@ def build(source: Path) -> list[Path]:
 def _build(source: Path, edition: Path) -> None:
     notebook = _read(source, edition)
     saved = nbformat.read(edition, as_version=4) if edition.is_file() else None
-    if saved is not None and _texts(saved) != _texts(notebook) and _is_newer(edition, source):
+    if saved is not None and _own_texts(saved) != _own_texts(notebook) and _is_newer(edition, source):
         raise ValueError(
             f"{edition}: was edited after {source.name}, and building would drop that; take it over with "
             "`course build --pull`, or delete the notebook."
@@ -118,7 +119,8 @@ def pull(source: Path) -> bool:
     if not edition.is_file():
         raise FileNotFoundError(f"{edition}: no such notebook; build it first.")
     notebook = nbformat.read(edition, as_version=4)
-    notebook.cells[0].source = without_badges(notebook.cells[0].source)
+    for cell, (_, own_text) in zip(notebook.cells, _own_texts(notebook), strict=True):
+        cell.source = own_text
     notebook.metadata = nbformat.from_dict(
         {"jupytext": {"notebook_metadata_filter": "-all", "cell_metadata_filter": "tags,-all"}}
     )
@@ -152,33 +154,33 @@ def stale(source: Path) -> list[str]:
     return problems
 
 
-def relink() -> list[Path]:
-    """Bring the address in pyproject.toml into every source, notebook and README; outputs stay as they are.
+def relink(owner: str | None = None, name: str | None = None) -> list[Path]:
+    """Bring the address in pyproject.toml into README, set-up cell and every notebook; outputs stay as they are.
+
+    Args:
+        owner: to be written into pyproject.toml first: the account on GitHub.
+        name: likewise, the repository's name.
 
     Returns:
         the files that changed.
 
     Raises:
-        ValueError: a notebook differs from its source in more than the address, or pyproject.toml holds no address;
+        ValueError: a notebook differs from its source in more than the address, or the address cannot be right;
             nothing has changed.
     """
-    pages = [*sources(), *exercise_sources()]
-    for source in pages:
-        for edition in editions_of(source):
-            pair = (nbformat.read(edition, as_version=4), _read(source, edition))
-            theirs, ours = ([(kind, linked(text)) for kind, text in _texts(notebook)] for notebook in pair)
-            if theirs != ours:
-                raise ValueError(f"{edition}: says something else than {source}; run `course build` first.")
-    changed = [
-        path for path in (ROOT / "README.md", *pages) if _rewrite(path, linked(path.read_text(encoding="utf-8")))
-    ]
-    for source in pages:
-        for edition in editions_of(source):
-            notebook, wanted = nbformat.read(edition, as_version=4), _read(source, edition)
-            for cell, ours in zip(notebook.cells, wanted.cells, strict=True):
-                cell.source, cell.id = ours.source, ours.id
-            if _rewrite(edition, _text(notebook)):
-                changed.append(edition)
+    pairs = [(source, edition) for source in (*sources(), *exercise_sources()) for edition in editions_of(source)]
+    for source, edition in pairs:
+        if _own_texts(nbformat.read(edition, as_version=4)) != _own_texts(_read(source, edition)):
+            raise ValueError(f"{edition}: says something else than {source}; run `course build` first.")
+    publish_at(owner, name)
+    repeating = (ROOT / "README.md", set_up_file())
+    changed = [path for path in repeating if _rewrite(path, linked(path.read_text(encoding="utf-8")))]
+    for source, edition in pairs:
+        notebook = nbformat.read(edition, as_version=4)
+        for cell, ours in zip(notebook.cells, _read(source, edition).cells, strict=True):
+            cell.source = ours.source
+        if _rewrite(edition, _text(notebook)):
+            changed.append(edition)
     return changed
 
 
@@ -193,8 +195,9 @@ def _text(notebook: NotebookNode) -> str:
     return str(nbformat.writes(notebook, version=4)) + "\n"
 
 
-def _texts(notebook: NotebookNode) -> list[tuple[str, str]]:
-    return [(cell.cell_type, cell.source) for cell in notebook.cells]
+def _own_texts(notebook: NotebookNode) -> list[tuple[str, str]]:
+    """The cells as they are in the source: without badges, and without what all set-up cells share."""
+    return [(cell.cell_type, without_set_up(without_badges(cell.source))) for cell in notebook.cells]
 
 
 def _is_newer(one: Path, other: Path) -> bool:
@@ -211,6 +214,9 @@ def _read(source: Path, edition: Path) -> NotebookNode:
         used.add(cell.id)
         if edition.parent.name == "exercises" and cell.cell_type == "code":
             cell.source = cleared(cell.source)
+        if "setup" in cell.metadata.get("tags", ()):
+            cell.source = with_set_up(cell.source)
+            cell.metadata |= FOLDED
     if notebook.cells[0].cell_type == "markdown":
         notebook.cells[0].source = with_badges(notebook.cells[0].source, edition)
     notebook.nbformat_minor = 5

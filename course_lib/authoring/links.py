@@ -1,28 +1,40 @@
-"""The address of the course: [tool.course] in pyproject.toml, and the badges and set-up cells that repeat it."""
+"""The address of the course: [tool.course] in pyproject.toml, and what repeats it: badges, set-up cell and README."""
 
 import re
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
+from course_lib.files import write_atomically
+
 ROOT = Path(__file__).parents[2]
-REPEATED = {  # what comes before an address and the address itself: what is written instead
-    r"((?:colab\.research\.google\.com/github|src=https://github\.com)/)[^/\s]+/[^/\s]+/blob/[^/\s]+(?=/)": (
-        "{owner}/{name}/blob/{tag}"
+REPEATED = {  # in README.md or the set-up cell, and what stands there as long as nobody has published the course
+    "git clone https://github.com/OWNER/NAME.git cnn-course": (
+        "git clone ADDRESS cnn-course  # nobody has published this copy yet: ADDRESS is where you have it from"
     ),
-    r"(https://github\.com/)[^/\s]+/[^/\s}]+?(?=/issues/new|\.git\n|\}\n)": "{owner}/{name}",
-    r'(course, tag = "https://github\.com/)[^"]+", "[^"]+(?=")': '{owner}/{name}", "{tag}',
+    "[say which](https://github.com/OWNER/NAME/issues/new)": "tell whoever gave you the course",
+    "url    = {https://github.com/OWNER/NAME}": "url    = {not published yet}",
+    'COURSE, TAG = "https://github.com/OWNER/NAME", "RELEASE"': 'COURSE, TAG = "", "RELEASE"',
 }
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
 KAGGLE = "https://kaggle.com/static/images/open-in-kaggle.svg"
-BADGES = re.compile(r"\n\n\[!\[Open in Colab\][^\n]*")
+BADGES = re.compile(r"(?:\n\n| )\[!\[Open in Colab\][^\n|]*\)")
+LESSON = re.compile(r"^(\| \[[^]]*\]\((notebooks/[^)]*)\))", re.MULTILINE)
+REMAINING = """\
+What is left to do:
+  1. make the repository https://github.com/{owner}/{name}, public and empty
+  2. git commit --all --message "Publish at {owner}/{name}"
+  3. git tag {tag}
+  4. git push https://github.com/{owner}/{name}.git HEAD:main {tag}
+  5. open a notebook by its badge in Colab, and run its first cell
+  6. for the web pages: `course site`, and publish the folder `site`, say with GitHub's Settings, Pages"""
 
 
 class Address(NamedTuple):
     """Where the course is published.
 
     Attributes:
-        owner: the account on GitHub.
+        owner: the account on GitHub, or "" as long as nobody has published this copy.
         name: of the repository.
         tag: the release that notebooks opened on their own install; "v" and the package's version.
     """
@@ -39,7 +51,7 @@ def address() -> Address:
         ValueError: a part is missing, or the tag is not that of the package's version.
     """
     written = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    said, version = written["tool"]["course"], written["project"]["version"]
+    said, version = {"owner": "", **written["tool"]["course"]}, written["project"]["version"]
     if missing := [part for part in Address._fields if part not in said]:
         raise ValueError(f"pyproject.toml: [tool.course] has no {', '.join(missing)}.")
     if said["tag"] != f"v{version}":
@@ -47,26 +59,60 @@ def address() -> Address:
     return Address(**said)
 
 
+def publish_at(owner: str | None, name: str | None) -> None:
+    """Write the owner and the repository's name, those that are given, into pyproject.toml.
+
+    Raises:
+        ValueError: no account or repository on GitHub can have such a name.
+    """
+    path = ROOT / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    for part, value, allowed in (("owner", owner, r"[A-Za-z\d]+(-[A-Za-z\d]+)*"), ("name", name, r"[A-Za-z\d_.-]+")):
+        if value is not None:
+            if not re.fullmatch(allowed, value):
+                raise ValueError(f"{part} {value!r}: no name on GitHub; take it from https://github.com/OWNER/NAME.")
+            text = re.sub(rf'(?ms)(^\[tool\.course\].*?^{part} = )"[^"]*"', rf'\g<1>"{value}"', text)
+    write_atomically(path, lambda written: written.write_text(text, encoding="utf-8"))
+
+
+def remaining() -> str:
+    """What `course links` cannot do itself."""
+    here = address()
+    return (
+        REMAINING.format(**here._asdict()) if here.owner else "Nobody has published it yet: course links --owner NAME"
+    )
+
+
 def linked(text: str) -> str:
     """`text` with every address of the course in it replaced by that in pyproject.toml."""
-    here = address()._asdict()
-    for pattern, written in REPEATED.items():
-        text = re.sub(pattern, lambda found, written=written: found[1] + written.format(**here), text)  # type: ignore[misc]
-    return text
+    here = address()
+    for published, unpublished in REPEATED.items():
+        patterns = [re.escape(form) for form in (published, unpublished)]
+        pattern = "|".join(patterns).replace("OWNER/NAME", r"[\w-]+/[\w.-]+?").replace("RELEASE", r"v[\w.]+")
+        new = published if here.owner else unpublished
+        new = new.replace("OWNER/NAME", f"{here.owner}/{here.name}").replace("RELEASE", here.tag)
+        text = re.sub(pattern, lambda _, new=new: new, text)  # type: ignore[misc]
+    return LESSON.sub(lambda row: row[1] + _badges(row[2], before=" "), without_badges(text))
 
 
 def with_badges(first_cell: str, notebook: Path) -> str:
-    """The first cell of `notebook`, with the badges that open it in Colab and Kaggle below the title."""
+    """The first cell of `notebook`, below its title the badges that open it in Colab and Kaggle, once published."""
     folder = f"{notebook.parent.name}/" if notebook.parent.name in ("exercises", "solutions") else ""
-    place = "{}/{}/blob/{}".format(*address()) + f"/notebooks/{folder}{notebook.name}"
-    badges = (
-        f"[![Open in Colab]({COLAB})](https://colab.research.google.com/github/{place}) "
+    title, line, rest = without_badges(first_cell).partition("\n")
+    return title + _badges(f"notebooks/{folder}{notebook.name}", before="\n\n") + line + rest
+
+
+def without_badges(text: str) -> str:
+    """A text as it is before `with_badges` or `linked`."""
+    return BADGES.sub("", text)
+
+
+def _badges(file: str, *, before: str) -> str:
+    here = address()
+    if not here.owner:
+        return ""
+    place = f"{here.owner}/{here.name}/blob/{here.tag}/{file}"
+    return (
+        f"{before}[![Open in Colab]({COLAB})](https://colab.research.google.com/github/{place}) "
         f"[![Open in Kaggle]({KAGGLE})](https://kaggle.com/kernels/welcome?src=https://github.com/{place})"
     )
-    title, line, rest = without_badges(first_cell).partition("\n")
-    return f"{title}\n\n{badges}{line}{rest}"
-
-
-def without_badges(first_cell: str) -> str:
-    """The first cell as it is in the notebook's source."""
-    return BADGES.sub("", first_cell, count=1)

@@ -78,6 +78,9 @@ def _readable(notebook: NotebookNode) -> NotebookNode:
     """A notebook for a page without a network: badges become links, and pictures have their words."""
     notebook.cells[0].source = BADGE.sub(r"[\1]", notebook.cells[0].source).replace(") [Open", "), [Open")
     for cell in notebook.cells:
+        if "setup" in cell.metadata.get("tags", ()):
+            cell.metadata["tags"].append("hide-input")
+            cell.metadata["mystnb"] = {"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide it"}
         outputs = cell.get("outputs", [])
         alts = [
             said["alt"] for output in outputs for kind, said in output.get("metadata", {}).items() if kind in PICTURES

@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 
 from course_lib.exercises.solutions import cleared, pages
 from course_lib.exercises.tasks import Task, tasks_of
+from course_lib.set_up import FOLDED, with_set_up
 
 CHECK = re.compile(r'^check\("(\d\d\.\d)", (\w+)\)$')
 HIDDEN = """\
@@ -124,7 +125,10 @@ def _mark(page: Assignment) -> None:
     cells[0].source = INTRODUCTION.format(heading=heading, first=first, points=total)
     for place, cell in enumerate(cells):
         cell.id = f"{page.stem[:2]}-{place:02}"
-        cell.metadata = nbformat.from_dict({})
+        is_set_up = "setup" in cell.metadata.get("tags", ())
+        cell.metadata = nbformat.from_dict(FOLDED if is_set_up else {})
+        if is_set_up:
+            cell.source = with_set_up(cell.source)
         if number := next((n for n in page.tasks if cell.source.startswith(f"## {n} ")), None):
             title, _, rest = cell.source.partition("\n")
             count = page.points[number]

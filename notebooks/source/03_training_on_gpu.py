@@ -10,17 +10,6 @@
 # (7.6 min with real images); allow two hours of your own.
 
 # %% tags=["setup"]
-import subprocess
-import sys
-from importlib import metadata
-
-course, tag = "https://github.com/your_account/cnn-course", "v0.1.0"
-here = {found.name: found.version for found in metadata.distributions()}
-if here.get("course-lib") != tag[1:]:  # on Colab, say: install it, and keep the torch that is there
-    keep = [f"{name}=={here[name]}" for name in ("torch", "torchvision", "numpy") if name in here]
-    what = f"course-lib[lessons] @ git+{course}@{tag}"
-    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", what, *keep]).returncode:
-        raise OSError(f"no {course} {tag}; is there a network? (Kaggle: Settings, Internet on)")
 from course_lib.lessons import start_lesson
 
 profile = start_lesson(3)
@@ -653,6 +642,8 @@ assert rare["healthy count 9 times"][1] > rare["equal weights"][1], "weights mov
 # draws the same order whether or not the first two ran in the same process.
 
 # %%
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 

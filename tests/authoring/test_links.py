@@ -1,5 +1,6 @@
-"""A fork changes one table in pyproject.toml, and every badge and set-up cell follows."""
+"""The course is published by one command, and every badge, set-up cell and README follows."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -8,30 +9,61 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_lib.authoring import exercise_sources, sources
-from course_lib.authoring.links import ROOT, address, linked, with_badges, without_badges
+from course_lib.authoring import links as links_module
+from course_lib.authoring.links import ROOT, Address, linked, with_badges, without_badges
+from course_lib.set_up import set_up_file, with_set_up, without_set_up
+
+ADA = Address("Ada-L", "cnns", "v0.1.0")
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sources(), *exercise_sources()], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [ROOT / "README.md", set_up_file()], ids=lambda path: path.stem)
 def test_every_address_is_that_of_pyproject(path: Path) -> None:
     text = path.read_text()
     assert linked(text) == text, "run `course links`"
 
 
-def test_badges_come_below_the_title_and_go_without_a_trace() -> None:
+def test_badges_come_below_the_title_and_go_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_module, "address", lambda: ADA)
     cell = "# 1. A title\n\nA sentence."
     badged = with_badges(cell, ROOT / "notebooks" / "solutions" / "01_x.ipynb")
     assert badged.splitlines()[0] == "# 1. A title"
-    assert "{}/{}/blob/{}/notebooks/solutions/01_x.ipynb".format(*address()) in badged.splitlines()[2]
+    assert badged.splitlines()[2].count("Ada-L/cnns/blob/v0.1.0/notebooks/solutions/01_x.ipynb)") == 2
     assert without_badges(badged) == cell
     assert without_badges(with_badges("# Alone", Path("01_x.ipynb"))) == "# Alone"
+
+
+def test_an_unpublished_course_has_no_badges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_module, "address", lambda: ADA._replace(owner=""))
+    assert with_badges("# 1. A title\n\nA sentence.", Path("01_x.ipynb")) == "# 1. A title\n\nA sentence."
+    readme = linked((ROOT / "README.md").read_text())
+    assert "github.com" not in readme
+    assert "badge.svg" not in readme
+    assert 'COURSE, TAG = "", "v0.1.0"' in linked(set_up_file().read_text())
+
+
+def test_publishing_and_taking_it_back_leaves_the_readme_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = linked((ROOT / "README.md").read_text())
+    monkeypatch.setattr(links_module, "address", lambda: ADA)
+    published = linked(before)
+    assert "git clone https://github.com/Ada-L/cnns.git cnn-course\n" in published
+    assert "[say which](https://github.com/Ada-L/cnns/issues/new)" in published
+    assert "url    = {https://github.com/Ada-L/cnns}" in published
+    assert published.count("](https://colab.research.google.com/github/Ada-L/cnns/blob/v0.1.0/notebooks/0") == 6
+    monkeypatch.undo()
+    assert linked(published) == before
+
+
+def test_the_pages_own_lines_of_a_set_up_cell_come_back() -> None:
+    own = "from course_lib.lessons import start_lesson\n\nprofile = start_lesson(1)"
+    assert without_set_up(with_set_up(own)) == own
+    assert without_set_up(own) == own
 
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
         ('tag = "v0.1.0"', 'tag = "v0.2.0"', 'the version is 0.1.0; write "v0.1.0"'),
-        ('owner = "your_account"', 'whose = "your_account"', "[tool.course] has no owner"),
+        ('name = "cnn-course"', 'called = "cnn-course"', "[tool.course] has no name"),
     ],
 )
 def test_an_address_that_cannot_be_right_is_named(fork: Path, before: str, after: str, said: str) -> None:
@@ -39,24 +71,31 @@ def test_an_address_that_cannot_be_right_is_named(fork: Path, before: str, after
     assert said in links(fork)
 
 
-def test_a_fork_is_relinked_whole_and_keeps_its_outputs(fork: Path) -> None:
+@pytest.mark.parametrize("owner", ["Ada L", "ada_l", "https://github.com/ada"])
+def test_an_owner_that_github_cannot_know_is_refused(fork: Path, owner: str) -> None:
+    before = (fork / "pyproject.toml").read_bytes()
+    assert "no name on GitHub" in links(fork, "--owner", owner)
+    assert (fork / "pyproject.toml").read_bytes() == before
+
+
+def test_one_command_publishes_the_course_whole_keeps_its_outputs_and_lists_the_rest(fork: Path) -> None:
     assert "0 files changed" in links(fork)
-    rewrite(fork / "pyproject.toml", 'owner = "your_account"', 'owner = "Ada-L"')
     before = {path: outputs(path) for path in (fork / "notebooks").rglob("*.ipynb")}
-    links(fork)
+    said = links(fork, "--owner", "Ada-L", "--name", "cnns")
+    assert f"{len(before) + 2} files changed" in said
+    for part in ("https://github.com/Ada-L/cnns, public", "git tag v0.1.0", "git push", "Pages"):
+        assert part in said
     assert "0 files changed" in links(fork)
-    assert "your_account" not in (fork / "README.md").read_text()
     for path, saved in before.items():
         assert outputs(path) == saved
-        assert path.read_text().count("Ada-L/cnn-course") == 3, path
-        assert "your_account" not in path.read_text()
+        assert path.read_text().count("Ada-L/cnns") == 3, path  # two badges and the set-up cell
+    assert set(re.findall(r"(?<=github\.com/)[\w-]+/[\w-]+", (fork / "README.md").read_text())) == {"Ada-L/cnns"}
 
 
 def test_a_notebook_that_says_something_else_is_not_relinked(fork: Path) -> None:
     rewrite(fork / "notebooks" / "source" / "02_building_pneumonia_cnn.py", "# # 2. ", "# # Two. ")
-    rewrite(fork / "pyproject.toml", 'owner = "your_account"', 'owner = "Ada-L"')
-    assert "02_building_pneumonia_cnn.ipynb: says something else" in links(fork)
-    assert not [path for path in (fork / "notebooks").rglob("*.*") if path.is_file() and b"Ada-L" in path.read_bytes()]
+    assert "02_building_pneumonia_cnn.ipynb: says something else" in links(fork, "--owner", "Ada-L")
+    assert not [path for path in fork.rglob("*.*") if path.is_file() and b"Ada-L" in path.read_bytes()]
 
 
 @pytest.fixture
@@ -67,11 +106,14 @@ def fork(tmp_path: Path) -> Path:
         shutil.copytree(
             ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
         )
+    if owner := links_module.address().owner:
+        rewrite(tmp_path / "pyproject.toml", f'owner = "{owner}"', 'owner = ""')
+        links(tmp_path)
     return tmp_path
 
 
-def links(fork: Path) -> str:
-    command = [sys.executable, "-m", "course_lib", "links"]
+def links(fork: Path, *options: str) -> str:
+    command = [sys.executable, "-m", "course_lib", "links", *options]
     done = subprocess.run(command, cwd=fork, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

@@ -96,7 +96,12 @@ def test_pictures_of_outputs_come_with_their_words(pages: dict[str, Page]) -> No
 
 def test_formulas_are_drawn_and_solutions_are_folded(pages: dict[str, Page]) -> None:
     assert pages["01_cnn_anatomy.html"].tags["math"] > 20
-    assert pages["exercises/01_cnn_anatomy.html"].tags["details"] == 7
+    assert pages["exercises/01_cnn_anatomy.html"].tags["details"] == 8  # with the set-up
+
+
+def test_the_set_up_is_folded_on_every_page_under_a_name_of_its_own(pages: dict[str, Page]) -> None:
+    for name, page in pages.items():
+        assert page.path.read_text().count("Show the set-up") == (name != "index.html"), name
 
 
 def test_a_page_with_a_fault_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,17 +6,6 @@
 # `solution("06.1")` shows one way. How far you are is kept in `progress.json` beside this page.
 
 # %% tags=["setup"]
-import subprocess
-import sys
-from importlib import metadata
-
-course, tag = "https://github.com/your_account/cnn-course", "v0.1.0"
-here = {found.name: found.version for found in metadata.distributions()}
-if here.get("course-lib") != tag[1:]:  # on Colab, say: install it, and keep the torch that is there
-    keep = [f"{name}=={here[name]}" for name in ("torch", "torchvision", "numpy") if name in here]
-    what = f"course-lib[lessons] @ git+{course}@{tag}"
-    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", what, *keep]).returncode:
-        raise OSError(f"no {course} {tag}; is there a network? (Kaggle: Settings, Internet on)")
 from course_lib.exercises import check, hint, progress, solution
 
 # %%
