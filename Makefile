@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install lab run notebooks site test test-lowest-direct test-highest lint benchmark lock
+.PHONY: install lab run notebooks site test test-host test-lowest-direct test-highest lint benchmark lock
 install: .venv/.notebooks
 
 # A stamp for each set of extras: it is installed again only when what is asked for has changed.
@@ -33,6 +33,15 @@ test-lowest-direct test-highest: test-%:
 	@test -x .venv-$*/bin/python || uv venv --python $(PYTHON) .venv-$*
 	uv pip install --quiet --python .venv-$*/bin/python --resolution $* -e '.[notebooks,classroom,site,tests]'
 	.venv-$*/bin/pytest $(ON_TWO_CORES)
+
+# With Colab's releases of all but torch, above all its widgets and its kernel; takes an environment of its own, of 6 GB.
+HOST := .venv-host/bin
+test-host:
+	@test -x $(HOST)/python || $(PYTHON) -m venv .venv-host
+	$(HOST)/python tests/hosts/pins.py colab > .venv-host/pins.txt
+	$(HOST)/pip install --disable-pip-version-check -c .venv-host/pins.txt -e '.[lessons]' hypothesis jupytext nbclient nbval pytest
+	$(HOST)/pytest tests/widgets tests/data/test_folder.py tests/data/test_chest_xray.py tests/test_transfer.py tests/exercises/test_quiz.py
+	COURSE_DATA=simulated $(HOST)/course run 01 02 05
 
 lint: .venv/.notebooks,classroom,site,tests
 	$(BIN)/ruff check .
