@@ -105,9 +105,8 @@ def build(
             changed = authoring.pull(source)
             print(f"{source}: {'taken from its notebook' if changed else 'says the same as its notebook'}")
         elif scripts:
-            print(
-                *(f"{edition}: has the explorers of today" for edition in authoring.refresh_scripts(source)), sep="\n"
-            )
+            for edition in authoring.refresh_scripts(source):
+                print(f"{edition}: has the explorers of today")
         else:
             print(*authoring.build(source), sep="\n", flush=True)
 

@@ -60,7 +60,7 @@ def build_site(out: Path) -> list[Path]:
         (place / "exercises").mkdir()
         for name, page in pages:
             nbformat.write(page, place / name)
-        shutil.copy(NOTEBOOKS / "front.png", place)
+        shutil.copy(NOTEBOOKS / "front.jpg", place)
         (place / "index.md").write_text(
             "\n".join([front, "```{toctree}", ":hidden:", *names, "```", ""]), encoding="utf-8"
         )

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from matplotlib import colormaps
+from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from course_lib.data.decode import read_image
 from course_lib.explain import feature_maps, grad_cam
-from course_lib.widgets.page import Page
-from course_lib.widgets.prepared import Preparation, data_uri, prepare, probabilities, scaled
+from course_lib.widgets.page import Page, picture
+from course_lib.widgets.prepared import Preparation, prepare, probabilities, scaled
 
 TITLE = "What a network sees"
 
@@ -174,14 +174,21 @@ def _still(preparation: Preparation, image: Tensor, classes: Sequence[str]) -> t
         said += f" Nothing in {name} speaks for {classes[predicted]}."
     pictures = {
         "image 0": image[0].cpu(),
-        f"{name}, channel {channel}": F.interpolate(scaled(numbers)[None, None], heat.shape)[0, 0],
+        f"{name}, channel {channel}": scaled(numbers)[None],
         f"Grad-CAM for {classes[predicted]} in {name}": _laid_over(image[0].cpu(), heat),
     }
-    cells = "".join(
-        f'<td><img src="{data_uri(values)}" width="200" alt="{title}"><br>{title}</td>'
-        for title, values in ((html.escape(text, quote=True), values) for text, values in pictures.items())
-    )
-    return f"<table><tr>{cells}</tr></table><p>{html.escape(said)}</p>", said
+    return picture(_figure(pictures), said), said
+
+
+def _figure(pictures: dict[str, Tensor]) -> Figure:
+    """Pictures (H, W) or (C, H, W) in 0..1 side by side, below their titles."""
+    figure = Figure(figsize=(9, 3.3))
+    for place, (title, values) in enumerate(pictures.items()):
+        axis = figure.add_axes((place / len(pictures) + 0.01, 0.02, 1 / len(pictures) - 0.02, 0.88))
+        axis.set_title(title, fontsize=11)
+        axis.set_axis_off()
+        axis.imshow(values.movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)
+    return figure
 
 
 def _chance(prob: float) -> str:

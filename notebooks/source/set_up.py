@@ -6,6 +6,7 @@ import sys
 import tempfile
 from importlib import invalidate_caches, metadata
 from pathlib import Path
+from shutil import unpack_archive
 from zipfile import ZipFile, is_zipfile
 
 # Where the course is published, and its release.
@@ -13,7 +14,10 @@ COURSE, TAG = "", "v0.1.0"
 # What the host's page and its kernel depend on stays as it is.
 KEEP = """torch torchvision numpy scipy scikit-learn pandas matplotlib pillow ipywidgets jupyterlab-widgets
     widgetsnbextension ipython ipykernel jupyter-client jupyter-server comm tornado traitlets"""
-COURSE_FILE = "course_lib/__init__.py"
+names = {
+    found: re.sub(r"[-_.]+", "-", str(found.name)).lower() for found in metadata.distributions()
+}
+here = {name: found.version for found, name in names.items()}
 
 
 class SetUpError(Exception):
@@ -21,45 +25,22 @@ class SetUpError(Exception):
         return [str(self)]  # what IPython shows in place of a traceback
 
 
-def version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+def course_beside(*folders):
+    """A wheel, a zip or a folder of the course in or around these folders; None where there is none."""
+    marker, inside = "course_lib/__init__.py", [path for one in folders for path in one.glob("*")]
+    for path in [*folders, *Path.cwd().parents[:2], *sorted(inside)]:
+        if path.match("course_lib-*.whl") or (path / marker).is_file():
+            return path
+        if is_zipfile(path) and marker in " ".join(ZipFile(path).namelist()):
+            unpack_archive(path, unpacked := Path(tempfile.mkdtemp()), "zip")
+            return course_beside(unpacked)
 
 
-def course_in(path):
-    """The wheel or folder of the course that `path` is or, as a zip, holds; None if it is something else."""
-    if (
-        path.suffix == ".zip"
-        and is_zipfile(path)
-        and COURSE_FILE in " ".join(ZipFile(path).namelist())
-    ):
-        unpacked = tempfile.mkdtemp()
-        ZipFile(path).extractall(unpacked)
-        path = next(Path(unpacked).rglob("pyproject.toml")).parent
-    is_wheel = path.suffix == ".whl" and path.name.startswith("course_lib-")
-    return path if is_wheel or (path / COURSE_FILE).is_file() else None
-
-
-def course_beside():
-    """The course in the notebook's folder or around it, or where Colab and Kaggle put what one uploads."""
-    kaggle = Path("/kaggle/input")
-    folders = [Path.cwd(), Path("/content"), *kaggle.glob("*"), *kaggle.glob("datasets/*/*")]
-    inside = [path for folder in folders for path in sorted(folder.glob("*"))]
-    return next(filter(None, map(course_in, [*folders, *Path.cwd().parents[:2], *inside])), None)
-
-
-def answers(host):
-    try:
-        socket.create_connection((host, 443), timeout=3).close()
-    except OSError:
-        return False
-    return True
-
-
-if version("course-lib") != TAG[1:]:
-    beside = course_beside()
+if here.get("course-lib") != TAG[1:]:
+    kaggle = Path("/kaggle/input")  # Colab and Kaggle: where they put what one uploads
+    beside = course_beside(
+        Path.cwd(), Path("/content"), *kaggle.glob("*"), *kaggle.glob("datasets/*/*")
+    )
     if not (beside or COURSE):
         raise SetUpError(
             "Nobody has published this copy of the course yet, so there is no address to install it from.\n"
@@ -70,23 +51,26 @@ if version("course-lib") != TAG[1:]:
     print("Installing the course: about a minute.")
     what = beside.resolve().as_uri() if beside else f"git+{COURSE}@{TAG}"
     keep = Path(tempfile.mkdtemp()) / "keep.txt"
-    keep.write_text("".join(f"{name}=={version(name)}\n" for name in KEEP.split() if version(name)))
+    keep.write_text("".join(f"{name}=={here[name]}\n" for name in KEEP.split() if name in here))
     pip = [sys.executable, "-m", "pip", "install", "--no-input", "--constraint", str(keep)]
-    done = subprocess.run(
-        [*pip, f"course-lib[lessons] @ {what}"],
-        env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-        capture_output=True,
-        text=True,
-    )
+    silent = {
+        "env": {**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+        "capture_output": True,
+        "text": True,
+    }
+    done = subprocess.run([*pip, f"course-lib[lessons] @ {what}"], **silent)
     if done.returncode:
         said = (done.stdout + done.stderr).splitlines()
         told = r"ERROR:|fatal:|No module named|depends on|\(constraint\)"
         reason = [line.strip() for line in said if re.search(told, line)] or said[-3:]
         mend = "Mend that, and run this cell again."
-        unreachable = r"resolve host|[Cc]onnect|timed out|No matching distribution"
-        if re.search(unreachable, "".join(said)) and not answers("github.com"):
-            mend = "There is no network: github.com does not answer within 3 seconds. (Kaggle: Settings, Internet on.)"
+        if re.search(r"resolve host|[Cc]onnect|timed out|No matching distribution", "".join(said)):
+            try:
+                socket.create_connection(("github.com", 443), timeout=3).close()
+            except OSError:
+                mend = "There is no network: github.com does not answer. (Kaggle: Settings, Internet on.)"
+        source = beside or COURSE
         raise SetUpError(
-            "\n".join([f"pip could not install the course from {beside or COURSE}:", *reason, mend])
+            "\n".join([f"pip could not install the course from {source}:", *reason, mend])
         )
 invalidate_caches()

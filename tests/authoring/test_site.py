@@ -108,7 +108,7 @@ def test_a_page_with_a_fault_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     lesson = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One\n\n[gone](nowhere.ipynb)")])
     nbformat.write(lesson, tmp_path / "01_one.ipynb")
     (tmp_path / "README.md").write_text("# Lessons\n")
-    (tmp_path / "front.png").touch()
+    (tmp_path / "front.jpg").touch()
     monkeypatch.setattr("course_lib.authoring.site.NOTEBOOKS", tmp_path)
     monkeypatch.setattr("course_lib.authoring.site.lessons", lambda: [tmp_path / "01_one.ipynb"])
     monkeypatch.setattr("course_lib.authoring.site.exercise_sources", list)
