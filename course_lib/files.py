@@ -2,8 +2,34 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+
+def as_path(path: str | os.PathLike[str], name: str = "path") -> Path:
+    """A path given as a string or as a `Path`; `~` is the home directory.
+
+    Raises:
+        TypeError: it is neither; the message says of which argument.
+
+    >>> as_path("pets/cats").name
+    'cats'
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"{name} must be a path, a str or a pathlib.Path, got {type(path).__name__}; give one of these."
+        )
+    with contextlib.suppress(RuntimeError):  # no home
+        return Path(path).expanduser()
+    return Path(path)
+
+
+def home() -> Path:
+    """The home directory; for a user who has none, as in some containers, a folder among the temporary files."""
+    with contextlib.suppress(RuntimeError):
+        return Path.home()
+    return Path(tempfile.gettempdir()) / f"home-{os.getuid() if hasattr(os, 'getuid') else 0}"
 
 
 def data_dir() -> Path:
@@ -13,12 +39,18 @@ def data_dir() -> Path:
     installed without a clone (Colab), a folder `course-data` in the home directory.
     """
     if chosen := os.environ.get("COURSE_DATA_DIR"):
-        return Path(chosen).expanduser()
+        return as_path(chosen)
     clone = Path(__file__).parents[1]
-    return clone / "data" if (clone / "pyproject.toml").is_file() else Path.home() / "course-data"
+    return clone / "data" if (clone / "pyproject.toml").is_file() else home() / "course-data"
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text as UTF-8, atomically; what UTF-8 cannot hold (a file name in an old encoding) is escaped."""
+    content = text.encode("utf-8", errors="backslashreplace")
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place of `path` in one step.
 
     Whatever happens in between (a full disk, a kill), the file that was there before stays whole.
@@ -26,6 +58,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: the file could not be written; the message names it, and that the old one is kept.
     """
+    path = as_path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

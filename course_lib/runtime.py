@@ -153,3 +153,25 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(mmap_max, 0)
         library.mallopt(trim_threshold, 2**31 - 1)
+
+
+@contextlib.contextmanager
+def naming_memory(what: str) -> Iterator[None]:
+    """Turn any failure to get memory, which each library reports in its own way, into a `MemoryError` with the mend.
+
+    Args:
+        what: does not fit into memory, such as "60 images of 3 x 2048 x 2048 pixels".
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = str(error)
+        signs = ("alloc", "out of memory", "not enough memory")
+        if isinstance(error, RuntimeError) and not any(sign in said.lower() for sign in signs):
+            raise
+        if isinstance(error, MemoryError) and "do not fit into memory" in said:  # said already, further in
+            raise
+        raise MemoryError(
+            f"{what} do not fit into memory; take a smaller image_size (--image-size), a smaller batch_size or fewer "
+            "images, or close other programs."
+        ) from error

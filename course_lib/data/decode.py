@@ -1,4 +1,4 @@
-"""Image files of any common kind to uint8 tensors of one shape."""
+"""Image files of any kind to uint8 tensors of one shape."""
 
 import os
 from collections.abc import Sequence
@@ -7,91 +7,131 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+from course_lib.data.dicom import read_dicom
+from course_lib.data.formats import CONTENTS, RAW_SUFFIXES, fault, first_bytes, is_dicom
+from course_lib.data.levels import as_8_bit, read_tiff
+from course_lib.files import as_path
+from course_lib.runtime import naming_memory
+
+NAMED_AT_ONCE = 20  # files that cannot be read
+TURNS = {  # the EXIF orientation, and what brings the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
-def read_image(path: Path, *, image_size: int, channels: int) -> tuple[Tensor, tuple[int, int]]:
+def read_image(path: str | Path, *, image_size: int, channels: int) -> tuple[Tensor, tuple[int, int]]:
     """One file as a square image, and the height and width that it had.
 
     The whole picture is squeezed into the square: nothing is cropped, and no border is added from which a network could
-    read the aspect ratio. Palettes are looked up, transparency is laid over black, the camera's rotation is applied.
-    16-bit files are scaled by the number of bits that their brightest pixel needs (at least 8), as scanners often store
-    10 or 12 bits in 16; floating-point files in 0..1 are scaled from there.
+    read the aspect ratio. Palettes are looked up, transparency is laid over black, the camera's rotation is applied; of
+    a file with many pages or frames the first is taken. How more than 8 bits become 8 is told at `levels.to_8_bit`;
+    in color Pillow keeps the upper 8 of 16 bits.
 
     Args:
-        path: PNG, JPEG or another format that Pillow reads.
+        path: PNG, JPEG or another format that Pillow reads; DICOM where pydicom is installed.
         image_size: height and width of the result, in pixels.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for gray, 3 for color.
 
     Returns:
         uint8 (channels, image_size, image_size), and (height, width) of the file in pixels.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not an image, or is cut short; the message names it.
+        ValueError: the file cannot be read; the message names it, and says whether it is damaged, cut short, no image,
+            or of a format that is not read, and what to do.
     """
+    path = as_path(path)
+    if channels not in (1, 3) or image_size < 1:
+        raise ValueError(
+            f"channels={channels} and image_size={image_size}; give 1 (gray) or 3 (color) channels and 1 pixel or more."
+        )
     mode = "L" if channels == 1 else "RGB"
     try:
-        with Image.open(path) as opened:
-            width, height = opened.size
-            opened.draft(mode, (image_size, image_size))  # lets a large JPEG be decoded at a smaller scale
-            upright = ImageOps.exif_transpose(opened)
-            small = _as_8_bit(upright).convert(mode).resize((image_size, image_size), Image.Resampling.BILINEAR)
+        picture, (width, height) = _decode(path, mode, image_size)
+        small = picture.convert(mode).resize((image_size, image_size), Image.Resampling.BILINEAR)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file; check the path.") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise ValueError(
-            f"{path}: may not be opened ({error.strerror}); give an image file that you may read."
-        ) from None
-    except Image.DecompressionBombError:
-        raise ValueError(f"{path}: more pixels than are safe to open; make it smaller first.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"{path}: not a readable image ({error}); the file is damaged or cut short: fetch it again or delete it."
-        ) from error
+    except Exception as error:  # a decoder may fail by any: whatever it is, it is this file's
+        raise ValueError(f"{path}: {fault(path, error)}.") from error
     pixels = torch.from_numpy(np.array(small))
     return pixels.reshape(image_size, image_size, channels).permute(2, 0, 1).contiguous(), (height, width)
 
 
-def _as_8_bit(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0).clip(min=0)
-        brightest = float(values.max())
-        top = 1 if image.mode == "F" and brightest <= 1 else 2 ** max(8, int(brightest).bit_length()) - 1
-        return Image.fromarray((values * 255 / top).round().astype(np.uint8))
-    if "transparency" in image.info or "A" in image.getbands() or "a" in image.getbands():
-        colours = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", colours.size, "black"), colours)
-    return image
+def _decode(path: Path, mode: str, image_size: int) -> tuple[Image.Image, tuple[int, int]]:
+    """A picture of 8 bits a channel, upright, and the width and height of the file."""
+    head = first_bytes(path)
+    if is_dicom(path, head) and not head.startswith(tuple(CONTENTS)):
+        picture = read_dicom(path)
+        return picture, picture.size
+    try:
+        with Image.open(path) as opened:
+            if path.suffix.lower() in RAW_SUFFIXES and opened.format == "TIFF":
+                raise UnidentifiedImageError("only a preview")
+            size = opened.size
+            opened.draft(mode, (image_size, image_size))  # lets a large JPEG be decoded at a smaller scale
+            opened.load()
+            picture = as_8_bit(opened)
+            turn = TURNS.get(_orientation(opened))
+            return picture if turn is None else picture.transpose(turn), size
+    except UnidentifiedImageError:
+        if not head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")) or path.suffix.lower() in RAW_SUFFIXES:
+            raise
+    picture = read_tiff(path)
+    return picture, picture.size
 
 
-def read_images(paths: Sequence[Path], *, image_size: int, channels: int, name: str) -> tuple[Tensor, Tensor]:
+def _orientation(opened: Image.Image) -> int:
+    try:
+        return int(opened.getexif().get(274, 1))
+    except Exception:  # among a camera's notes anything may be odd
+        return 1
+
+
+def read_images(paths: Sequence[str | Path], *, image_size: int, channels: int, name: str) -> tuple[Tensor, Tensor]:
     """Many files at once, on all cores, with a progress bar on a terminal.
 
     Returns:
         uint8 (N, channels, image_size, image_size), and int64 (N, 2): height and width of each file.
 
     Raises:
-        ValueError: as `read_image`, for the first file that cannot be read.
+        ValueError: files that cannot be read: the first twenty with what is the matter, the others counted.
+        MemoryError: the images do not fit into memory.
     """
-    images = torch.empty((len(paths), channels, image_size, image_size), dtype=torch.uint8)
+    with naming_memory(f"{len(paths)} images of {channels} x {image_size} x {image_size} pixels"):
+        images = torch.empty((len(paths), channels, image_size, image_size), dtype=torch.uint8)
     sizes = torch.empty((len(paths), 2), dtype=torch.long)
 
-    def read(index: int) -> None:
-        image, size = read_image(paths[index], image_size=image_size, channels=channels)
+    def read(index: int) -> Exception | None:
+        try:
+            image, size = read_image(paths[index], image_size=image_size, channels=channels)
+        except (OSError, ValueError) as error:
+            return error
         images[index] = image
         sizes[index] = torch.tensor(size)
+        return None
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes without holding Python's lock
         jobs = threads.map(read, range(len(paths)))
         try:
-            for _ in tqdm(jobs, total=len(paths), desc=f"reading {name}", unit=" images", disable=None):
-                pass
+            outcomes = list(tqdm(jobs, total=len(paths), desc=f"reading {name}", unit=" images", disable=None))
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise
+    errors = [error for error in outcomes if error is not None]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        named = "\n".join(f"  {error}" for error in errors[:NAMED_AT_ONCE])
+        more = f"\n  and {len(errors) - NAMED_AT_ONCE} more" if len(errors) > NAMED_AT_ONCE else ""
+        raise ValueError(f"{len(errors)} of {len(paths)} files cannot be read:\n{named}{more}")
     return images, sizes

@@ -10,7 +10,8 @@ from random import Random
 import torch
 
 from course_lib.data.cache import cached
-from course_lib.data.decode import IMAGE_SUFFIXES, read_images
+from course_lib.data.decode import read_images
+from course_lib.data.formats import is_image
 from course_lib.data.images import ImageSet, Splits
 
 
@@ -90,7 +91,7 @@ def read_class_folders(
     for class_name, paths in zip(classes, files, strict=True):
         if not paths:
             raise ValueError(
-                f"{folder / class_name}: an empty class, no image in it (read are {', '.join(IMAGE_SUFFIXES)}); add "
+                f"{folder / class_name}: an empty class, no image in it (of what Pillow reads); add "
                 "images or remove the folder."
             )
     if len(classes) == 1:
@@ -116,9 +117,7 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(map(_hidden, path.relative_to(folder).parts))
-        and path.is_file()
+        if is_image(path) and not any(map(_hidden, path.relative_to(folder).parts)) and path.is_file()
     )
 
 
