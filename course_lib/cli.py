@@ -1,5 +1,6 @@
 """The `course` command: parses, calls one function, prints."""
 
+import io
 import json
 import os
 import signal
@@ -216,6 +217,14 @@ def train(
         Preset | None, typer.Option(help="Of cifar10: how it is trained; default fast.", show_default=False)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Of --task folder: the class folders, if not all are.", show_default=False),
+    ] = None,
+    subfolder: Annotated[
+        str | None,
+        typer.Option(help="Of --task folder: where a class keeps its images, if beside others.", show_default=False),
+    ] = None,
 ) -> None:
     """Train a network; the run folder then holds weights, history, curves and a model card.
 
@@ -233,6 +242,8 @@ def train(
             raise ValueError("`course train transfer` needs --task pneumonia, cifar10 or folder, and has no --preset.")
     elif task is not None or backbone is not None:
         raise ValueError(f"--task and --backbone are for `course train transfer`, not for `course train {what}`.")
+    if task != "folder" and (classes is not None or subfolder is not None):
+        raise ValueError("--classes and --subfolder are for `course train transfer --task folder`; leave them out.")
     keep_freed_memory()
     folder = out or Path("runs") / "-".join(filter(None, (what, task, str(seed))))
     recipe = Recipe.of(
@@ -244,6 +255,8 @@ def train(
         epochs=epochs,
         image_size=image_size,
         seed=seed,
+        classes=None if classes is None else classes.split(","),
+        subfolder=subfolder,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun sends it when another process has ended
     try:
@@ -257,7 +270,8 @@ def train(
     if int(os.environ.get("RANK", "0")) > 0:  # in a team of processes the first speaks
         return
     print_scores({"data": config["data"]["name"], "split": "val", "classes": config["classes"], **config["validation"]})
-    print(f"\n{folder}: trained in {config['training']['seconds']:.0f} s; now: course evaluate {folder}")
+    split = "" if config["has_test"] else " --split val"
+    print(f"\n{folder}: trained in {config['training']['seconds']:.0f} s; now: course evaluate {folder}{split}")
 
 
 @app.command()
@@ -408,6 +422,9 @@ def main() -> None:
     # Threads that wait by spinning lose most of their time on a machine that does something else too: with one other
     # busy process on two cores, training was five times slower. Read when torch is first imported; kernels inherit it.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    for stream in (sys.stdout, sys.stderr):  # a file's name may hold letters that the console does not know
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -415,7 +432,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as in `course data list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (OSError, ValueError, ArithmeticError) as error:
+    except (OSError, ValueError, ArithmeticError, MemoryError) as error:
         if debug:
             raise
         print(f"course: {error}", file=sys.stderr)

@@ -70,7 +70,10 @@ def trained(kaggle_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     done = own_process("train", "pneumonia", *TRAIN, "--root", kaggle_images, "--out", folder)
     assert done.returncode == 0, done.stderr
     # In a pipe there is no progress bar, only the line that names the data.
-    assert done.stderr.splitlines() == [f"Data: real chest X-rays in {kaggle_images / 'chest_xray'}."]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        f"Data: real chest X-rays in {kaggle_images / 'chest_xray'}: 40 NORMAL, 40 PNEUMONIA in train; "
+    )
     assert f"now: course evaluate {folder}" in done.stdout
     return folder
 
@@ -303,3 +306,54 @@ def test_lessons_that_are_not_there_or_cannot_have_their_images_are_refused(tmp_
     refused(course("run", "01", "--data", "simulated", "--root", tmp_path), "leave one of them out")
     refused(course("run", "01", "--compare", "--data", "real"), "the saved outputs are of simulated images")
     refused(course("build", "77"), "lesson 77", "there are: 01")
+
+
+def test_training_twice_in_the_folder_of_the_images_takes_no_run_for_a_class(
+    kaggle_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = shutil.copytree(kaggle_images / "chest_xray" / "train", tmp_path / "pictures")
+    monkeypatch.chdir(pictures)
+    train = ("train", "transfer", "--task", "folder", "--root", ".", "--epochs", 1, "--image-size", 32)
+    assert course(*train).returncode == 0
+    assert course("evaluate", "runs/transfer-folder-0").returncode == 0
+    again = course(*train, "--seed", 1)
+    assert again.returncode == 0, again.stderr
+    assert "2 classes (NORMAL, PNEUMONIA)" in again.stderr
+
+
+def test_without_test_images_the_advice_after_training_works(kaggle_images: Path, tmp_path: Path) -> None:
+    for theirs, mine in (("train", "train"), ("test", "val")):
+        shutil.copytree(kaggle_images / "chest_xray" / theirs, tmp_path / "own" / mine)
+    out = tmp_path / "run"
+    options = ("--task", "folder", "--root", tmp_path / "own", "--epochs", 1, "--image-size", 32, "--out", out)
+    done = course("train", "transfer", *options)
+    advice = done.stdout.splitlines()[-1].partition("now: course ")[2].split()
+    assert advice == ["evaluate", str(out), "--split", "val"]
+    assert course(*advice).returncode == 0
+    refused(course("evaluate", out), "no images for test, only train and val", "--split val")
+
+
+def test_the_command_asks_and_takes_the_answer(kaggle_images: Path, tmp_path: Path) -> None:
+    for name in ("NORMAL", "PNEUMONIA"):
+        for kind in ("images", "masks"):
+            shutil.copytree(kaggle_images / "chest_xray" / "train" / name, tmp_path / "own" / name / kind)
+    out = tmp_path / "run"
+    options = ("train", "transfer", "--task", "folder", "--root", tmp_path / "own", "--epochs", 1, "--image-size", 32)
+    refused(course(*options, "--out", out), "can be read in two ways", "--subfolder 'images'")
+    done = course(*options, "--out", out, "--subfolder", "images")
+    assert "left out: 80 images in masks" in done.stderr
+    assert course("evaluate", out).returncode == 0  # by the same folder
+    refused(course("train", "pneumonia", "--classes", "a,b"), "--classes and --subfolder are for")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_any_console_shows_any_name(run: Path, tmp_path: Path) -> None:
+    scan = Path(os.fsdecode(os.fsencode(tmp_path) + b"/R\xf6ntgen \xc3\xa9\xe2\x82\xac.png"))
+    Image.new("L", (40, 40)).save(scan)
+    for encoding in ("ascii", "utf-8", "cp1252"):
+        command = [sys.executable, "-m", "course_lib", "predict", str(run), scan, str(scan) + "gone"]
+        settings = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, check=False, env=settings)
+        assert b"probability of PNEUMONIA" in done.stdout, done.stderr
+        assert b"no such file" in done.stderr
+        assert b"Traceback" not in done.stderr

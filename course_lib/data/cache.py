@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,26 +15,28 @@ from safetensors.torch import save_file
 from course_lib.data.images import ImageSet
 from course_lib.files import data_dir, write_atomically
 
-VERSION = "1"  # raise it when the meaning of a cached file changes: older files are then made anew
+VERSION = "2"  # raise it when the meaning of a cached file changes: older files are then made anew
 
 
-def cached(name: str, ingredients: object, make: Callable[[], ImageSet]) -> ImageSet:
+def cached(name: str, ingredients: object, make: Callable[[], ImageSet], *, groups: tuple[str, ...]) -> ImageSet:
     """What `make` returns, from disk if it was made before from the same ingredients.
 
-    A cache file that is damaged, or written by another version, is made anew; a folder that cannot be written costs
-    only the cache.
+    Groups are never stored: what belongs together may be worked out anew by other rules. A cache file that is damaged,
+    or written by another version, is made anew; a folder that cannot be written costs only the cache.
 
     Args:
-        name: first part of the file's name.
+        name: of what it is, for people who look into the cache.
         ingredients: all that the result depends on; anything whose `repr` tells it.
         make: called when there is no usable file.
+        groups: of the images.
     """
     key = hashlib.sha256(repr(ingredients).encode()).hexdigest()[:16]
-    path = data_dir() / "cache" / f"{name}-{key}.safetensors"
-    stored = _read(path)
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", name)[-60:].strip("-")  # whatever a folder is called
+    path = data_dir() / "cache" / f"{readable}-{key}.safetensors"
+    stored = _read(path, groups)
     if stored is not None:
         return stored
-    made = make()
+    made = replace(make(), groups=groups)
     try:
         write_atomically(path, lambda temporary: _write(temporary, made))
     except OSError as error:
@@ -42,7 +46,7 @@ def cached(name: str, ingredients: object, make: Callable[[], ImageSet]) -> Imag
 
 def _write(path: Path, image_set: ImageSet) -> None:
     tensors = {name: getattr(image_set, name) for name in ("images", "labels", "masks", "file_sizes")}
-    words = {name: getattr(image_set, name) for name in ("classes", "groups", "name", "licence")}
+    words = {name: getattr(image_set, name) for name in ("classes", "name", "licence")}
     try:
         save_file(
             {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None},
@@ -53,7 +57,7 @@ def _write(path: Path, image_set: ImageSet) -> None:
         raise OSError(str(error)) from error
 
 
-def _read(path: Path) -> ImageSet | None:
+def _read(path: Path, groups: tuple[str, ...]) -> ImageSet | None:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -64,7 +68,7 @@ def _read(path: Path) -> ImageSet | None:
             tensors = {name: torch.clone(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  # not a dict
         return ImageSet(
             classes=tuple(words["classes"]),
-            groups=tuple(words["groups"]),
+            groups=groups,
             name=words["name"],
             licence=words["licence"],
             **tensors,

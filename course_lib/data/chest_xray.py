@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 from inspect import getsource
 from pathlib import Path
@@ -15,14 +16,16 @@ from course_lib.data import phantom, simulated
 from course_lib.data.cache import cached
 from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
+from course_lib.data.published import find_splits, split_folders, tell_splits
 from course_lib.data.simulated import simulate_radiographs
 from course_lib.data.source import Source, choose_source, kaggle_inputs, named_root, say
 from course_lib.fetch import Remote, answers, download, verify
-from course_lib.files import data_dir
+from course_lib.files import as_path, data_dir, home
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 KERMANY = "Kermany, Zhang and Goldbaum 2018, doi 10.17632/rscbjbr9sj.2, CC BY 4.0"
 MEDMNIST = f"MedMNIST v2, CC BY 4.0, after {KERMANY}"
+OTHER_SETS = r"(path|chest|derma|oct|retina|breast|blood|tissue|organ\w*|nodule|adrenal|fracture|vessel|synapse)mnist"
 KAGGLE = "paultimothymooney/chest-xray-pneumonia"
 PNEUMONIA_MNIST = {
     size: Remote((f"https://zenodo.org/records/10519652/files/{filename}",), filename, f"md5:{md5}")
@@ -38,7 +41,7 @@ PNEUMONIA_MNIST = {
 def load_chest_xray(
     source: Source | None = None,
     *,
-    root: Path | None = None,
+    root: str | Path | None = None,
     image_size: int = 128,
     val_fraction: float = 0.15,
     seed: int = 0,
@@ -65,6 +68,7 @@ def load_chest_xray(
         OSError: they must be downloaded and the network does not answer.
         ValueError: a damaged file, a wrong checksum, an unknown source, a root for simulated images.
     """
+    root = None if root is None else as_path(root, "root")
     chosen = choose_source(source, root)
     if chosen == "simulated":
         say("simulated chest radiographs; real ones: --root DIR, or COURSE_DATA_ROOT")
@@ -78,32 +82,37 @@ def load_chest_xray(
         say("simulated chest radiographs (no network); for real ones: course data get chest_xray")
         return _simulated(image_size, seed)
     layout = layout or download(_mnist_for(image_size))
-    say(f"real chest X-rays in {layout}")
     if layout.is_dir():
         return _kaggle(layout, image_size, val_fraction, seed)
+    say(f"real chest X-rays in {layout}: {', '.join(CLASSES)}, with train, val and test of its own")
+    if other := re.match(OTHER_SETS, layout.name):
+        raise ValueError(
+            f"{layout}: MedMNIST's {other.group()} holds no chest X-rays of pneumonia; give pneumoniamnist.npz, or one "
+            "of its sizes."
+        )
     if remote_here := next((r for r in PNEUMONIA_MNIST.values() if r.filename == layout.name), None):
         verify(layout, remote_here)
     return _medmnist(layout, image_size)
 
 
-def find_chest_xray(root: Path | None = None) -> Path | None:
-    """The folder that holds train/ or test/, or the MedMNIST file, in `root` or at the usual depth below it.
+def find_chest_xray(root: str | Path | None = None) -> Path | None:
+    """The folder that holds train/ or test/, or the MedMNIST file, in `root` or up to three folders below it.
 
     Without a `root`: in COURSE_DATA_ROOT, in the course's data folder, or where Kaggle and kagglehub put the data set.
     """
     if root is None:
         return next(filter(None, map(find_chest_xray, _usual_places())), None)
+    root = as_path(root, "root")
     if root.suffix == ".npz" and root.is_file():
         return root
-    for folder in (root, root / "chest_xray", root / "chest_xray" / "chest_xray"):
-        if any((folder / split).is_dir() for split in ("train", "test")):
-            return folder
+    if folder := find_splits(root, "chest_xray", CLASSES):
+        return folder
     files = [root / sub / remote.filename for remote in PNEUMONIA_MNIST.values() for sub in ("", "downloads")]
     return max((file for file in files if file.is_file()), key=lambda file: file.stat().st_size, default=None)
 
 
 def _usual_places() -> list[Path]:
-    kagglehub = Path(os.environ.get("KAGGLEHUB_CACHE", Path.home() / ".cache" / "kagglehub"))
+    kagglehub = Path(os.environ.get("KAGGLEHUB_CACHE", home() / ".cache" / "kagglehub"))
     versions = (kagglehub / "datasets" / KAGGLE / "versions").glob("*")
     return [*named_root(), data_dir(), *kaggle_inputs(KAGGLE), *sorted(versions, reverse=True)]
 
@@ -137,9 +146,12 @@ def patient_of(path: Path) -> str:
 
 
 def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
+    splits = split_folders(folder)
+    val = [splits["val"]] if "val" in splits else []
+
     def read(split: str, *more: Path) -> ImageSet:
         found = read_class_folders(
-            folder / split,
+            splits.get(split, folder / split),
             image_size=image_size,
             channels=1,
             name="chest X-rays",
@@ -147,17 +159,19 @@ def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Sp
             group_of=patient_of,
             more=more,
         )
-        if found.classes != CLASSES:
+        if tuple(map(str.upper, found.classes)) != CLASSES:
             raise ValueError(
                 f"{folder / split}: class folders {' and '.join(CLASSES)} expected, found {', '.join(found.classes)}; "
                 "rename the folders, or use `load_folder` for images of another kind."
             )
-        return found
+        return replace(found, classes=CLASSES)
 
+    say(f"real chest X-rays in {folder}: {tell_splits(splits, unit='patient', val_joins_train=True)}")
     return Splits(
-        train_and_val=lambda: cut(read("train", folder / "val"), fraction=val_fraction, seed=seed),
+        train_and_val=lambda: cut(read("train", *val), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),
         found=folder,
+        has_test="test" in splits,
     )
 
 
@@ -167,7 +181,16 @@ def _medmnist(path: Path, image_size: int) -> Splits:
             with np.load(path) as archive:
                 images = torch.from_numpy(archive[f"{split}_images"])
                 labels = torch.from_numpy(archive[f"{split}_labels"]).long().flatten()
-        except (BadZipFile, EOFError, ValueError, OSError, TypeError) as error:
+        except ValueError as error:
+            if "allow_pickle" not in str(error):
+                raise ValueError(
+                    f"{path}: not a whole .npz archive ({error}); delete it and download it again."
+                ) from error
+            raise ValueError(
+                f"{path}: {split}_images and {split}_labels must hold numbers, found Python objects, which are refused "
+                "since reading them can run any program; save them as arrays of uint8."
+            ) from error
+        except (BadZipFile, EOFError, OSError, TypeError) as error:
             raise ValueError(f"{path}: not a whole .npz archive ({error}); delete it and download it again.") from error
         except KeyError as error:
             raise ValueError(f"{path}: {error.args[0]}; expected MedMNIST's layout with {split}_images.") from error
@@ -196,6 +219,7 @@ def _simulated(image_size: int, seed: int) -> Splits:
             f"simulated-radiographs-{image_size}px",
             (num_images, image_size, own_seed, getsource(phantom), getsource(simulated)),  # edit them: made anew
             lambda: simulate_radiographs(num_images, image_size=image_size, seed=own_seed),
+            groups=simulated.patients(num_images, own_seed),
         )
 
     return Splits(train_and_val=lambda: (make(1200, 0), make(300, 1)), test=lambda: make(600, 2))

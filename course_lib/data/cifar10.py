@@ -13,9 +13,10 @@ from course_lib.data.cache import cached
 from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
+from course_lib.data.published import find_splits, split_folders, tell_splits
 from course_lib.data.source import Source, choose_source, kaggle_inputs, named_root, say
 from course_lib.fetch import Remote, answers, download, verify
-from course_lib.files import data_dir
+from course_lib.files import as_path, data_dir
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LICENCE = "Krizhevsky 2009, 'Learning multiple layers of features from tiny images'; no formal licence"
@@ -34,7 +35,7 @@ ARCHIVE = Remote(
 def load_cifar10(
     source: Source | None = None,
     *,
-    root: Path | None = None,
+    root: str | Path | None = None,
     image_size: int = 32,
     val_fraction: float = 0.1,
     seed: int = 0,
@@ -61,6 +62,7 @@ def load_cifar10(
         ValueError: a damaged file, a wrong checksum, another size asked of the archive, an unknown source, a root for
             simulated images.
     """
+    root = None if root is None else as_path(root, "root")
     chosen = choose_source(source, root)
     if chosen == "simulated":
         say("simulated objects, not CIFAR-10; the real images: --root DIR, or COURSE_DATA_ROOT")
@@ -72,33 +74,36 @@ def load_cifar10(
         say("simulated objects, not CIFAR-10 (no network); for the real images: course data get cifar10")
         return _simulated(image_size, seed)
     found = found or download(ARCHIVE)
-    say(f"CIFAR-10 in {found}")
     if found.is_dir():
         return _class_folders(found, image_size, val_fraction, seed)
+    say(f"CIFAR-10 in {found}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train")
     if image_size != 32:
         raise ValueError(f"image_size={image_size}, but the archive's images have 32 pixels; leave it out.")
     return _archive(found, val_fraction, seed)
 
 
-def find_cifar10(root: Path | None = None) -> Path | None:
-    """The folder that holds train/ or test/, or the official archive: `root` itself, or in it, or just below it.
+def find_cifar10(root: str | Path | None = None) -> Path | None:
+    """The folder that holds train/ or test/, or the official archive: `root` itself, or in it or below it.
 
     Without a `root`: in COURSE_DATA_ROOT, in the course's data folder, or where Kaggle puts a data set.
     """
     if root is None:
         return next(filter(None, map(find_cifar10, [*named_root(), data_dir(), *kaggle_inputs(*KAGGLE)])), None)
+    root = as_path(root, "root")
     if root.name == ARCHIVE.filename and root.is_file():
         return root
-    for folder in (root, root / "cifar10", root / "cifar10" / "cifar10"):
-        if any((folder / split / "airplane").is_dir() for split in ("train", "test")):
-            return folder
+    if folder := find_splits(root, "cifar10", CLASSES):
+        return folder
     archives = (root / ARCHIVE.filename, root / "downloads" / ARCHIVE.filename)
     return next((file for file in archives if file.is_file()), None)
 
 
 def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
+    splits = split_folders(folder)
+
     def read(split: str) -> ImageSet:
-        images = read_class_folders(folder / split, image_size=image_size, channels=3, name="CIFAR-10", licence=LICENCE)
+        place = splits.get(split, folder / split)
+        images = read_class_folders(place, image_size=image_size, channels=3, name="CIFAR-10", licence=LICENCE)
         if images.classes != CLASSES:
             raise ValueError(
                 f"{folder / split}: the ten class folders of CIFAR-10 expected ({', '.join(CLASSES)}), found "
@@ -106,10 +111,12 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
             )
         return images
 
+    say(f"CIFAR-10 in {folder}: {tell_splits(splits)}")
     return Splits(
         train_and_val=lambda: cut(read("train"), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),
         found=folder,
+        has_test="test" in splits,
     )
 
 
@@ -141,6 +148,7 @@ def _simulated(image_size: int, seed: int) -> Splits:
             f"simulated-objects-{image_size}px",
             (num_images, image_size, own_seed, getsource(objects)),  # edit it: made anew
             lambda: simulate_objects(num_images, image_size=image_size, seed=own_seed),
+            groups=objects.scenes(num_images, own_seed),
         )
 
     return Splits(train_and_val=lambda: (make(4000, 0), make(1000, 1)), test=lambda: make(2000, 2))

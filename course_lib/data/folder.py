@@ -1,8 +1,9 @@
 """Folders of class folders: `ROOT/cats/1.jpg`, `ROOT/dogs/2.jpg`, or the same below `ROOT/train` and `ROOT/test`."""
 
-import os
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -11,50 +12,105 @@ import torch
 
 from course_lib.data.cache import cached
 from course_lib.data.decode import read_images
-from course_lib.data.formats import is_image
 from course_lib.data.images import ImageSet, Splits
+from course_lib.data.layout import Classes, Layout, find_layout, read_class_folder
+from course_lib.data.source import say
+from course_lib.data.tree import told
+from course_lib.files import as_path
 
 
 def load_folder(
-    root: Path, *, image_size: int = 64, channels: int = 3, val_fraction: float = 0.15, seed: int = 0
+    root: str | Path,
+    *,
+    image_size: int = 64,
+    channels: int = 3,
+    val_fraction: float = 0.15,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    subfolder: str | None = None,
 ) -> Splits:
-    """Images of one's own, a folder for each class.
+    """Images of one's own, a folder for each class, and one line saying what was found and what was left out.
 
-    With `ROOT/train` and `ROOT/test`, validation is cut from train; with class folders directly below ROOT, test is cut
-    from them first, with the same fraction. Every image counts as a group of its own.
+    Folders for training, validation and test are known by any usual name (`train`, `Training`, `valid`, `test_set`),
+    in `root` or in the one folder that it holds, or within each class. What is missing is cut from the training images,
+    with the same fraction each: validation always, and test where there is neither a test nor a validation folder. With
+    a validation folder and no test folder there is no test. All images below a class folder belong to the class, and
+    every image counts as a group of its own; links are followed.
 
     Args:
         root: the folder.
         image_size: height and width to resize to, in pixels.
-        channels: 1 for grey, 3 for colour.
-        val_fraction: share of the images to validate on, and to test on where there is no test folder.
+        channels: 1 for gray, 3 for color.
+        val_fraction: share of the images to validate on, and to test on.
         seed: of the cut.
+        classes: the names of the class folders, where not all folders are classes.
+        subfolder: of class folders that hold images and something else, the folder with the images, such as "images";
+            "." for the files that lie in the class folder itself, "*" for all.
 
     Raises:
         FileNotFoundError: there is no such folder, or no class folders in it.
-        ValueError: an empty class, a single class, an unreadable image.
+        ValueError: an empty class, a single class, splits of different classes, a folder that can be read in two ways,
+            images that cannot be read.
     """
+    root = as_path(root, "root")
+    layout = find_layout(root, classes=classes, subfolder=subfolder)
+    say(_told(layout))
     name = root.resolve().name
 
-    def read(folder: Path) -> ImageSet:
-        return read_class_folders(folder, image_size=image_size, channels=channels, name=name, licence="your own")
-
-    if (root / "train").is_dir() or (root / "test").is_dir():
-        return Splits(
-            train_and_val=lambda: cut(read(root / "train"), fraction=val_fraction, seed=seed),
-            test=lambda: read(root / "test"),
-            found=root,
+    def read(split: str) -> ImageSet:
+        if split not in layout.splits:
+            there = " and ".join(layout.names.values())
+            raise FileNotFoundError(
+                f"{root}: no images for {split}, only {there}; add a folder {split} with the same class folders, or "
+                f"choose another split (--split {'val' if 'val' in layout.splits else next(iter(layout.splits))})."
+            )
+        return read_classes(
+            layout.splits[split], image_size=image_size, channels=channels, name=name, licence="your own"
         )
+
+    whole = next((split for split in ("all", "train") if split in layout.splits), "train")
 
     @cache
     def rest_and_test() -> tuple[ImageSet, ImageSet]:
-        return cut(read(root), fraction=val_fraction, seed=seed)
+        return cut(read(whole), fraction=val_fraction, seed=seed)
 
+    if set(layout.splits) & {"val", "test"}:
+        return Splits(
+            train_and_val=lambda: (
+                (read("train"), read("val"))
+                if "val" in layout.splits and "train" in layout.splits
+                else cut(read("train"), fraction=val_fraction, seed=seed)
+            ),
+            test=lambda: read("test"),
+            found=root,
+            has_test="test" in layout.splits,
+        )
     return Splits(
         train_and_val=lambda: cut(rest_and_test()[0], fraction=val_fraction / (1 - val_fraction), seed=seed),
         test=lambda: rest_and_test()[1],
         found=root,
     )
+
+
+def _told(layout: Layout) -> str:
+    """What was found, in a line."""
+    classes = ", ".join(layout.classes[:10]) + (", ..." if len(layout.classes) > 10 else "")
+    purpose = {"all": "", "train": " to train", "val": " to validate", "test": " to test"}
+    counts = [
+        f"{layout.num_images(split)} images{purpose[split]}" + ("" if split == "all" else f" in {layout.names[split]}")
+        for split in layout.splits
+    ]
+    if not set(layout.splits) & {"val", "test"}:
+        rest = "validation and test are cut from them"
+    elif "train" not in layout.splits:
+        rest = "no training images"
+    elif "val" not in layout.splits:
+        rest = "validation is cut from the training images"
+    else:
+        rest = "" if "test" in layout.splits else "no test images"
+    left_out = f"left out: {told(layout.left_out)}" if layout.left_out else "nothing left out"
+    parts = [", ".join(counts), f"{len(layout.classes)} classes ({classes})", rest, left_out]
+    return f"{layout.root}: " + "; ".join(filter(None, parts))
 
 
 def read_class_folders(
@@ -72,7 +128,7 @@ def read_class_folders(
     Args:
         folder: holds one folder for each class; classes are numbered in the order of their names.
         image_size: height and width to resize to, in pixels.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for gray, 3 for color.
         name: what the images are.
         licence: the terms under which they may be used.
         group_of: from a file's path to the group (the patient) that it belongs to.
@@ -80,45 +136,54 @@ def read_class_folders(
 
     Raises:
         FileNotFoundError: no such folder, or no class folders in it.
-        ValueError: an empty class, a single class, an unreadable image.
+        ValueError: an empty class, a single class, other classes in `more`, images that cannot be read.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; expected one folder for each class in it.")
-    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not _hidden(entry.name))
-    if not classes:
-        raise FileNotFoundError(f"{folder}: no class folders in it; put the images of each class in a folder.")
-    files = [[path for place in (folder, *more) for path in _images_in(place / name)] for name in classes]
-    for class_name, paths in zip(classes, files, strict=True):
-        if not paths:
+    found = read_class_folder(folder)
+    for place in filter(Path.is_dir, more):
+        further = read_class_folder(place, several=False)
+        if odd := sorted(further.keys() - found.keys()):
             raise ValueError(
-                f"{folder / class_name}: an empty class, no image in it (of what Pillow reads); add "
-                "images or remove the folder."
+                f"{place / odd[0]}: a class that {folder} has not, where there are {', '.join(found)}; add it there, "
+                "or take it away."
             )
-    if len(classes) == 1:
-        raise ValueError(f"{folder}: one class only ({classes[0]}); a classifier needs two or more class folders.")
+        found = {class_name: paths + further.get(class_name, []) for class_name, paths in found.items()}
+    return read_classes(found, image_size=image_size, channels=channels, name=name, licence=licence, group_of=group_of)
+
+
+def read_classes(
+    files: Classes,
+    *,
+    image_size: int,
+    channels: int,
+    name: str,
+    licence: str,
+    group_of: Callable[[Path], str] = str,
+) -> ImageSet:
+    """The images of each class, decoded once and cached; the arguments are those of `read_class_folders`."""
+    paths = [path for of_class in files.values() for path in of_class]
+    labels = torch.repeat_interleave(torch.tensor([len(of_class) for of_class in files.values()]))
+    groups = tuple(group_of(path) for path in paths)
 
     def make() -> ImageSet:
-        paths = [path for of_class in files for path in of_class]
         images, sizes = read_images(paths, image_size=image_size, channels=channels, name=name)
-        labels = torch.repeat_interleave(torch.tensor([len(of_class) for of_class in files]))
-        groups = tuple(group_of(path) for path in paths)
-        return ImageSet(images, labels, tuple(classes), groups, name, licence, file_sizes=sizes)
+        return ImageSet(images, labels, tuple(files), groups, name, licence, file_sizes=sizes)
 
-    # A file counts as unchanged when its path, length and time of change are the same.
-    facts = [(str(path), (found := path.stat()).st_size, found.st_mtime_ns) for of_class in files for path in of_class]
-    return cached(f"{name.replace(' ', '-')}-{image_size}px", (facts, image_size, channels), make)
+    # Only the pixels come from the cache, and only while every byte of the files is the same.
+    found = cached(f"{name}-{image_size}px", (_contents(paths), image_size, channels), make, groups=groups)
+    return replace(found, labels=labels, classes=tuple(files), name=name, licence=licence)
 
 
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "__"))  # .ipynb_checkpoints, __MACOSX
+def _contents(paths: Sequence[Path]) -> list[str]:
+    """A checksum of each file's bytes; of one that cannot be read, what the system says."""
 
+    def checksum(path: Path) -> str:
+        try:
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return str(error)
 
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if is_image(path) and not any(map(_hidden, path.relative_to(folder).parts)) and path.is_file()
-    )
+    return [checksum(path) for path in paths]  # threads would cost more than they save, at 60 microseconds a file
 
 
 def cut(image_set: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:

@@ -26,6 +26,11 @@ CLASSES = [c for c in itertools.product(TEXTURES, COLOURS, SHAPES) if (c[0], c[2
 TO_RGB = np.array([[1, 0, 1.402], [1, -0.344, -0.714], [1, 1.772, 0]], dtype=np.float32)  # ITU-R BT.601
 
 
+def scenes(num_images: int, seed: int) -> tuple[str, ...]:
+    """The groups of `simulate_objects`: each image is of a scene of its own."""
+    return tuple(f"object-{seed}-{i}" for i in range(num_images))
+
+
 def simulate_objects(num_images: int, *, image_size: int = 32, seed: int = 0, difficulty: float = 0.5) -> ImageSet:
     """Simulated colour pictures of objects, in ten classes, for those who have no CIFAR-10 at hand.
 
@@ -55,7 +60,7 @@ def simulate_objects(num_images: int, *, image_size: int = 32, seed: int = 0, di
         images=images,
         labels=labels,
         classes=tuple(" ".join(cues) for cues in CLASSES),
-        groups=tuple(f"object-{seed}-{i}" for i in range(num_images)),
+        groups=scenes(num_images, seed),
         name="simulated objects",
         licence="CC0: simulated, no photograph",
     )

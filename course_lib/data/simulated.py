@@ -45,6 +45,11 @@ def marker_box(image_size: int) -> tuple[slice, slice]:
     return slice(edge, edge + side), slice(image_size - edge - side, image_size - edge)
 
 
+def patients(num_images: int, seed: int) -> tuple[str, ...]:
+    """The groups of `simulate_radiographs`: each image is of a patient of its own."""
+    return tuple(f"simulated-{seed}-{i}" for i in range(num_images))
+
+
 def simulate_radiographs(
     num_images: int,
     *,
@@ -98,7 +103,7 @@ def simulate_radiographs(
         images=torch.from_numpy(images),
         labels=torch.from_numpy(labels),
         classes=("NORMAL", "PNEUMONIA"),
-        groups=tuple(f"simulated-{seed}-{i}" for i in range(num_images)),
+        groups=patients(num_images, seed),
         name="simulated chest radiographs",
         licence="CC0: simulated, no patient",
         masks=torch.from_numpy(masks),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from course_lib.distributed import team
+from course_lib.files import as_path
 
 KAGGLE_INPUT = Path("/kaggle/input")
 Source = Literal["auto", "real", "simulated"]
@@ -30,12 +31,13 @@ def say(what: str) -> None:
     if team().rank == 0:
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
         in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
-        print(f"Data: {what}.", file=sys.stdout if in_notebook else sys.stderr)
+        shown = what.encode("utf-8", errors="backslashreplace").decode()  # a file's name may be in an old encoding
+        print(f"Data: {shown}.", file=sys.stdout if in_notebook else sys.stderr)
 
 
 def named_root() -> list[Path]:
     """The folder that the environment's COURSE_DATA_ROOT names, if it is set."""
-    return [Path(root).expanduser()] if (root := os.environ.get("COURSE_DATA_ROOT")) else []
+    return [as_path(root)] if (root := os.environ.get("COURSE_DATA_ROOT")) else []
 
 
 def kaggle_inputs(*data_sets: str) -> list[Path]:

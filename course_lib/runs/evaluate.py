@@ -15,7 +15,7 @@ from course_lib.data import Batches, ImageSet
 from course_lib.data.decode import read_image
 from course_lib.data.source import Source
 from course_lib.explain import grad_cam
-from course_lib.files import write_atomically
+from course_lib.files import as_path, write_text
 from course_lib.plots import plot_overlay
 from course_lib.runs.folder import TrainedRun, load_run, read_config, write_json
 from course_lib.runs.model_card import model_card
@@ -26,7 +26,7 @@ Split = Literal["train", "val", "test"]
 
 
 def evaluate_run(
-    run: Path, *, data: Source | None = None, root: Path | None = None, split: Split = "test"
+    run: str | Path, *, data: Source | None = None, root: str | Path | None = None, split: Split = "test"
 ) -> dict[str, Any]:
     """Score the network of a run folder on a split, in float32, at the threshold that validation chose.
 
@@ -46,6 +46,7 @@ def evaluate_run(
     Raises:
         FileNotFoundError, ValueError: not a trained run, or images of other classes than it was trained on.
     """
+    run = as_path(run, "run")
     trained = load_run(run)
     recipe = trained.recipe
     if root or (data and data != recipe.data):
@@ -79,7 +80,7 @@ def _note(run: Path, scores: dict[str, Any], *, where: str) -> None:
     evaluations[f"{scores['data']}{where}, {scores['split']}"] = scores
     card = model_card(read_config(run), evaluations)
     write_json(path, evaluations)
-    write_atomically(run / "model_card.md", lambda temporary: temporary.write_text(card, encoding="utf-8"))
+    write_text(run / "model_card.md", card)
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,13 @@ class Prediction:
     threshold: float | None
 
 
-def predict(trained: TrainedRun, path: Path) -> Prediction:
+def predict(trained: TrainedRun, path: str | Path) -> Prediction:
     """What the network of a run says of an image file of any size and mode.
 
     Raises:
         FileNotFoundError, ValueError: the file is absent or not an image.
     """
+    path = as_path(path)
     image = _image(trained, path)
     with torch.no_grad():
         probs = trained.probs(trained.model(image).cpu())[0]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.checkpoint import load_weights
-from course_lib.files import write_atomically
+from course_lib.files import as_path, write_atomically
 from course_lib.runs.recipe import Recipe
 from course_lib.runtime import pick_device
 
@@ -66,12 +66,13 @@ class TrainedRun:
         return (logits / self.temperature).softmax(dim=1)
 
 
-def load_run(run: Path, *, device: torch.device | None = None) -> TrainedRun:
+def load_run(run: str | Path, *, device: torch.device | None = None) -> TrainedRun:
     """The trained network of a run folder.
 
     Raises:
         FileNotFoundError, ValueError: not a run folder, damaged, or not trained to its end.
     """
+    run = as_path(run, "run")
     config = read_config(run)
     recipe = Recipe(**config["recipe"])
     if "validation" not in config:

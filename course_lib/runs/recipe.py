@@ -36,6 +36,7 @@ class Recipe:
         criterion: how the threshold is chosen on validation; see `choose_threshold`. Two classes only.
         preset: which of the task's recipes this was at first.
         seed: of the cut, the first weights and the order of the images.
+        classes, subfolder: which folders of one's own hold the images; see `load_folder`.
     """
 
     task: str
@@ -58,6 +59,8 @@ class Recipe:
     criterion: Criterion = "youden"
     preset: Preset | None = None
     seed: int = 0
+    classes: list[str] | None = None
+    subfolder: str | None = None
 
     @classmethod
     def of(cls, task: str, *, preset: Preset | None = None, backbone: str | None = None, **changes: Any) -> Self:
@@ -106,7 +109,14 @@ class Recipe:
         if self.task == "folder":
             if root is None:
                 raise ValueError("whose images? Name the folder that holds a folder for each class by --root.")
-            return load_folder(root, image_size=self.stored_size, channels=self.channels, seed=self.seed)
+            return load_folder(
+                root,
+                image_size=self.stored_size,
+                channels=self.channels,
+                seed=self.seed,
+                classes=self.classes,
+                subfolder=self.subfolder,
+            )
         load = load_cifar10 if self.task == "cifar10" else load_chest_xray
         return load(self.data, root=root, image_size=self.stored_size, seed=self.seed)
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from course_lib.checkpoint import save_weights
 from course_lib.data import Batches, ImageSet
 from course_lib.distributed import Team, joined, wait_for_all
-from course_lib.files import write_atomically
+from course_lib.files import as_path, write_atomically, write_text
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
 from course_lib.models import TransferModel, parameter_groups
 from course_lib.plots import plot_history
@@ -28,7 +28,7 @@ from course_lib.runtime import Precision, pick_device
 from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
 
 
-def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
+def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False) -> dict[str, Any]:
     """Train, choose temperature and threshold on validation, and write everything into the folder `out`.
 
     The test images are not read. Where `torchrun` started several processes, they train together, and the first of them
@@ -51,7 +51,7 @@ def train_run(recipe: Recipe, out: Path, *, resume: bool = False) -> dict[str, A
         ConnectionError: another process of the team has ended.
     """
     with joined(pick_device()) as team:
-        return _train_together(recipe, out, resume=resume, team=team)
+        return _train_together(recipe, as_path(out, "out"), resume=resume, team=team)
 
 
 def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         before = read_config(out)
         recipe = _same_recipe(Recipe(**before["recipe"]), recipe, out)
         if "validation" in before:
-            return before
+            return {"has_test": True} | before  # older ones do not say
     elif (out / "config.json").exists():
         raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
     if recipe.plain and team.size > 1:
@@ -80,6 +80,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         "classes": list(train.classes),
         "data": {"name": train.name, "licence": train.licence, "fingerprint": _fingerprint(train, val)},
         "counts": {"train": train.counts(), "val": val.counts()},
+        "has_test": splits.has_test,
     }
     if resume and before["data"] != config["data"]:
         raise ValueError(f"{out}: was started on other images than those found now; give their folder by --root.")
@@ -150,7 +151,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     }
     if team.rank == 0:
         write_json(out / "config.json", config)
-        write_atomically(out / "model_card.md", lambda path: path.write_text(model_card(config, {}), encoding="utf-8"))
+        write_text(out / "model_card.md", model_card(config, {}))
     return config
 
 
@@ -168,7 +169,7 @@ def _same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
     if asked.preset not in (Recipe.of(asked.task).preset, stored.preset):
         raise ValueError(f"{out}: was started with preset={stored.preset}, not {asked.preset}; leave it as it was.")
     usual = Recipe.of(asked.task, preset=asked.preset)
-    for name in ("data", "image_size", "epochs", "seed", "backbone"):
+    for name in ("data", "image_size", "epochs", "seed", "backbone", "classes", "subfolder"):
         wanted, had = getattr(asked, name), getattr(stored, name)
         if wanted not in (getattr(usual, name), had, "auto"):
             raise ValueError(f"{out}: was started with {name}={had}, not {wanted}; resume without changing it.")

@@ -31,10 +31,10 @@ def only_file() -> Path:
 
 def test_the_same_ingredients_are_made_once(make_set: MakeSet) -> None:
     maker = Maker(make_set(6))
-    first, second = (cached("noise", (6, "px"), maker) for _ in range(2))
+    first, second = (cached("noise", (6, "px"), maker, groups=maker.made.groups) for _ in range(2))
     assert maker.calls == 1
     assert torch.equal(first.images, second.images)
-    cached("noise", (7, "px"), maker)
+    cached("noise", (7, "px"), maker, groups=maker.made.groups)
     assert maker.calls == 2
 
 
@@ -42,27 +42,27 @@ def test_a_cache_of_another_version_is_made_anew(make_set: MakeSet, monkeypatch:
     maker = Maker(make_set(6))
     with monkeypatch.context() as patch:
         patch.setattr(cache_module, "VERSION", "0")
-        cached("noise", 1, maker)
-    cached("noise", 1, maker)
+        cached("noise", 1, maker, groups=maker.made.groups)
+    cached("noise", 1, maker, groups=maker.made.groups)
     assert maker.calls == 2
-    cached("noise", 1, maker)
+    cached("noise", 1, maker, groups=maker.made.groups)
     assert maker.calls == 2
     assert only_file().exists()  # the old file was replaced, not kept beside
 
 
 def test_a_damaged_cache_is_made_anew(make_set: MakeSet) -> None:
     maker = Maker(make_set(6))
-    cached("noise", 1, maker)
+    cached("noise", 1, maker, groups=maker.made.groups)
     only_file().write_bytes(only_file().read_bytes()[:100])
-    assert torch.equal(cached("noise", 1, maker).images, maker.made.images)
+    assert torch.equal(cached("noise", 1, maker, groups=maker.made.groups).images, maker.made.images)
     assert maker.calls == 2
 
 
 def test_a_cache_that_lacks_what_it_should_hold_is_made_anew(make_set: MakeSet) -> None:
     maker = Maker(make_set(6))
-    cached("noise", 1, maker)
+    cached("noise", 1, maker, groups=maker.made.groups)
     save_file({"labels": torch.zeros(1)}, only_file(), metadata={"version": cache_module.VERSION, "words": "{}"})
-    cached("noise", 1, maker)
+    cached("noise", 1, maker, groups=maker.made.groups)
     assert maker.calls == 2
 
 
@@ -72,5 +72,21 @@ def test_a_folder_that_cannot_be_written_costs_only_the_cache(
     (tmp_path / "file").write_text("a file where a folder should be")
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "file"))
     maker = Maker(make_set(6))
-    assert cached("noise", 1, maker) is maker.made
+    assert torch.equal(cached("noise", 1, maker, groups=maker.made.groups).images, maker.made.images)
     assert "Going on without a cache" in capsys.readouterr().err
+
+
+def test_groups_are_those_of_the_caller_and_never_the_stored_ones(make_set: MakeSet) -> None:
+    maker = Maker(make_set(6))
+    assert cached("noise", 1, maker, groups=("a",) * 6).groups == ("a",) * 6
+    assert cached("noise", 1, maker, groups=("b",) * 6).groups == ("b",) * 6
+    assert maker.calls == 1
+
+
+@pytest.mark.parametrize("name", ["a/b", "x" * 300, "\udcff \u00fc", "..", ""])
+def test_a_name_of_any_kind_has_a_cache(make_set: MakeSet, name: str) -> None:
+    maker = Maker(make_set(6))
+    for _ in range(2):
+        cached(name, 1, maker, groups=maker.made.groups)
+    assert maker.calls == 1
+    assert only_file().parent == data_dir() / "cache"

@@ -1,3 +1,5 @@
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -146,3 +148,52 @@ def test_a_test_folder_is_kept_as_it_is(tmp_path: Path) -> None:
             write(tmp_path / "pets" / split / name, count)
     splits = load_folder(tmp_path / "pets", image_size=8)
     assert (len(splits.test), len(splits.train) + len(splits.val)) == (6, 40)
+
+
+def test_a_path_is_a_string_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cats", "dogs"):
+        write(tmp_path / "pets" / name, 40)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    sets = [load_folder(root, image_size=8).train for root in ("pets", "./pets/", "~/pets", tmp_path / "pets")]
+    assert all(torch.equal(each.images, sets[0].images) for each in sets)
+    with pytest.raises(TypeError, match=r"root must be a path, .*got NoneType"):
+        load_folder(None)  # type: ignore[arg-type]
+
+
+def test_the_cache_notices_bytes_that_changed_under_the_same_name_length_and_time(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        write(tmp_path / name, 2)
+    path = tmp_path / "cats" / "0.bmp"
+    for value in (100, 250):
+        Image.fromarray(np.full((8, 8, 3), value, np.uint8)).save(path)
+        os.utime(path, ns=(10**18, 10**18))
+        assert int(read(tmp_path).images[:3].max()) == value
+
+
+def test_groups_follow_their_rule_and_not_the_cache(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        write(tmp_path / name, 2)
+    for rule in (lambda path: path.name, lambda path: path.parent.name):
+        data = read_class_folders(tmp_path, image_size=8, channels=3, name="pets", licence="own", group_of=rule)
+        files = sorted(tmp_path.glob("*/*.png"))
+        assert data.groups == tuple(map(rule, files))
+
+
+def test_a_class_of_a_further_folder_that_the_first_has_not_is_named(tmp_path: Path) -> None:
+    for name in ("train/cats", "train/dogs", "val/birds", "val/cats"):
+        write(tmp_path / name, 2)
+    with pytest.raises(ValueError, match=r"val/birds: a class that .*train has not, where there are cats, dogs"):
+        read_class_folders(
+            tmp_path / "train", image_size=8, channels=3, name="pets", licence="own", more=[tmp_path / "val"]
+        )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_in_an_old_encoding_are_read_cached_and_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Bl\xfcten"))
+    for name in ("cats", os.fsdecode(b"b\xe4ume")):
+        write(root / name, 40)
+    for _ in range(2):
+        assert len(load_folder(root, image_size=8).train) == 56
+    assert r"Bl\udcfcten" in capfd.readouterr().err

@@ -1,0 +1,384 @@
+"""What a folder of class folders means: which folders are splits, which are classes, and which images are whose.
+
+What can be read in two ways is not guessed: the error shows both readings and how to choose one.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from course_lib.data.formats import ARCHIVES, may_hold_images
+from course_lib.data.tree import Folder, read_tree, told
+
+Classes = dict[str, list[Path]]
+SPLITS = ("train", "val", "test")
+WORDS = {
+    "train": ("train", "training", "trn"),
+    "val": ("val", "valid", "validation", "validate", "dev", "devel"),
+    "test": ("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout"),
+}
+FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "folder", "split", "seg", "the", "my"}
+UNLABELED = {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "submission"}
+OTHER_THAN_IMAGES = {"mask", "masks", "segmentation", "segmentations", "annotation", "annotations", "label", "labels"}
+OTHER_THAN_IMAGES |= {"groundtruth", "gt", "heatmap", "heatmaps", "overlay", "overlays", "thumbnail", "thumbnails"}
+IMAGES = {"image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "scan", "scans", "originals"}
+EVERY = "*"
+
+
+@dataclass
+class Layout:
+    """The images of a folder by split and class.
+
+    Attributes:
+        root: the folder.
+        classes: their names, in order.
+        splits: the images of each class, by split; "all" alone where there are no split folders.
+        names: of the folders of the splits, as they lie on the disk.
+        left_out: how many files were not taken, by what they are.
+    """
+
+    root: Path
+    classes: tuple[str, ...] = ()
+    splits: dict[str, Classes] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def num_images(self, split: str) -> int:
+        return sum(map(len, self.splits[split].values()))
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder's name stands for, if any.
+
+    >>> [split_of(name) for name in ("Training", "TEST_SET", "seg_train", "valid", "cats")]
+    ['train', 'test', 'train', 'val', None]
+    """
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = [word for word in re.split(r"[^a-z]+", parted.lower()) if word and word not in FILLERS]
+    if words == ["hold", "out"]:
+        return "test"
+    if len(words) != 1:
+        return None
+    endings = "|".join(FILLERS)
+    for split, names in WORDS.items():
+        if re.fullmatch(rf"({'|'.join(names)})({endings})?", words[0]):
+            return split
+    return None
+
+
+def find_layout(
+    root: Path, *, classes: Sequence[str] | None = None, subfolder: str | None = None, tree: Folder | None = None
+) -> Layout:
+    """Splits and classes of the images below a folder.
+
+    Args:
+        root: the folder, or one that holds it alone.
+        classes: the names of the class folders, where not every folder is a class.
+        subfolder: of class folders that hold several kinds of files, the one whose files are the images ("images"); "."
+            for those that lie in the class folder itself, "*" for all.
+        tree: what lies in the folder, if it is known.
+
+    Raises:
+        FileNotFoundError: no such folder, or no class folders in it.
+        ValueError: an empty class, a single class, splits of different classes, or a folder with two readings.
+    """
+    if tree is None:
+        _check_root(root)
+        tree = read_tree(root)
+    everything = tree
+    if subfolder not in (None, EVERY, "."):
+        tree = _keep_only(tree, str(subfolder))
+    top = _unwrapped(tree, classes)
+    _refuse_without_classes(top, root)
+    if classes is not None and _has_all(top, classes):
+        found = {"all": top}
+    else:
+        found = _split_folders(top, classes) or {"all": top}
+    if set(found) == {"all"} and classes is None and (inner := _splits_within_classes(top)):
+        layout = Layout(root, names={split: split for split in inner}, splits=inner)
+    else:
+        layout = Layout(
+            root,
+            names={split: str(folder.path.relative_to(tree.path)) for split, folder in found.items()},
+            splits={split: _class_images(folder, classes, subfolder) for split, folder in found.items()},
+        )
+    _align_classes(layout)
+    taken = {path for found in layout.splits.values() for paths in found.values() for path in paths}
+    layout.left_out = everything.all_left_out()
+    for path in everything.all_images():
+        if path not in taken:
+            layout.left_out[_whereabouts(path, top, subfolder)] += 1
+    return layout
+
+
+def _whereabouts(path: Path, top: Folder, subfolder: str | None) -> str:
+    """Of an image that belongs to no class, the folder that it lies in."""
+    if subfolder is not None:
+        return f"images in {path.parent.name}"
+    inside = path.relative_to(top.path).parts[:-1] if path.is_relative_to(top.path) else ()
+    return f"images in {inside[0]}" if inside else "images outside of all class folders"
+
+
+def read_class_folder(folder: Path, *, several: bool = True) -> Classes:
+    """The images of each class folder of a folder; no folder in it is taken for a split.
+
+    `several`: a single class is an error.
+
+    Raises:
+        FileNotFoundError, ValueError: see `find_layout`.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; expected one folder for each class in it.")
+    layout = Layout(folder, splits={"all": _class_images(read_tree(folder), None, None)})
+    if not layout.splits["all"]:
+        raise FileNotFoundError(f"{folder}: no class folders in it; put the images of each class in a folder.")
+    _align_classes(layout, several=several)
+    return layout.splits["all"]
+
+
+def _check_root(root: Path) -> None:
+    if root.is_file():
+        advice = "unpack it and name the folder" if root.suffix.lower() in ARCHIVES else "name the folder"
+        raise ValueError(f"{root}: a file, where a folder of class folders is expected; {advice}.")
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; expected one folder for each class in it.")
+
+
+def _keep_only(tree: Folder, name: str) -> Folder:
+    """The tree without what lies beside the folders of this name, and without these in the paths."""
+    if all(folder.path.name.lower() != name.lower() for folder in tree.walk()):
+        below = sorted({found for folder in tree.walk() for found in folder.folders})
+        raise ValueError(
+            f"{tree.path}: no folder below is called {name!r}, as subfolder says; there are {', '.join(below[:12])}."
+        )
+
+    def kept(folder: Folder) -> Folder:
+        chosen = next((inner for called, inner in folder.folders.items() if called.lower() == name.lower()), None)
+        if chosen is not None:
+            return Folder(folder.path, chosen.images, chosen.folders, chosen.left_out, chosen.empty, chosen.without)
+        inner = {called: kept(inner) for called, inner in folder.folders.items()}
+        return Folder(folder.path, folder.images, inner, folder.left_out, folder.empty, folder.without)
+
+    return kept(tree)
+
+
+def _unwrapped(tree: Folder, classes: Sequence[str] | None, *, split: str | None = None) -> Folder:
+    """The folder itself, or the one that it does nothing but hold: pets/pets/, or within `split` train/train/."""
+    while len(tree.folders) == 1 and not tree.empty:
+        ((name, only),) = tree.folders.items()
+        if not only.folders or split_of(name) not in (None, split) or (classes is not None and name in classes):
+            break
+        tree = only
+    return tree
+
+
+def _refuse_without_classes(top: Folder, root: Path) -> None:
+    if top.folders:
+        return
+    files = top.all_left_out()
+    if archives := sum(count for suffix, count in files.items() if suffix in ARCHIVES):
+        raise FileNotFoundError(f"{root}: no class folders in it, but {archives} archives; unpack them there.")
+    if top.images:
+        tables = " A table of labels is not read." if files[".csv"] or files[".json"] or files[".xlsx"] else ""
+        raise FileNotFoundError(
+            f"{root}: no class folders in it, its {len(top.images)} images lie side by side; put the images of each "
+            f"class in a folder: {top.path / 'cats'}, {top.path / 'dogs'}.{tables}"
+        )
+    if top.empty:
+        raise ValueError(f"{top.path / top.empty[0]}: an empty class, no image in it; add images or remove the folder.")
+    if files:
+        raise FileNotFoundError(f"{root}: no image in it that is read, but {told(files)}.")
+    raise FileNotFoundError(f"{root}: no class folders in it; put the images of each class in a folder.")
+
+
+def _has_all(top: Folder, classes: Sequence[str]) -> bool:
+    return set(classes) <= {*top.folders, *top.empty}
+
+
+def _split_folders(top: Folder, classes: Sequence[str] | None) -> dict[str, Folder]:
+    """The folders of the splits, unwrapped; none if the folders are classes. Two readings are an error."""
+    named = _named_as_splits(top)
+    named = {split: named[split] for split in SPLITS if split in named}
+    inner = {split: _unwrapped(folder, classes, split=split) for split, folder in named.items()}
+    holding = {split: folder for split, folder in named.items() if inner[split].folders}
+    others = {name: folder for name, folder in top.folders.items() if folder not in named.values()}
+    rivals = [name for name in others if name.lower() not in UNLABELED]
+    if not named or (not holding and others):
+        _refuse_splits_below(top, classes)
+        return {}  # folders such as train, car, plane, with images in each
+    if not holding:
+        first = next(iter(named.values()))
+        raise FileNotFoundError(
+            f"{first.path}: no class folders in it, its {len(first.images)} images lie side by side; put the images of "
+            f"each class in a folder: {first.path / 'cats'}, {first.path / 'dogs'}. If "
+            f"{' and '.join(folder.path.name for folder in named.values())} are the classes, say so: "
+            f"{_choice('classes', ','.join(folder.path.name for folder in named.values()))}."
+        )
+    inside = {name.lower() for split in holding for name in inner[split].folders}
+    doubtful = rivals if len(holding) == 1 else [name for name in others if name.lower() in inside]
+    if classes is None and doubtful:
+        _refuse_two_readings(top, next(iter(holding)), sorted(inner[next(iter(holding))].folders), doubtful)
+    return {split: inner[split] for split in holding}
+
+
+def _refuse_two_readings(top: Folder, split: str, inside: list[str], doubtful: list[str]) -> None:
+    raise ValueError(
+        f"{top.path}: can be read in two ways. Either {', '.join(top.folders)} are the classes: "
+        f"{_choice('classes', ','.join(top.folders))}. Or there are images for {split} of the classes "
+        f"{', '.join(inside)}, and {', '.join(doubtful)} something else: {_choice('classes', ','.join(inside))}."
+    )
+
+
+def _named_as_splits(top: Folder) -> dict[str, Folder]:
+    """The folders whose names stand for a split, or do so but for words that all of them share (brain_train)."""
+    names = list(top.folders)
+    by_name = {name: split for name in names if (split := split_of(name))}
+    if not by_name and len(names) > 1:
+        parted = {name: [word for word in re.split(r"[^a-z]+", name.lower()) if word] for name in names}
+        shared = set.intersection(*map(set, parted.values()))
+        rest = {
+            name: split_of(" ".join(word for word in words if word not in shared)) for name, words in parted.items()
+        }
+        by_name = {name: split for name, split in rest.items() if split} if all(rest.values()) else {}
+    twice = [split for split, count in Counter(by_name.values()).items() if count > 1]
+    if twice:
+        both = [name for name, split in by_name.items() if split == twice[0]]
+        raise ValueError(
+            f"{top.path}: {' and '.join(both)} are both names for {twice[0]}; rename or move one, or say by "
+            f"{_choice('classes', ','.join(names))} that these are the classes."
+        )
+    return {split: top.folders[name] for name, split in by_name.items()}
+
+
+def _refuse_splits_below(top: Folder, classes: Sequence[str] | None) -> None:
+    """What looks like several data sets side by side is not taken for classes."""
+    for name, folder in top.folders.items():
+        inner = _unwrapped(folder, classes)
+        below = (
+            {split: found for split, found in _named_as_splits(inner).items() if found.folders} if inner.folders else {}
+        )
+        if below and classes is None:
+            raise ValueError(
+                f"{top.path}: can be read in two ways. Either {', '.join(top.folders)} are the classes: "
+                f"{_choice('classes', ','.join(top.folders))}. Or {name} is a data set of its own, with "
+                f"{' and '.join(found.path.name for found in below.values())} in it: name that folder, {folder.path}."
+            )
+
+
+def _splits_within_classes(top: Folder) -> dict[str, Classes]:
+    """Where each class folder holds splits of its own (cats/train, cats/test), the images by split and class."""
+    found = {name: _named_as_splits(folder) for name, folder in top.folders.items() if not folder.images}
+    if len(found) < 2 or len(found) < len(top.folders):
+        return {}
+    splits = set(found[next(iter(found))])
+    same = all(set(own) == splits and len(own) == len(top.folders[name].folders) for name, own in found.items())
+    if not same or not splits or any(own.folders for by_split in found.values() for own in by_split.values()):
+        return {}
+    return {split: {name: own[split].images for name, own in found.items()} for split in SPLITS if split in splits}
+
+
+def _class_images(top: Folder, classes: Sequence[str] | None, subfolder: str | None) -> Classes:
+    """The images of each class folder; folders that hold images and something else are refused."""
+    if classes is not None and not _has_all(top, classes):
+        absent = [name for name in classes if name not in top.folders]
+        raise FileNotFoundError(
+            f"{top.path}: no folder {absent[0]!r}, as classes says; there are {', '.join(top.folders) or 'none'}."
+        )
+    chosen = {name: folder for name, folder in top.folders.items() if classes is None or name in classes}
+    for name in top.empty:
+        if classes is None or name in classes:
+            raise ValueError(f"{top.path / name}: an empty class, no image in it; add images or remove the folder.")
+    for name, files in top.without.items():
+        if any(map(may_hold_images, files)) if classes is None else name in classes:
+            raise ValueError(
+                f"{top.path / name}: an empty class, no image in it that is read, but {told(files)}. If it is no "
+                f"class, say which are: {_choice('classes', ','.join(chosen))}."
+            )
+    if classes is None:
+        _refuse_images_beside_masks(top)
+    if subfolder is None:
+        _refuse_several_kinds(top, chosen)
+    if subfolder == ".":
+        return {name: list(folder.images) for name, folder in chosen.items()}
+    return {name: folder.all_images() for name, folder in chosen.items()}
+
+
+def _refuse_images_beside_masks(top: Folder) -> None:
+    """Folders called images and masks are no classes."""
+    kinds = {name: re.sub(r"[\W\d_]+", "", name.lower()) for name in top.folders}
+    images = [name for name, kind in kinds.items() if kind in IMAGES]
+    others = [name for name, kind in kinds.items() if kind in OTHER_THAN_IMAGES]
+    if images and others:
+        raise ValueError(
+            f"{top.path}: can be read in two ways. Either {images[0]} holds the images, in class folders, and "
+            f"{' and '.join(others)} something else: {_choice('subfolder', images[0])}. Or these are the classes: "
+            f"{_choice('classes', ','.join(top.folders))}."
+        )
+
+
+def _refuse_several_kinds(top: Folder, chosen: dict[str, Folder]) -> None:
+    """Refuse class folders with sub-folders that recur from class to class, such as images and masks.
+
+    Sub-folders whose names differ by their numbers alone (patient1, patient2) are one kind.
+    """
+    kinds: dict[str, dict[str, str]] = {}  # of each class, by what they are, an example of the sub-folders
+    for name, folder in chosen.items():
+        found = [inner.path.relative_to(folder.path).as_posix() for inner in folder.walk() if inner.images]
+        kinds[name] = {re.sub(r"[\W\d_]+", "", place.lower()) if place != "." else ".": place for place in found}
+    counts = Counter(kind for of_class in kinds.values() for kind in of_class)
+    several = [of_class for of_class in kinds.values() if len(of_class) > 1]
+    recurring = [kind for of_class in several for kind in of_class if counts[kind] > 1 and kind != "."]
+    no_images = [
+        kind for of_class in several for kind in of_class if any(kind.endswith(word) for word in OTHER_THAN_IMAGES)
+    ]
+    if not recurring and not no_images:
+        return
+    example = next(name for name, its in kinds.items() if len(its) > 1 and {*recurring, *no_images} & set(its))
+    places = sorted(kinds[example].values())
+    parts = "its own images" if "." in places else ""
+    shown = ", ".join([*([parts] if parts else []), *(place for place in places if place != ".")][:6])
+    choices = " or ".join(_choice("subfolder", place.rpartition("/")[2]) for place in places[:3])
+    raise ValueError(
+        f"{top.path}: can be read in two ways, as {example} holds {shown}. Either one of these holds the images of the "
+        f"class, and the others something else, such as masks: choose it by {choices}. Or all are images of the class: "
+        f"{_choice('subfolder', EVERY)}. If {', '.join(list(chosen)[:4])} are no classes, name a folder further down."
+    )
+
+
+def _choice(argument: str, value: str) -> str:
+    shown = str(value.split(",")) if argument == "classes" else f'"{value}"'
+    return f"{argument}={shown} (--{argument} '{value}')"
+
+
+def _align_classes(layout: Layout, *, several: bool = True) -> None:
+    """Give all splits the classes of the first, in its spelling and order; refuse others, a single one, and doubles."""
+    first = next(iter(layout.splits))
+    spelled: dict[str, str] = {}
+    for name in layout.splits[first]:
+        if name.strip().lower() in spelled:
+            raise ValueError(
+                f"{layout.root}: {spelled[name.strip().lower()]} and {name} are two folders of one name; rename one."
+            )
+        spelled[name.strip().lower()] = name
+    for split, found in layout.splits.items():
+        own = {name.strip().lower(): name for name in found}
+        if odd := [*(own[key] for key in own.keys() - spelled), *(spelled[key] for key in spelled.keys() - own)]:
+            known = ", ".join(layout.splits[first])
+            common = ",".join(sorted(spelled[key] for key in spelled if key in own))
+            raise ValueError(
+                f"{layout.root}: {layout.names[first]} holds the classes {known}, and {layout.names[split]} "
+                f"{', '.join(found) or 'none'}; {sorted(odd)[0]} must be in both or in neither"
+                + (f", or name those to read: {_choice('classes', common)}." if common else ".")
+            )
+        layout.splits[split] = {spelled[key]: found[own[key]] for key in sorted(spelled)}
+        for name, paths in layout.splits[split].items():
+            if not paths:
+                raise ValueError(f"{layout.root}: class {name} has no image in {layout.names.get(split, split)}.")
+    layout.classes = tuple(sorted(spelled.values()))
+    layout.splits = {split: {name: found[name] for name in layout.classes} for split, found in layout.splits.items()}
+    if several and len(layout.classes) == 1:
+        raise ValueError(
+            f"{layout.root}: one class only ({layout.classes[0]}); a classifier needs two or more class folders."
+        )
