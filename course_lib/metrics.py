@@ -1,9 +1,10 @@
 """Scores from probabilities, each with its 95% interval. Class 1 is the positive class where there are two."""
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -12,7 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional import classification as judge
 
+from course_lib.arguments import as_labels, as_scores
+
 Interval = tuple[float, float]
+Numbers = Any  # a tensor, an array or a list of numbers, as torch.as_tensor takes them
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,20 @@ class MulticlassReport:
         return asdict(self)
 
 
-def binary_report(probs: Tensor, labels: Tensor, *, threshold: float = 0.5) -> BinaryReport:
+def binary_report(probs: Numbers, labels: Numbers, *, threshold: float = 0.5) -> BinaryReport:
     """Score probabilities of class 1.
 
     Args:
-        probs: float (N,), in 0..1.
-        labels: int (N,), 0 or 1, both present.
+        probs: float (N,), in 0..1; a tensor, an array or a list, here and below.
+        labels: integers or bools (N,) or (N, 1), 0 or 1, both present.
         threshold: called class 1 from this probability on.
 
     Raises:
-        ValueError: `probs` are not probabilities, or one of the classes is absent.
+        ValueError: `probs` are not probabilities, one of the classes is absent, or the threshold is NaN.
     """
-    _check(probs, labels, num_classes=2)
+    if math.isnan(threshold):
+        raise ValueError("threshold must be a number, got nan; choose one by choose_threshold.")
+    probs, labels = _checked(as_scores(probs), labels, num_classes=2)
     matrix = confusion((probs >= threshold).long(), labels, num_classes=2)
     (true_negative, false_positive), (false_negative, true_positive) = matrix.tolist()
     negatives, positives = true_negative + false_positive, false_negative + true_positive
@@ -94,18 +100,19 @@ def binary_report(probs: Tensor, labels: Tensor, *, threshold: float = 0.5) -> B
     )
 
 
-def multiclass_report(probs: Tensor, labels: Tensor) -> MulticlassReport:
+def multiclass_report(probs: Numbers, labels: Numbers) -> MulticlassReport:
     """Score class probabilities.
 
     Args:
         probs: float (N, C), rows that sum to 1.
-        labels: int (N,), 0..C-1, every class present.
+        labels: integers (N,) or (N, 1), 0..C-1, every class present.
 
     Raises:
         ValueError: `probs` are not probabilities, or a class is absent.
     """
+    probs = as_scores(probs, columns=True)
     num_classes = probs.shape[1]
-    _check(probs, labels, num_classes=num_classes)
+    probs, labels = _checked(probs, labels, num_classes=num_classes)
     matrix = confusion(probs.argmax(dim=1), labels, num_classes=num_classes)
     right = int(matrix.diagonal().sum())
     return MulticlassReport(
@@ -123,18 +130,47 @@ def multiclass_report(probs: Tensor, labels: Tensor) -> MulticlassReport:
     )
 
 
-def binary_auc(probs: Tensor, labels: Tensor) -> float:
-    """Area under the ROC curve of probabilities (N,) of class 1; 0.5 is chance."""
-    return float(judge.binary_auroc(probs.double(), labels))
+def binary_auc(probs: Numbers, labels: Numbers) -> float:
+    """Area under the ROC curve of probabilities (N,) of class 1; 0.5 is chance.
+
+    Where it is not defined, as with one class only, it is NaN, and an `UndefinedMetricWarning` says why.
+    """
+    probs, labels = as_scores(probs).double(), as_labels(labels).cpu()
+    _same_length(probs, labels)
+    if not bool(probs.isfinite().all()):
+        return _undefined("AUC", "a probability is NaN or infinite")
+    if len(absent := {0, 1} - set(labels.tolist())) > 0:
+        return _undefined("AUC", f"no image of class {' or '.join(map(str, sorted(absent)))}")
+    return float(judge.binary_auroc(probs, labels))
 
 
-def confusion(predicted: Tensor, labels: Tensor, *, num_classes: int) -> Tensor:
+class UndefinedMetricWarning(UserWarning):
+    """A score that these images do not define; it is NaN."""
+
+
+def _undefined(score: str, reason: str) -> float:
+    warnings.warn(f"{score} is not defined: {reason}.", UndefinedMetricWarning, stacklevel=3)
+    return math.nan
+
+
+def confusion(predicted: Numbers, labels: Numbers, *, num_classes: int) -> Tensor:
     """int64 (C, C): row i, column j counts images of class i that were called class j.
+
+    Raises:
+        ValueError: a class outside 0..C-1, or another number of predictions than of labels.
 
     >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), num_classes=2)
     tensor([[1, 1],
             [0, 1]])
     """
+    predicted, labels = as_labels(predicted, "predicted").cpu(), as_labels(labels).cpu()
+    _same_length(predicted, labels, "predicted")
+    for name, values in (("predicted", predicted), ("labels", labels)):
+        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < num_classes:
+            raise ValueError(
+                f"{name} run from {int(values.min())} to {int(values.max())}, but num_classes={num_classes}; count "
+                "from 0, and give the number of all classes."
+            )
     return judge.multiclass_confusion_matrix(predicted, labels, num_classes)
 
 
@@ -146,14 +182,14 @@ class Reliability(NamedTuple):
     counts: Tensor
 
 
-def reliability(probs: Tensor, labels: Tensor, *, num_bins: int = 10) -> Reliability:
+def reliability(probs: Numbers, labels: Numbers, *, num_bins: int = 10) -> Reliability:
     """Mean probability of class 1 and share of class 1 in equal-width bins of probability.
 
     Args:
         probs: float (N,), in 0..1.
-        labels: int (N,), 0 or 1.
+        labels: integers or bools (N,) or (N, 1), 0 or 1, both present.
     """
-    _check(probs, labels, num_classes=2)
+    probs, labels = _checked(as_scores(probs), labels, num_classes=2)
     bins = (probs * num_bins).long().clamp(max=num_bins - 1)
     counts = torch.bincount(bins, minlength=num_bins)
     promised = torch.bincount(bins, weights=probs.double(), minlength=num_bins) / counts
@@ -164,7 +200,9 @@ def reliability(probs: Tensor, labels: Tensor, *, num_bins: int = 10) -> Reliabi
 Criterion = Literal["youden", "sensitivity"]
 
 
-def choose_threshold(probs: Tensor, labels: Tensor, *, criterion: Criterion = "youden", target: float = 0.95) -> float:
+def choose_threshold(
+    probs: Numbers, labels: Numbers, *, criterion: Criterion = "youden", target: float = 0.95
+) -> float:
     """A threshold chosen on validation.
 
     "youden" makes sensitivity + specificity largest. "sensitivity" takes the highest threshold that still finds the
@@ -173,14 +211,23 @@ def choose_threshold(probs: Tensor, labels: Tensor, *, criterion: Criterion = "y
 
     Args:
         probs: float (N,), of class 1.
-        labels: int (N,), 0 or 1, both present.
+        labels: integers or bools (N,) or (N, 1), 0 or 1, both present.
+        criterion: "youden" or "sensitivity".
+        target: a share, for "sensitivity".
+
+    Raises:
+        ValueError: an unknown criterion, a target outside 0..1, or as `binary_report`.
 
     Source: Youden 1950, "Index for rating diagnostic tests".
 
     >>> choose_threshold(torch.tensor([0.125, 0.25, 0.5, 0.75]), torch.tensor([0, 0, 1, 1]))
     0.375
     """
-    _check(probs, labels, num_classes=2)
+    if criterion not in get_args(Criterion):
+        raise ValueError(f"criterion {criterion!r} is not known; choose one of: {', '.join(get_args(Criterion))}.")
+    if not 0 <= target <= 1:
+        raise ValueError(f"target={target} must be a share of class 1, from 0 to 1; write 95 percent as 0.95.")
+    probs, labels = _checked(as_scores(probs), labels, num_classes=2)
     scores, inverse = probs.double().unique(return_inverse=True)  # ascending
     positives = torch.bincount(inverse, weights=labels.double())
     negatives = torch.bincount(inverse, weights=1 - labels.double())
@@ -196,7 +243,7 @@ def choose_threshold(probs: Tensor, labels: Tensor, *, criterion: Criterion = "y
     return middle if middle > below else above
 
 
-def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+def fit_temperature(logits: Numbers, labels: Numbers) -> float:
     """The number T for which softmax(logits / T) fits the labels best: above 1 means that the network was too sure.
 
     Dividing by T changes no ranking and no most probable class. T is held between 0.2 and 5: on images that a network
@@ -204,11 +251,21 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     Args:
         logits: float (N, C), of validation images.
-        labels: int (N,).
+        labels: integers (N,) or (N, 1).
+
+    Raises:
+        ValueError: logits that are not finite, or labels that do not fit them.
 
     Source: Guo et al. 2017, "On calibration of modern neural networks".
     """
-    wide = logits.double()
+    wide, labels = as_scores(logits, "logits", columns=True).double(), as_labels(labels).cpu()
+    _same_length(wide, labels, "logits")
+    if not len(wide) or not bool(wide.isfinite().all()):
+        raise ValueError("logits must be finite numbers of at least one image; look for NaN in the images or weights.")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < wide.shape[1]:
+        raise ValueError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}, but logits have {wide.shape[1]} columns."
+        )
     found = minimize_scalar(
         lambda log_t: F.cross_entropy(wide / torch.tensor(log_t).exp(), labels).item(),
         bounds=(math.log(0.2), math.log(5)),
@@ -217,15 +274,25 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return round(float(torch.tensor(found.x).exp()), 4)
 
 
-def _check(probs: Tensor, labels: Tensor, *, num_classes: int) -> None:
+def _same_length(scores: Tensor, labels: Tensor, name: str = "probs") -> None:
+    if len(scores) != len(labels):
+        raise ValueError(f"{name} are {len(scores)}, and labels {len(labels)}; give one of each for every image.")
+
+
+def _checked(probs: Tensor, labels: Numbers, *, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Probabilities and labels that fit one another, every class present."""
+    labels = as_labels(labels).cpu()
     if len(probs) != len(labels):
         raise ValueError(f"{len(probs)} probabilities for {len(labels)} labels; give one for each.")
     if not len(probs) or not 0 <= float(probs.min()) <= float(probs.max()) <= 1:
         found = f"from {float(probs.min()):.3g} to {float(probs.max()):.3g}" if len(probs) else "nothing"
-        raise ValueError(f"probabilities in 0..1 expected, found {found}; apply softmax to logits first.")
+        raise ValueError(f"probabilities in 0..1 expected in probs, found {found}; apply softmax to logits first.")
+    if int(labels.min()) < 0:
+        raise ValueError(f"labels must be class indices from 0, found {int(labels.min())}; take those images out.")
     counts = torch.bincount(labels, minlength=num_classes)
     if len(counts) > num_classes or not bool(counts.all()):
         raise ValueError(f"every one of {num_classes} classes must occur, found counts {counts.tolist()}; add images.")
+    return probs, labels
 
 
 def _wilson(successes: int, trials: int) -> Interval:

@@ -1,5 +1,7 @@
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from course_lib.data import Augmentation, Batches, ImageSet, simulate_radiographs
+from course_lib.metrics import UndefinedMetricWarning
 from course_lib.models import CompactCNN, PneumoniaCNN
 from course_lib.runtime import Precision
 from course_lib.training import (
@@ -318,3 +321,69 @@ def test_parameter_groups_keep_their_own_rates(make_set: Callable[..., ImageSet]
     assert moved == [False, False, True, True]
     with pytest.raises(ValueError, match="parameter_groups are for AdamW; Muon makes its own"):
         fit(model, batches, batches, epochs=1, parameter_groups=groups, optimizer_name="muon")
+
+
+def test_a_validation_set_of_one_class_has_no_auc_and_no_best_epoch(make_set: MakeSet) -> None:
+    data = make_set(16)
+    alone = data.subset((data.labels == 0).nonzero().flatten())
+    with pytest.warns(UndefinedMetricWarning, match="no image of class 1"):
+        history = fit(small_network(), Batches(data, 8), Batches(alone, 8), epochs=2)
+    assert all(map(math.isnan, history.val_auc))
+    with (
+        pytest.warns(UndefinedMetricWarning),
+        pytest.raises(ValueError, match="val_auc is not defined for these validation images"),
+    ):
+        fit(small_network(), Batches(data, 8), Batches(alone, 8), epochs=2, early_stopping=EarlyStopping("val_auc"))
+
+
+def test_nan_is_never_the_best_epoch() -> None:
+    nan = math.nan
+    assert EarlyStopping("val_auc").best_epoch([nan, 0.6, nan, 0.8, 0.7]) == 3
+    assert EarlyStopping("val_loss").best_epoch([nan, 0.6, nan, 0.4]) == 3
+
+
+def test_a_loss_that_is_lost_in_validation_stops_the_training(make_set: MakeSet) -> None:
+    data = make_set(8)
+    with pytest.raises(DivergenceError, match=r"the validation loss became (nan|inf) after epoch 1"):
+        fit(small_network(), Batches(data, 8), Batches(data, 8), epochs=3, learning_rate=1e30)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.bool])
+def test_labels_as_medmnist_gives_them_are_learnt_and_scored(make_set: MakeSet, dtype: torch.dtype) -> None:
+    data = make_set(16)
+    pairs = [(image, label.to(dtype).view(1)) for image, label in zip(data.images / 255, data.labels, strict=True)]
+    loader: DataLoader[Any] = DataLoader(pairs, 8)  # type: ignore[arg-type]  # (B, 1), of any integer kind
+    torch.manual_seed(0)
+    found = fit(small_network(), loader, loader, epochs=2)
+    torch.manual_seed(0)
+    plain = fit(small_network(), Batches(data, 8), Batches(data, 8), epochs=2)
+    assert found.train_loss == pytest.approx(plain.train_loss)
+    assert found.val_auc == pytest.approx(plain.val_auc)
+
+
+def test_no_images_and_a_last_batch_of_one_are_named(make_set: MakeSet) -> None:
+    data, none = make_set(9), make_set(0)
+    for train, val, name in ((none, data, "train"), (data, none, "val")):
+        with pytest.raises(ValueError, match=f"{name} holds no batch; give it one image at least"):
+            fit(small_network(), Batches(train, 8), Batches(val, 8), epochs=1)
+    narrow = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(1, 2))
+    with pytest.raises(
+        ValueError, match=r"batch norm cannot learn from 1 image of 16 x 16 pixels, .* choose a batch_size"
+    ):
+        fit(narrow, Batches(data, 8), Batches(data, 8), epochs=1)
+
+
+def test_a_batch_that_does_not_fit_into_memory_names_the_image_size(make_set: MakeSet) -> None:
+    class Greedy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.ones(2**50) * self.weight
+
+    data = make_set(8)
+    with pytest.raises(
+        MemoryError, match=r"a batch of 8 x 1 x 16 x 16 do not fit into memory; take a smaller image_size"
+    ):
+        fit(Greedy(), Batches(data, 8), Batches(data, 8), epochs=1)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from course_lib.data.images import ImageSet
+from course_lib.runtime import naming_memory
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class Batches:
         count = len(self.images)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
         for chosen in order.split(self.batch_size):
-            images = self.images.images[chosen].to(self.device).float() / 255
-            if self.augment is not None:
-                images = self.augment(images)
+            with naming_memory(f"batches of {len(chosen)} x {' x '.join(map(str, self.images.images.shape[1:]))}"):
+                images = self.images.images[chosen].to(self.device).float() / 255
+                if self.augment is not None:
+                    images = self.augment(images)
             labels = self.images.labels[chosen].to(self.device)
             too_few_to_share = self.shuffle and len(chosen) < self.world_size  # all processes must take a step
             share = slice(None) if too_few_to_share else slice(self.rank, None, self.world_size)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from course_lib.arguments import as_labels, as_tensor
+
 
 @dataclass(frozen=True)
 class ImageSet(Dataset[tuple[Tensor, int]]):
@@ -20,7 +22,7 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
 
     Args:
         images: uint8 (N, C, H, W), 0 is black.
-        labels: int64 (N,), indices into `classes`.
+        labels: int64 (N,), indices into `classes`; other integers, (N, 1) and arrays are converted.
         classes: one name a label.
         groups: one string an image; images that share it (one patient's) must not be split apart.
         name: what the images are, as shown to people; says so when they are simulated.
@@ -42,6 +44,12 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
     file_sizes: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name in ("images", "masks", "file_sizes"):
+            if (values := getattr(self, name)) is not None:
+                object.__setattr__(self, name, as_tensor(values, name))
+        object.__setattr__(self, "labels", as_labels(self.labels))
+        for name in ("classes", "groups"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise ValueError(
                 f"images must be uint8 (N, C, H, W), got {self.images.dtype} {tuple(self.images.shape)}; "

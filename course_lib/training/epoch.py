@@ -1,10 +1,11 @@
 """One pass over the images, to learn from them or to be scored on them."""
 
+import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Sized
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,9 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from course_lib.arguments import as_labels
 from course_lib.distributed import gather, sum_over_team, team
-from course_lib.runtime import Precision, evaluation_mode
+from course_lib.runtime import Precision, evaluation_mode, naming_memory
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -88,9 +90,9 @@ def train_one_epoch(
     silent = None if team().rank == 0 else True  # None: on a terminal only
     bar = tqdm(train, desc=description, unit="batch", disable=silent, leave=False, file=sys.stderr)
     for number, (images, labels) in enumerate(bar, start=1):
-        images, labels = images.to(device, memory_format=memory_format), labels.to(device)
+        images, labels = images.to(device, memory_format=memory_format), _as_targets(labels).to(device)
         optimizer.zero_grad(set_to_none=True)
-        with precision.autocast():
+        with precision.autocast(), _explained(images):
             loss = loss_function(model(images).float(), labels)
         # With the whole team's images: gradients are averaged over processes, whose shares may differ in length.
         summed, count = sum_over_team(torch.stack([loss.detach() * len(labels), loss.new_tensor(len(labels))])).tolist()
@@ -101,7 +103,8 @@ def train_one_epoch(
                 f"the loss became {value} at batch {number} of {description or 'the epoch'}, with learning rate "
                 f"{rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
             )
-        scaler.scale(loss * (len(labels) * team().size / count)).backward()
+        with _explained(images):
+            scaler.scale(loss * (len(labels) * team().size / count)).backward()
         if clip_norm is not None:
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
@@ -113,7 +116,29 @@ def train_one_epoch(
             average.update_parameters(model)
         total, seen = total + summed, seen + count
         bar.set_postfix_str(f"loss {total / seen:.3f}, {seen / (time.perf_counter() - started):.0f} images/s")
+    if not seen:
+        raise ValueError("train holds no batch; give it one image at least.")
     return total / seen
+
+
+def _as_targets(labels: Any) -> Tensor:
+    """Labels of any integer kind, (B,) or (B, 1), as int64 (B,); soft ones, for a loss that takes them, as they are."""
+    return labels if isinstance(labels, Tensor) and labels.is_floating_point() else as_labels(labels)
+
+
+@contextlib.contextmanager
+def _explained(images: Tensor) -> Iterator[None]:
+    """Give an error inside a network the words of those who chose the images."""
+    try:
+        with naming_memory(f"a batch of {' x '.join(map(str, images.shape))}"):
+            yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            f"batch norm cannot learn from {len(images)} image of {images.shape[2]} x {images.shape[3]} pixels, as one "
+            "value a channel is left of it; choose a batch_size that leaves no last batch of one, or larger images."
+        ) from error
 
 
 def evaluate(
@@ -159,8 +184,10 @@ def _answers(
     answers, labels = [], []
     with evaluation_mode(model):
         for images, batch_labels in data:
-            with precision.autocast():
+            with precision.autocast(), _explained(images):
                 batch_answers = ask(images.to(device, memory_format=memory_format))
             answers.append(batch_answers.float().cpu())
-            labels.append(batch_labels.cpu())
+            labels.append(as_labels(batch_labels).cpu())
+    if not labels:
+        raise ValueError("data holds no batch; give it one image at least.")
     return gather(torch.cat(answers)), gather(torch.cat(labels))

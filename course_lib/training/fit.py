@@ -1,5 +1,6 @@
 """Training from the first epoch to the last, and again from where a run was stopped."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -13,10 +14,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_lib import checkpoint
 from course_lib.distributed import sharing_gradients, synchronised_batch_norm, team
+from course_lib.files import as_path
 from course_lib.metrics import binary_auc
 from course_lib.muon import Muon
 from course_lib.runtime import Precision
-from course_lib.training.epoch import BatchSource, evaluate, train_one_epoch
+from course_lib.training.epoch import BatchSource, DivergenceError, evaluate, train_one_epoch
 
 OptimizerName = Literal["adamw", "muon"]
 
@@ -29,7 +31,7 @@ class History:
     val_loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
     val_auc: list[float] = field(default_factory=list)
-    """Empty when there are more than two classes."""
+    """Empty when there are more than two classes; NaN, with a warning, when one of two does not occur."""
     seconds: list[float] = field(default_factory=list)
 
     def columns(self) -> dict[str, list[float]]:
@@ -41,7 +43,8 @@ class History:
 class EarlyStopping:
     """Stops training when a validation column of the history has not improved for `patience` epochs.
 
-    `fit` then puts back the weights of the best epoch. Losses should fall, everything else should rise.
+    `fit` then puts back the weights of the best epoch. Losses should fall, everything else should rise; NaN is never
+    the best.
 
     >>> stop = EarlyStopping("val_loss", patience=2)
     >>> [stop.should_stop([3.0, 2.0, 2.5, 2.1][: epoch + 1]) for epoch in range(4)]
@@ -52,8 +55,18 @@ class EarlyStopping:
     patience: int = 5
 
     def best_epoch(self, values: list[float]) -> int:
-        """Index of the best value; of equal ones the first."""
-        return values.index(min(values) if self.monitor.endswith("loss") else max(values))
+        """Index of the best value; of equal ones the first.
+
+        Raises:
+            ValueError: all values are NaN, so that there is nothing to go by.
+        """
+        defined = [value for value in values if not math.isnan(value)]
+        if not defined:
+            raise ValueError(
+                f"{self.monitor} is not defined for these validation images, so nothing can be monitored by it; add "
+                "images of each class, or monitor val_loss."
+            )
+        return values.index(min(defined) if self.monitor.endswith("loss") else max(defined))
 
     def should_stop(self, values: list[float]) -> bool:
         return len(values) - 1 - self.best_epoch(values) >= self.patience
@@ -78,7 +91,7 @@ def fit(
     precision: Precision | None = None,
     memory_format: torch.memory_format = torch.channels_last,
     seed: int = 0,
-    state_path: Path | None = None,
+    state_path: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
@@ -110,12 +123,17 @@ def fit(
         on_epoch: called with the history after each epoch, once the state is saved; in the first process only.
 
     Raises:
-        DivergenceError: the loss is NaN or infinite.
+        DivergenceError: the loss, in training or in validation, is NaN or infinite.
+        MemoryError: a batch does not fit into memory.
         FileNotFoundError, ValueError: nothing to resume from, or a damaged state.
         ValueError: class weights in a team of processes, each of which would divide by the weights of its own images.
     """
     if class_weights is not None and team().size > 1:
         raise ValueError("class_weights are for one process; start it without torchrun, or leave them out.")
+    for name, batches in (("train", train), ("val", val)):
+        if not len(batches):
+            raise ValueError(f"{name} holds no batch; give it one image at least.")
+    state_path = None if state_path is None else as_path(state_path, "state_path")
     device = next(model.parameters()).device
     precision = precision or Precision.best(device, model)
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
@@ -169,6 +187,11 @@ def fit(
                 description=f"epoch {epoch + 1}/{epochs}",
             )
         outcome = evaluate(judged, val, precision=precision, memory_format=memory_format)
+        if not math.isfinite(outcome.loss):
+            raise DivergenceError(
+                f"the validation loss became {outcome.loss} after epoch {epoch + 1}, with learning rate "
+                f"{learning_rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
+            )
         history.train_loss.append(train_loss)
         history.val_loss.append(outcome.loss)
         history.val_accuracy.append(outcome.accuracy)
