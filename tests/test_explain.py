@@ -1,6 +1,7 @@
 """Attribution against torch's own gradients, hand-written versions and captum; networks left as they were."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -319,3 +320,127 @@ def test_visualization_climbs_and_stays_an_image() -> None:
         assert reached[row, channel].mean() > 1.5 * usual[:, channel].mean()
     again = explain.feature_visualization(model, layer, [0, 3], image_shape=(1, 32, 32), steps=40)
     assert torch.equal(images, again)
+
+
+class Permute(nn.Module):
+    def __init__(self, *axes: int) -> None:
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.permute(self.axes)
+
+
+class ChannelsLast(nn.Module):
+    """Blocks that hand on (N, H, W, C), as those of Swin and ConvNeXt do."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, channels, 3, stride=4, padding=1)
+        self.block = nn.Sequential(Permute(0, 2, 3, 1), nn.Linear(channels, channels), nn.GELU())
+        self.back = Permute(0, 3, 1, 2)
+        self.head = nn.Linear(channels, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.back(self.block(self.first(images))).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("channels", [4, 8, 24])  # fewer, as many, and more than rows and columns
+@pytest.mark.parametrize("shape", [(32, 32), (32, 48), (48, 32)])
+def test_maps_with_the_channels_last_are_refused_and_others_are_not(channels: int, shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model, images = ChannelsLast(channels), torch.rand(2, 1, *shape)
+    with pytest.raises(ValueError, match=r"layer block puts out .*: its channels come last"):
+        explain.grad_cam(model, images, layer=model.block)
+    with pytest.raises(ValueError, match=r"layer block\.2 puts out .*: its channels come last"):
+        explain.grad_cam(model, images, layer=model.block[2])
+    heat = explain.grad_cam(model, images, 1, layer=model.back)
+    torch.testing.assert_close(explain.grad_cam(model, images, 1, layer=model.first).shape, heat.shape)
+    expected = attr.LayerGradCam(model, model.back).attribute(images, target=1, relu_attributions=True)
+    torch.testing.assert_close(heat, F.interpolate(expected, shape, mode="bilinear")[:, 0].detach())
+
+
+def test_maps_that_are_pooled_to_a_strip_are_no_channels() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 16, 3), nn.AdaptiveAvgPool2d((8, 1)), nn.Flatten(), nn.Linear(128, 2))
+    assert explain.grad_cam(model, torch.rand(2, 1, 32, 32), layer=model[0]).shape == (2, 32, 32)
+
+
+def test_grad_cam_takes_one_forward_pass() -> None:
+    model, layer, images = _made(_compact)
+    passes: list[object] = []
+    model.register_forward_pre_hook(lambda *_: passes.append(None))
+    explain.grad_cam(model, images, layer=layer)
+    assert len(passes) == 1
+
+
+@EVERY_METHOD
+def test_inference_mode_around_changes_nothing(method: Callable[[nn.Module, Tensor, nn.Module], Tensor]) -> None:
+    model, layer, images = _made(_compact)
+    expected = method(model, images, layer)
+    with torch.inference_mode():
+        torch.testing.assert_close(method(model, images.clone(), layer), expected)
+
+
+def test_a_network_made_under_inference_mode_says_so() -> None:
+    with torch.inference_mode():
+        model = CompactCNN()
+    with pytest.raises(ValueError, match=r"built or loaded under torch\.inference_mode"):
+        explain.grad_cam(model, torch.rand(1, 1, 32, 32), layer=model.last_maps)
+
+
+class Answering(nn.Module):
+    def __init__(self, answer: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.maps, self.answer = nn.Conv2d(1, 3, 3, padding=1), answer
+
+    def forward(self, images: Tensor) -> object:
+        return self.answer(self.maps(images).square().mean(dim=(2, 3)) - 0.3)
+
+
+def test_one_logit_speaks_for_class_1_and_its_negative_for_class_0() -> None:
+    images = torch.rand(4, 1, 16, 16)
+    pair = Answering(lambda found: torch.stack([-found[:, 0], found[:, 0]], dim=1))
+    for answer in (lambda found: found[:, 0], lambda found: found[:, :1]):
+        single = Answering(answer)
+        for targets in (None, 0, 1, [0, 1, 1, 0], torch.tensor([[True], [False], [True], [False]])):
+            for method in (explain.saliency, explain.occlusion, explain.integrated_gradients):
+                torch.testing.assert_close(method(single, images, targets), method(pair, images, targets))
+            heat = explain.grad_cam(single, images, targets, layer=single.maps)
+            torch.testing.assert_close(heat, explain.grad_cam(pair, images, targets, layer=pair.maps))
+
+
+def test_logits_are_taken_out_of_what_holds_them_and_anything_else_is_named() -> None:
+    images, plain = torch.rand(2, 1, 16, 16), Answering(lambda found: found)
+    expected = explain.grad_cam(plain, images, layer=plain.maps)
+    for holder in (lambda found: SimpleNamespace(logits=found), lambda found: {"logits": found}):
+        model = Answering(holder)
+        torch.testing.assert_close(explain.grad_cam(model, images, layer=model.maps), expected)
+    for answer, said in (
+        (lambda found: [found], "a list without logits"),
+        (lambda found: found.sum(), r"puts out \(\)"),
+    ):
+        with pytest.raises(ValueError, match=f"the network must put out logits .*{said}"):
+            explain.saliency(Answering(answer), images)
+
+
+def test_a_layer_that_puts_out_no_tensor_or_that_the_answer_does_not_use_is_named() -> None:
+    class Odd(Answering):
+        def __init__(self) -> None:
+            super().__init__(lambda found: found)
+            self.aside, self.both = nn.Conv2d(1, 2, 3), Twice()
+
+        def forward(self, images: Tensor) -> object:
+            self.aside(images)
+            return super().forward(self.both(images)[0])
+
+    model, images = Odd(), torch.rand(2, 1, 16, 16)
+    with pytest.raises(ValueError, match="layer both puts out a tuple, not maps"):
+        explain.grad_cam(model, images, layer=model.both)
+    with pytest.raises(ValueError, match="no gradient of the classes reaches layer aside"):
+        explain.grad_cam(model, images, layer=model.aside)
+
+
+class Twice(nn.Module):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return images, images

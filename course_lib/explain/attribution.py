@@ -4,23 +4,29 @@ Each method looks at a network in evaluation mode and leaves it as it was: no ho
 of a parameter is written.
 """
 
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
 import torch
 from captum import attr
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from course_lib.explain.features import feature_maps
+from course_lib.arguments import as_tensor
+from course_lib.explain.features import layer_name, only_maps
 from course_lib.runtime import evaluation_mode
 
-Targets = int | Tensor | None
+Targets = int | Tensor | Sequence[int] | None
 
 
 def saliency(model: nn.Module, images: Tensor, targets: Targets = None) -> Tensor:
     """How much the logit of a class would change with each pixel: the gradient's size, largest over the channels.
 
     Args:
-        model: takes images, returns logits (N, num_classes).
+        model: takes images, returns logits (N, num_classes), or one logit an image that speaks for class 1.
         images: float (N, C, H, W).
-        targets: the class to explain, one for all or one for each image, int64 (N,); default, the most probable one.
+        targets: the class to explain, one for all or one for each image, integers (N,); default, the most probable one.
 
     Returns:
         float32 (N, H, W), not negative.
@@ -30,9 +36,9 @@ def saliency(model: nn.Module, images: Tensor, targets: Targets = None) -> Tenso
 
     Source: Simonyan, Vedaldi and Zisserman 2013, "Deep inside convolutional networks".
     """
-    with evaluation_mode(model), torch.enable_grad():
-        images, targets = _checked(model, images, targets)
-        return attr.Saliency(model).attribute(images, target=targets).detach().float().amax(dim=1)
+    with explaining(model):
+        logits_of, images, targets = _checked(model, images, targets)
+        return attr.Saliency(logits_of).attribute(images, target=targets).detach().float().amax(dim=1)
 
 
 def integrated_gradients(
@@ -62,9 +68,9 @@ def integrated_gradients(
 
     Source: Sundararajan, Taly and Yan 2017, "Axiomatic attribution for deep networks".
     """
-    with evaluation_mode(model), torch.enable_grad():
-        images, targets = _checked(model, images, targets)
-        method = attr.IntegratedGradients(model)
+    with explaining(model):
+        logits_of, images, targets = _checked(model, images, targets)
+        method = attr.IntegratedGradients(logits_of)
         start = baseline if isinstance(baseline, Tensor) else torch.full_like(images, baseline)
         few = max(1, 256 // steps)  # images at a time, as each becomes as many as there are steps
         parts = [
@@ -104,11 +110,11 @@ def occlusion(
             f"side={side} and stride={stride} do not cover images of {tuple(images.shape[-2:])} pixels; "
             "the square must fit into the image, and the stride into the square."
         )
-    with evaluation_mode(model), torch.no_grad():
-        images, targets = _checked(model, images, targets)
+    with evaluation_mode(model), torch.inference_mode(False), torch.no_grad():
+        logits_of, images, targets = _checked(model, images, targets)
         window, steps = (images.shape[1], side, side), (images.shape[1], stride, stride)
         cover = images.mean(dim=(2, 3), keepdim=True).expand_as(images) if fill is None else fill
-        maps = attr.Occlusion(model).attribute(images, window, strides=steps, baselines=cover, target=targets)
+        maps = attr.Occlusion(logits_of).attribute(images, window, strides=steps, baselines=cover, target=targets)
         return maps.float().mean(dim=1)
 
 
@@ -116,6 +122,9 @@ def grad_cam(
     model: nn.Module, images: Tensor, targets: Targets = None, *, layer: nn.Module, enlarge: bool = True
 ) -> Tensor:
     """Where the maps of a layer speak for a class: their sum, each weighted by its mean gradient, cut off below zero.
+
+    Takes one forward pass and the backward pass down to the layer; two passes more, of one image, where a layer has as
+    many channels as rows and columns, and so only a smaller image tells which is which.
 
     Args:
         model, images, targets: see `saliency`.
@@ -127,38 +136,151 @@ def grad_cam(
         float32 (N, H, W), not negative.
 
     Raises:
-        ValueError: besides the faults of `saliency`, a layer that does not give maps, one set for each image.
+        ValueError: besides the faults of `saliency`, a layer that does not give maps, one set for each image, or gives
+            them with the channels last.
 
     Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization".
     """
-    with evaluation_mode(model), torch.enable_grad():
-        images, targets = _checked(model, images, targets)
-        feature_maps(model, images, layer)  # for its errors
-        maps = attr.LayerGradCam(model, layer).attribute(images, target=targets, relu_attributions=True)
+    name = layer_name(model, layer)
+    outputs: list[object] = []
+
+    def keep(_layer: nn.Module, _inputs: object, output: object) -> object:
+        outputs.append(output)
+        return output.clone() if isinstance(output, Tensor) else output  # what follows may change it in place
+
+    with explaining(model):
+        images = _as_images(images)
+        hook = layer.register_forward_hook(keep)
+        try:
+            logits = class_logits(model(images), len(images))
+        finally:
+            hook.remove()
+        maps = only_maps(outputs, name, images)
+        _refuse_channels_last(model, layer, name, maps, images)
+        chosen = logits.gather(1, _as_targets(logits, targets)[:, None]).sum()
+        (gradients,) = torch.autograd.grad(chosen, maps, allow_unused=True) if maps.requires_grad else (None,)
+        if gradients is None:
+            raise ValueError(f"no gradient of the classes reaches layer {name}; choose a layer that the answer uses.")
+        heat = (gradients.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu().detach().float()
         if enlarge:
-            maps = attr.LayerAttribution.interpolate(maps, images.shape[2:], "bilinear")
-        return maps.detach().float().squeeze(1)
+            heat = F.interpolate(heat, images.shape[2:], mode="bilinear")
+        return heat.squeeze(1)
 
 
-def _checked(model: nn.Module, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
-    """Images that a gradient can reach, and one class for each."""
-    if images.ndim != 4 or not len(images) or not images.is_floating_point():
+def _refuse_channels_last(model: nn.Module, layer: nn.Module, name: str, maps: Tensor, images: Tensor) -> None:
+    """Refuse maps (N, H, W, C), whose mean over the last two axes is none over places.
+
+    Height and width of maps are in the proportion of the image's. Where the last two axes are not nearer to it than the
+    first two (8 channels of 8 x 8 are as near), an image of half the height tells: height is what becomes smaller.
+    """
+    if _keeps_channels_first(layer):
+        return
+    first, second, third = maps.shape[1:]
+    aspect = math.log(images.shape[2] / images.shape[3])
+    as_first, as_last = (abs(math.log(high / wide) - aspect) for high, wide in ((second, third), (first, second)))
+    if as_first < as_last - 1e-6:
+        return
+    axis = _height_axis(model, layer, images)
+    if axis == 1 or (axis is None and as_last < as_first - 1e-6):
         raise ValueError(
-            f"float images (N, C, H, W) expected, got {images.dtype} {tuple(images.shape)}; "
-            "add the batch dimension by image[None], and turn bytes into floats by .float() / 255."
+            f"layer {name} puts out {tuple(maps.shape)}: its channels come last, and Grad-CAM needs maps (N, channels, "
+            "height, width); choose a layer before them or after their permute(0, 3, 1, 2)."
         )
-    with torch.no_grad():
-        logits = model(images)
-    if targets is None:
-        targets = logits.argmax(dim=1)
-    targets = torch.as_tensor(targets, device=logits.device)
-    if targets.shape not in ((), (len(images),)) or targets.is_floating_point():
+
+
+def _keeps_channels_first(layer: nn.Module) -> bool:
+    """Whether a layer is made of convolutions and of torch's own norms, activations and poolings around them."""
+    parts, others = list(layer.modules()), nn.Linear | nn.LayerNorm | nn.Flatten | nn.Unflatten
+    plain = all(type(part).__module__.startswith("torch.nn.") and not isinstance(part, others) for part in parts)
+    return plain and any(isinstance(part, nn.Conv2d) for part in parts)
+
+
+@torch.no_grad()
+def _height_axis(model: nn.Module, layer: nn.Module, images: Tensor) -> int | None:
+    """The axis of a layer's maps that becomes smaller when the image loses half its height; None if none does."""
+    shapes: list[torch.Size] = []
+    for some in (images[:1], images[:1, :, : images.shape[2] // 2]):
+        hook = layer.register_forward_hook(lambda _layer, _inputs, output: shapes.append(output.shape))
+        with contextlib.suppress(Exception):  # a network for one size of image has nothing more to say
+            model(some)
+        hook.remove()
+    if len(shapes) < 2 or len(shapes[0]) != len(shapes[-1]):
+        return None
+    return next((axis for axis in range(1, 4) if shapes[-1][axis] < shapes[0][axis]), None)
+
+
+@contextlib.contextmanager
+def explaining(model: nn.Module) -> Iterator[None]:
+    """A model in evaluation mode, and gradients, whatever the caller has switched off.
+
+    Raises:
+        ValueError: the network was made under inference_mode, where no weight can ever have a gradient.
+    """
+    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
         raise ValueError(
-            f"targets {targets.dtype} {tuple(targets.shape)} for {len(images)} images; give one class, or a whole "
+            "the network was built or loaded under torch.inference_mode, and so has no gradients; build it outside."
+        )
+    with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def class_logits(output: object, count: int) -> Tensor:
+    """A network's answer as logits (N, classes).
+
+    Taken are tensors, and what holds them as `.logits` or `["logits"]` (transformers, Inception). A single logit an
+    image, (N,) or (N, 1), speaks for class 1 where it is positive, and its negative for class 0.
+    """
+    found = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+    if found is None and isinstance(output, Mapping):
+        found = output.get("logits")
+    if not isinstance(found, Tensor) or found.ndim not in (1, 2) or len(found) != count:
+        what = f"{tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(output).__name__} without logits"
+        raise ValueError(
+            f"the network must put out logits ({count}, classes), it puts out {what}; wrap it in a module that returns "
+            "the logits alone."
+        )
+    if found.ndim == 1 or found.shape[1] == 1:
+        return torch.stack([-found.flatten(), found.flatten()], dim=1)
+    return found
+
+
+def _as_images(images: Tensor) -> Tensor:
+    """Images that a gradient can reach."""
+    if not isinstance(images, Tensor) or images.ndim != 4 or not len(images) or not images.is_floating_point():
+        found = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(
+            f"float images (N, C, H, W) expected, got {found}; add the batch dimension by image[None], and turn bytes "
+            "into floats by .float() / 255."
+        )
+    return images.detach().clone().requires_grad_()
+
+
+def _as_targets(logits: Tensor, targets: Targets) -> Tensor:
+    """One class for each image, int64 (N,)."""
+    if targets is None:
+        return logits.argmax(dim=1)
+    found = as_tensor(targets, "targets").to(logits.device)
+    if found.ndim:
+        found = found.squeeze(1) if found.ndim == 2 and found.shape[1] == 1 else found
+    if found.shape not in ((), (len(logits),)) or found.is_floating_point():
+        raise ValueError(
+            f"targets {found.dtype} {tuple(found.shape)} for {len(logits)} images; give one class, or a whole "
             "number for each image."
         )
-    if not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
+    if not 0 <= int(found.min()) <= int(found.max()) < logits.shape[1]:
         raise ValueError(
-            f"targets run from {int(targets.min())} to {int(targets.max())}, but there are {logits.shape[1]} classes."
+            f"targets run from {int(found.min())} to {int(found.max())}, but there are {logits.shape[1]} classes."
         )
-    return images.detach().clone().requires_grad_(), targets.expand(len(images))
+    return found.long().expand(len(logits))
+
+
+def _checked(model: nn.Module, images: Tensor, targets: Targets) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
+    """What gives logits (N, classes), images that a gradient can reach, and one class for each."""
+
+    def logits_of(some: Tensor) -> Tensor:
+        return class_logits(model(some), len(some))
+
+    images = _as_images(images)
+    with torch.no_grad():
+        logits = logits_of(images)
+    return logits_of, images, _as_targets(logits, targets)

@@ -35,7 +35,7 @@ def feature_maps(model: nn.Module, images: Tensor, *layers: nn.Module) -> list[T
     Raises:
         ValueError: a layer that runs not once, or gives no maps.
     """
-    outputs: list[list[Tensor]] = [[] for _ in layers]
+    outputs: list[list[object]] = [[] for _ in layers]
     hooks = [layer.register_forward_hook(_keep(kept)) for layer, kept in zip(layers, outputs, strict=True)]
     try:
         with evaluation_mode(model), torch.no_grad():
@@ -43,16 +43,29 @@ def feature_maps(model: nn.Module, images: Tensor, *layers: nn.Module) -> list[T
     finally:
         for hook in hooks:
             hook.remove()
-    for layer, kept in zip(layers, outputs, strict=True):
-        name = next((name for name, module in model.named_modules() if module is layer), type(layer).__name__)
-        if len(kept) != 1:
-            raise ValueError(f"layer {name} runs {len(kept)} times for an image, not once; choose another one.")
-        if kept[0].ndim != 4 or len(kept[0]) != len(images):
-            raise ValueError(
-                f"layer {name} puts out {tuple(kept[0].shape)}, not maps ({len(images)}, channels, height, width); "
-                "choose a convolution or a block of them."
-            )
-    return [maps for (maps,) in outputs]
+    return [only_maps(kept, layer_name(model, layer), images) for layer, kept in zip(layers, outputs, strict=True)]
+
+
+def layer_name(model: nn.Module, layer: nn.Module) -> str:
+    return next((name for name, module in model.named_modules() if module is layer), type(layer).__name__)
+
+
+def only_maps(outputs: Sequence[object], name: str, images: Tensor) -> Tensor:
+    """The one output that a layer had, if it is maps, one set for each image.
+
+    Raises:
+        ValueError: the layer ran not once, or its output is none.
+    """
+    if len(outputs) != 1:
+        raise ValueError(f"layer {name} runs {len(outputs)} times for an image, not once; choose another one.")
+    (maps,) = outputs
+    if not isinstance(maps, Tensor) or maps.ndim != 4 or len(maps) != len(images):
+        found = tuple(maps.shape) if isinstance(maps, Tensor) else f"a {type(maps).__name__}"
+        raise ValueError(
+            f"layer {name} puts out {found}, not maps ({len(images)}, channels, height, width); "
+            "choose a convolution or a block of them."
+        )
+    return maps
 
 
 def top_patches(
@@ -157,8 +170,8 @@ def _smooth(images: Tensor) -> Tensor:
     return 0.9 * images + 0.1 * F.avg_pool2d(F.pad(images, [1] * 4, mode="replicate"), 3, stride=1)
 
 
-def _keep(outputs: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
-    def hook(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
-        outputs.append(output.detach().float().clone())
+def _keep(outputs: list[object]) -> Callable[[nn.Module, object, object], None]:
+    def hook(_layer: nn.Module, _inputs: object, output: object) -> None:
+        outputs.append(output.detach().float().clone() if isinstance(output, Tensor) else output)
 
     return hook
