@@ -16,7 +16,7 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, IncompleteRead
 
-from course_lib.files import data_dir
+from course_lib.files import as_path, data_dir
 
 SLOW = 100_000  # bytes a second: a slower mirror is left for the next one
 PATIENCE = 10.0  # seconds to measure that over, and to wait for an answer or for the next byte
@@ -104,12 +104,13 @@ def download(remote: Remote) -> Path:
     return target
 
 
-def verify(path: Path, remote: Remote) -> None:
+def verify(path: str | Path, remote: Remote) -> None:
     """Check that a file is the published one.
 
     Raises:
         ValueError: it is not; the message names it, both checksums and the mend.
     """
+    path = as_path(path)
     found = _checksum(path, remote)
     if found != remote.checksum:
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 import torch
 
 from course_lib.data import chest_xray, cifar10
+from course_lib.files import as_path
 from course_lib.runtime import host, keep_freed_memory, pick_device, seed_everything, unused_gpu
 
 Choice = TypeVar("Choice")
@@ -109,7 +110,7 @@ class Profile:
         return real if self.source == "real" else simulated
 
 
-def lesson_environment(source: str | None = None, root: Path | None = None) -> dict[str, str]:
+def lesson_environment(source: str | None = None, root: str | Path | None = None) -> dict[str, str]:
     """The environment variables with which a lesson works on the images asked for.
 
     Args:
@@ -122,6 +123,7 @@ def lesson_environment(source: str | None = None, root: Path | None = None) -> d
     """
     if root is None:
         return {"COURSE_DATA": source} if source else {}
+    root = as_path(root, "root")
     if source == "simulated":
         raise ValueError(f"simulated images lie in no folder, but the root {root} was given; leave one of them out.")
     if not any(images.find(root) for images in (XRAYS, PHOTOS)):

@@ -1,11 +1,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from course_lib.files import data_dir, write_atomically
+from course_lib.files import data_dir, write_atomically, write_text
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_litter(tmp_path: Path) -> None:
@@ -78,3 +79,42 @@ def test_the_environment_moves_the_data_folder(monkeypatch: pytest.MonkeyPatch) 
     assert data_dir() == Path.home() / "somewhere"
     monkeypatch.delenv("COURSE_DATA_DIR")
     assert data_dir() == Path(__file__).parents[1] / "data"
+
+
+WITHOUT_A_HOME = """
+import os, pwd, runpy, sys
+for name in ("HOME", "USER", "LOGNAME"):
+    os.environ.pop(name, None)
+def absent(*_):
+    raise KeyError("getpwuid(): uid not found: 12345")
+pwd.getpwuid = pwd.getpwnam = absent
+sys.argv = ["course", *sys.argv[1:]]
+runpy.run_module("course_lib", run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there every user has a profile")
+@pytest.mark.parametrize("command", ["data list", "doctor"])
+def test_a_user_without_a_home_is_served(command: str) -> None:
+    """As under `docker run --user 12345`, where the password file has no such user."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("COURSE_", "KAGGLEHUB"))}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_A_HOME, *command.split()], capture_output=True, text=True, check=False, env=own
+    )
+    assert done.returncode == 0, done.stderr
+    assert "chest_xray" in done.stdout
+
+
+def test_without_a_home_and_a_clone_data_lie_among_the_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", absent)
+    monkeypatch.delenv("COURSE_DATA_DIR")
+    monkeypatch.setattr("course_lib.files.__file__", "/site-packages/course_lib/files.py")
+    assert data_dir().is_relative_to(tempfile.gettempdir())
+
+
+def test_a_text_with_a_name_in_an_old_encoding_is_written(tmp_path: Path) -> None:
+    write_text(str(tmp_path / "card.md"), "R\udcf6ntgen \u00e9")
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == "R\\udcf6ntgen \u00e9"

@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from course_lib.authoring.compare import PICTURES
 from course_lib.authoring.editions import editions_of, exercise_sources
 from course_lib.authoring.kernel import NOTEBOOKS, lessons
+from course_lib.files import as_path
 
 SETTINGS = {
     "extensions": ["myst_nb", __name__],
@@ -37,7 +38,7 @@ SETTINGS = {
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]")
 
 
-def build_site(out: Path) -> list[Path]:
+def build_site(out: str | Path) -> list[Path]:
     """Write the site: a front page, the lessons, and the exercises with their solutions folded away.
 
     Args:
@@ -49,6 +50,7 @@ def build_site(out: Path) -> list[Path]:
     Raises:
         RuntimeError: a page has a fault, such as a link that leads nowhere; the message says which.
     """
+    out = as_path(out, "out")
     pages = [(lesson.name, _readable(nbformat.read(lesson, as_version=4))) for lesson in lessons()]
     for source in exercise_sources():
         learners, solved = (nbformat.read(edition, as_version=4) for edition in editions_of(source))

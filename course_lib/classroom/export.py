@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from course_lib.files import write_atomically
+from course_lib.files import as_path, write_atomically
 
 Format = Literal["canvas", "moodle", "csv"]
 COLUMNS = {
@@ -14,7 +14,7 @@ COLUMNS = {
 }
 
 
-def export_grades(out: Path, form: Format) -> Path:
+def export_grades(out: str | Path, form: Format) -> Path:
     """Write the grades in `out` as canvas.csv, moodle.csv or csv.csv, for upload.
 
     Canvas and Moodle know their students by columns of their own, so `course grade` must have been given their file as
@@ -24,6 +24,7 @@ def export_grades(out: Path, form: Format) -> Path:
         FileNotFoundError: nothing was graded there.
         ValueError: the roster was not that platform's.
     """
+    out = as_path(out, "out")
     about = out / "grading.json"
     if not (out / "grades.csv").exists():
         raise FileNotFoundError(f"{out}: no grades there; `course grade` makes them.")

@@ -21,7 +21,7 @@ from course_lib.classroom.plain import from_json, readable, to_json
 from course_lib.classroom.reading import UnfitError, read_answers
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
 from course_lib.classroom.submissions import Submission, read_roster, submissions
-from course_lib.files import write_atomically
+from course_lib.files import as_path, write_atomically
 
 Record = dict[str, Any]
 MOST_TOLD = 5  # cells that failed
@@ -29,10 +29,10 @@ MOST_TOLD = 5  # cells that failed
 
 def grade(
     lesson: str,
-    place: Path,
-    out: Path,
+    place: str | Path,
+    out: str | Path,
     *,
-    roster: Path | None = None,
+    roster: str | Path | None = None,
     variant: int | None = None,
     task: str | None = None,
     seconds: float = 20,
@@ -59,6 +59,7 @@ def grade(
         FileNotFoundError: no submissions, or no sandbox.
         ValueError: no such lesson or task, or `out` holds something else.
     """
+    place, out = as_path(place, "place"), as_path(out, "out")
     page = assignment(lesson, variant)
     if task is not None and task not in page.tasks:
         raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")

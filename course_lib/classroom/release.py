@@ -9,12 +9,12 @@ import nbformat
 from traitlets.config import Config
 
 from course_lib.classroom.assignment import assignment
-from course_lib.files import write_atomically
+from course_lib.files import as_path, write_atomically
 
 STUB = "# your code here\nraise NotImplementedError"  # as `course_lib.exercises.solutions.cleared` leaves it
 
 
-def release(lesson: str, out: Path, variant: int | None = None) -> Path:
+def release(lesson: str, out: str | Path, variant: int | None = None) -> Path:
     """Write the students' notebook of a lesson's exercises: without solutions and hidden tests, with points.
 
     Args:
@@ -29,6 +29,7 @@ def release(lesson: str, out: Path, variant: int | None = None) -> Path:
     Raises:
         ValueError: no such lesson, no variants of it, or nbgrader refuses.
     """
+    out = as_path(out, "out")
     page = assignment(lesson, variant)
     source = out / "source" / page.name / f"{page.stem}.ipynb"
     source.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from course_lib.classroom.plain import readable
+from course_lib.files import as_path
 
 LARGEST = 20_000_000  # bytes of a notebook
 MOST = 2_000_000_000  # bytes that all archives may unpack to
@@ -51,12 +52,13 @@ class Submission:
     remarks: tuple[str, ...] = ()
 
 
-def read_roster(path: Path) -> list[Student]:
+def read_roster(path: str | Path) -> list[Student]:
     """Students of a CSV file: with the columns student and name, or Canvas's gradebook, or Moodle's grading worksheet.
 
     Raises:
         ValueError: none of the three, or two rows with the same student.
     """
+    path = as_path(path)
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in csv.DictReader(file)]
     students = roster_of(rows)
@@ -104,7 +106,7 @@ def _key(name: str) -> str:
     return "".join(letter for letter in plain if letter.isalnum())
 
 
-def submissions(place: Path, roster: list[Student], stem: str) -> list[Submission]:
+def submissions(place: str | Path, roster: list[Student], stem: str) -> list[Submission]:
     """The submission of each student of the roster, and of everybody else who handed one in.
 
     Args:
@@ -116,6 +118,7 @@ def submissions(place: Path, roster: list[Student], stem: str) -> list[Submissio
     Raises:
         FileNotFoundError: there is no such place, or nothing in it.
     """
+    place = as_path(place, "place")
     if not place.exists():
         raise FileNotFoundError(f"{place}: no such folder or archive of submissions.")
     files = sorted(_files(place), key=lambda file: file[0])

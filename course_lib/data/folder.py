@@ -110,7 +110,7 @@ def _told(layout: Layout) -> str:
         rest = "" if "test" in layout.splits else "no test images"
     left_out = f"left out: {told(layout.left_out)}" if layout.left_out else "nothing left out"
     parts = [", ".join(counts), f"{len(layout.classes)} classes ({classes})", rest, left_out]
-    return f"{layout.root}: " + "; ".join(filter(None, parts))
+    return f"{layout.root.resolve().name}: " + "; ".join(filter(None, parts))
 
 
 def read_class_folders(

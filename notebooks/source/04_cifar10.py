@@ -1266,7 +1266,7 @@ assert max(losses["with skip connections"]) < min(losses["plain"] + [2.3]), "it 
 # ## 11. Pictures of your own
 #
 # `load_folder` takes a folder with one folder for each class: `my-pictures/cat/1.jpg`, `my-pictures/coffee/a.png`, of
-# any size, in any of the usual formats. To have an example, cut pieces of random size and place out of three
+# any size, in any of the usual formats, and says in one line what it found and what it left out. To have an example, cut pieces of random size and place out of three
 # photographs that scikit-image ships, and save them so.
 
 # %%
@@ -1325,7 +1325,7 @@ assert own_accuracy > 0.6, "three photographs are easy to tell apart"
 # overlap. The network can tell this photograph from two others; whether it knows a cat nobody has tested. Where several
 # pictures show the same thing, the same patient, or the same minute of a film, they must stay on one side of the cut
 # (lesson 2). `load_folder` cannot know that and treats each file as a case of its own; make `train/` and `test/`
-# folders yourself, and it will keep to them (validation is still cut from `train/`, file by file).
+# folders yourself, and it will keep to them (validation is cut from `train/`, file by file, unless there is a `val/`).
 #
 # What it does notice is a folder without pictures. **Before you run the cell:** a class with nothing in it: should that
 # be an error?
@@ -1336,7 +1336,7 @@ try:
     load_folder(folder).train  # noqa: B018  # it reads the files when they are asked for
 except ValueError as error:
     message = str(error).replace(str(folder), "my-pictures")
-    print("ValueError:", message.replace(" (read", "\n    (read"))
+    print("ValueError:", message.replace("; ", ";\n    "))
 
 # %% [markdown]
 # Without the error the network would have a fourth logit for a class that it never sees, and you would learn of the

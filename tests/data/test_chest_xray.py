@@ -147,6 +147,36 @@ def test_a_root_given_means_real_images_whatever_the_environment_says(kaggle_roo
         load_chest_xray("simulated", root=kaggle_root)
 
 
+def test_split_folders_of_any_usual_name_are_found_further_below(
+    kaggle_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "unpacked" / "archive (1)" / "X-rays"
+    for old, new in (("train", "Training"), ("test", "TEST")):
+        shutil.copytree(kaggle_root / "chest_xray" / old, place / new)
+    (place / "TEST" / "NORMAL" / "notes.txt").touch()
+    splits = load_chest_xray(root=str(tmp_path / "unpacked"), image_size=16)
+    assert (len(splits.train) + len(splits.val), len(splits.test)) == (80, 20)
+    said = capsys.readouterr().err
+    assert f"{place}: 40 NORMAL, 40 PNEUMONIA in Training; 10 NORMAL, 10 PNEUMONIA in TEST; validation is cut" in said
+    assert "by patient; left out: 1 .txt" in said
+
+
+def test_other_sets_of_medmnist_and_objects_in_place_of_labels_are_named(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "breastmnist_128.npz")
+    with pytest.raises(ValueError, match="MedMNIST's breastmnist holds no chest X-rays of pneumonia"):
+        load_chest_xray(root=path)
+    np.savez(tmp_path / "odd.npz", train_images=np.zeros((2, 8, 8), np.uint8), train_labels=np.array(["a", None]))
+    with pytest.raises(ValueError, match=r"odd\.npz: .* must hold numbers, found Python objects, which are refused"):
+        _ = load_chest_xray(root=tmp_path / "odd.npz").train
+
+
+def test_a_class_in_the_published_validation_folder_alone_is_named(kaggle_root: Path) -> None:
+    folder = kaggle_root / "chest_xray"
+    shutil.copytree(folder / "test" / "NORMAL", folder / "val" / "COVID")
+    with pytest.raises(ValueError, match=r"val/COVID: a class that .*train has not"):
+        _ = load_chest_xray(root=kaggle_root, image_size=16).train
+
+
 def test_an_empty_root_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no chest X-rays there; expected chest_xray/train/NORMAL/"):
         load_chest_xray("real", root=tmp_path)

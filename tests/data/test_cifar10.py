@@ -35,6 +35,14 @@ def test_class_folders_are_read_and_validation_is_cut_from_train(tmp_path: Path)
     assert splits.train.images.shape[1:] == (3, 32, 32)
 
 
+@pytest.mark.parametrize("place", ["cifar10/cifar10", "archive/cifar10", "CIFAR-10-images-master"])
+def test_class_folders_are_found_further_below(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (write_folders(tmp_path / "made") / "cifar10").rename(tmp_path / place)
+    assert find_cifar10(str(tmp_path)) == tmp_path / place
+    assert len(load_cifar10(root=str(tmp_path)).test) == 20
+
+
 def test_class_folders_of_something_else_are_refused(tmp_path: Path) -> None:
     root = write_folders(tmp_path)
     (root / "cifar10" / "test" / "frog").rename(root / "cifar10" / "test" / "toad")

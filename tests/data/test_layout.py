@@ -191,7 +191,7 @@ def test_files_left_out_are_counted_by_suffix_with_what_to_do(
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert said.startswith(
-        f"Data: {tmp_path}: 40 images; 2 classes (cats, dogs); validation and test are cut from them; "
+        f"Data: {tmp_path.name}: 40 images; 2 classes (cats, dogs); validation and test are cut from them; "
     )
     assert "left out: 2 .heic (export it as JPEG" in said
     assert "1 .dng (develop it to JPEG)" in said
