@@ -11,9 +11,10 @@ from random import Random
 import torch
 
 from course_lib.data.cache import cached
+from course_lib.data.class_folders import Classes, Layout
 from course_lib.data.decode import read_images
 from course_lib.data.images import ImageSet, Splits
-from course_lib.data.layout import Classes, Layout, find_layout, read_class_folder
+from course_lib.data.layout import find_layout, read_class_folder
 from course_lib.data.source import say
 from course_lib.data.tree import told
 from course_lib.files import as_path

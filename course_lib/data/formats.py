@@ -40,10 +40,14 @@ BY_SUFFIX = {  # formats that are not read, and what to do
 }
 
 
-@cache
 def image_suffixes() -> frozenset[str]:
-    """The suffixes, in lower case, of all formats that can be decoded here."""
-    known = Image.registered_extensions()
+    """The suffixes, in lower case, of all formats that can be decoded here, those of Pillow's plug-ins included."""
+    return _suffixes(frozenset(Image.registered_extensions().items()))
+
+
+@cache
+def _suffixes(registered: frozenset[tuple[str, str]]) -> frozenset[str]:
+    known = dict(registered)
     usable = {suffix for suffix, name in known.items() if name in Image.OPEN and name not in NAMED_ONLY}
     if not EpsImagePlugin.has_ghostscript():
         usable -= {".eps", ".ps"}

@@ -6,13 +6,12 @@ What can be read in two ways is not guessed: the error shows both readings and h
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_lib.data.formats import ARCHIVES, may_hold_images
+from course_lib.data.class_folders import EVERY, Classes, Layout, align_classes, choice, class_images, has_all
+from course_lib.data.formats import ARCHIVES
 from course_lib.data.tree import Folder, read_tree, told
 
-Classes = dict[str, list[Path]]
 SPLITS = ("train", "val", "test")
 WORDS = {
     "train": ("train", "training", "trn"),
@@ -21,32 +20,6 @@ WORDS = {
 }
 FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "folder", "split", "seg", "the", "my"}
 UNLABELED = {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "submission"}
-OTHER_THAN_IMAGES = {"mask", "masks", "segmentation", "segmentations", "annotation", "annotations", "label", "labels"}
-OTHER_THAN_IMAGES |= {"groundtruth", "gt", "heatmap", "heatmaps", "overlay", "overlays", "thumbnail", "thumbnails"}
-IMAGES = {"image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "scan", "scans", "originals"}
-EVERY = "*"
-
-
-@dataclass
-class Layout:
-    """The images of a folder by split and class.
-
-    Attributes:
-        root: the folder.
-        classes: their names, in order.
-        splits: the images of each class, by split; "all" alone where there are no split folders.
-        names: of the folders of the splits, as they lie on the disk.
-        left_out: how many files were not taken, by what they are.
-    """
-
-    root: Path
-    classes: tuple[str, ...] = ()
-    splits: dict[str, Classes] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    left_out: Counter[str] = field(default_factory=Counter)
-
-    def num_images(self, split: str) -> int:
-        return sum(map(len, self.splits[split].values()))
 
 
 def split_of(name: str) -> str | None:
@@ -92,7 +65,7 @@ def find_layout(
         tree = _keep_only(tree, str(subfolder))
     top = _unwrapped(tree, classes)
     _refuse_without_classes(top, root)
-    if classes is not None and _has_all(top, classes):
+    if classes is not None and has_all(top, classes):
         found = {"all": top}
     else:
         found = _split_folders(top, classes) or {"all": top}
@@ -102,9 +75,9 @@ def find_layout(
         layout = Layout(
             root,
             names={split: str(folder.path.relative_to(tree.path)) for split, folder in found.items()},
-            splits={split: _class_images(folder, classes, subfolder) for split, folder in found.items()},
+            splits={split: class_images(folder, classes, subfolder) for split, folder in found.items()},
         )
-    _align_classes(layout)
+    align_classes(layout)
     taken = {path for found in layout.splits.values() for paths in found.values() for path in paths}
     layout.left_out = everything.all_left_out()
     for path in everything.all_images():
@@ -131,10 +104,10 @@ def read_class_folder(folder: Path, *, several: bool = True) -> Classes:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one folder for each class in it.")
-    layout = Layout(folder, splits={"all": _class_images(read_tree(folder), None, None)})
+    layout = Layout(folder, splits={"all": class_images(read_tree(folder), None, None)})
     if not layout.splits["all"]:
         raise FileNotFoundError(f"{folder}: no class folders in it; put the images of each class in a folder.")
-    _align_classes(layout, several=several)
+    align_classes(layout, several=several)
     return layout.splits["all"]
 
 
@@ -193,10 +166,6 @@ def _refuse_without_classes(top: Folder, root: Path) -> None:
     raise FileNotFoundError(f"{root}: no class folders in it; put the images of each class in a folder.")
 
 
-def _has_all(top: Folder, classes: Sequence[str]) -> bool:
-    return set(classes) <= {*top.folders, *top.empty}
-
-
 def _split_folders(top: Folder, classes: Sequence[str] | None) -> dict[str, Folder]:
     """The folders of the splits, unwrapped; none if the folders are classes. Two readings are an error."""
     named = _named_as_splits(top)
@@ -214,7 +183,7 @@ def _split_folders(top: Folder, classes: Sequence[str] | None) -> dict[str, Fold
             f"{first.path}: no class folders in it, its {len(first.images)} images lie side by side; put the images of "
             f"each class in a folder: {first.path / 'cats'}, {first.path / 'dogs'}. If "
             f"{' and '.join(folder.path.name for folder in named.values())} are the classes, say so: "
-            f"{_choice('classes', ','.join(folder.path.name for folder in named.values()))}."
+            f"{choice('classes', ','.join(folder.path.name for folder in named.values()))}."
         )
     inside = {name.lower() for split in holding for name in inner[split].folders}
     doubtful = rivals if len(holding) == 1 else [name for name in others if name.lower() in inside]
@@ -224,10 +193,13 @@ def _split_folders(top: Folder, classes: Sequence[str] | None) -> dict[str, Fold
 
 
 def _refuse_two_readings(top: Folder, split: str, inside: list[str], doubtful: list[str]) -> None:
+    how = choice("classes", ",".join(inside))
+    if set(inside) <= set(top.folders):  # their names say nothing
+        how = f"then move {', '.join(doubtful)} to another place"
     raise ValueError(
         f"{top.path}: can be read in two ways. Either {', '.join(top.folders)} are the classes: "
-        f"{_choice('classes', ','.join(top.folders))}. Or there are images for {split} of the classes "
-        f"{', '.join(inside)}, and {', '.join(doubtful)} something else: {_choice('classes', ','.join(inside))}."
+        f"{choice('classes', ','.join(top.folders))}. Or there are images for {split} of the classes "
+        f"{', '.join(inside)}, and {', '.join(doubtful)} something else: {how}."
     )
 
 
@@ -247,7 +219,7 @@ def _named_as_splits(top: Folder) -> dict[str, Folder]:
         both = [name for name, split in by_name.items() if split == twice[0]]
         raise ValueError(
             f"{top.path}: {' and '.join(both)} are both names for {twice[0]}; rename or move one, or say by "
-            f"{_choice('classes', ','.join(names))} that these are the classes."
+            f"{choice('classes', ','.join(names))} that these are the classes."
         )
     return {split: top.folders[name] for name, split in by_name.items()}
 
@@ -262,7 +234,7 @@ def _refuse_splits_below(top: Folder, classes: Sequence[str] | None) -> None:
         if below and classes is None:
             raise ValueError(
                 f"{top.path}: can be read in two ways. Either {', '.join(top.folders)} are the classes: "
-                f"{_choice('classes', ','.join(top.folders))}. Or {name} is a data set of its own, with "
+                f"{choice('classes', ','.join(top.folders))}. Or {name} is a data set of its own, with "
                 f"{' and '.join(found.path.name for found in below.values())} in it: name that folder, {folder.path}."
             )
 
@@ -277,108 +249,3 @@ def _splits_within_classes(top: Folder) -> dict[str, Classes]:
     if not same or not splits or any(own.folders for by_split in found.values() for own in by_split.values()):
         return {}
     return {split: {name: own[split].images for name, own in found.items()} for split in SPLITS if split in splits}
-
-
-def _class_images(top: Folder, classes: Sequence[str] | None, subfolder: str | None) -> Classes:
-    """The images of each class folder; folders that hold images and something else are refused."""
-    if classes is not None and not _has_all(top, classes):
-        absent = [name for name in classes if name not in top.folders]
-        raise FileNotFoundError(
-            f"{top.path}: no folder {absent[0]!r}, as classes says; there are {', '.join(top.folders) or 'none'}."
-        )
-    chosen = {name: folder for name, folder in top.folders.items() if classes is None or name in classes}
-    for name in top.empty:
-        if classes is None or name in classes:
-            raise ValueError(f"{top.path / name}: an empty class, no image in it; add images or remove the folder.")
-    for name, files in top.without.items():
-        if any(map(may_hold_images, files)) if classes is None else name in classes:
-            raise ValueError(
-                f"{top.path / name}: an empty class, no image in it that is read, but {told(files)}. If it is no "
-                f"class, say which are: {_choice('classes', ','.join(chosen))}."
-            )
-    if classes is None:
-        _refuse_images_beside_masks(top)
-    if subfolder is None:
-        _refuse_several_kinds(top, chosen)
-    if subfolder == ".":
-        return {name: list(folder.images) for name, folder in chosen.items()}
-    return {name: folder.all_images() for name, folder in chosen.items()}
-
-
-def _refuse_images_beside_masks(top: Folder) -> None:
-    """Folders called images and masks are no classes."""
-    kinds = {name: re.sub(r"[\W\d_]+", "", name.lower()) for name in top.folders}
-    images = [name for name, kind in kinds.items() if kind in IMAGES]
-    others = [name for name, kind in kinds.items() if kind in OTHER_THAN_IMAGES]
-    if images and others:
-        raise ValueError(
-            f"{top.path}: can be read in two ways. Either {images[0]} holds the images, in class folders, and "
-            f"{' and '.join(others)} something else: {_choice('subfolder', images[0])}. Or these are the classes: "
-            f"{_choice('classes', ','.join(top.folders))}."
-        )
-
-
-def _refuse_several_kinds(top: Folder, chosen: dict[str, Folder]) -> None:
-    """Refuse class folders with sub-folders that recur from class to class, such as images and masks.
-
-    Sub-folders whose names differ by their numbers alone (patient1, patient2) are one kind.
-    """
-    kinds: dict[str, dict[str, str]] = {}  # of each class, by what they are, an example of the sub-folders
-    for name, folder in chosen.items():
-        found = [inner.path.relative_to(folder.path).as_posix() for inner in folder.walk() if inner.images]
-        kinds[name] = {re.sub(r"[\W\d_]+", "", place.lower()) if place != "." else ".": place for place in found}
-    counts = Counter(kind for of_class in kinds.values() for kind in of_class)
-    several = [of_class for of_class in kinds.values() if len(of_class) > 1]
-    recurring = [kind for of_class in several for kind in of_class if counts[kind] > 1 and kind != "."]
-    no_images = [
-        kind for of_class in several for kind in of_class if any(kind.endswith(word) for word in OTHER_THAN_IMAGES)
-    ]
-    if not recurring and not no_images:
-        return
-    example = next(name for name, its in kinds.items() if len(its) > 1 and {*recurring, *no_images} & set(its))
-    places = sorted(kinds[example].values())
-    parts = "its own images" if "." in places else ""
-    shown = ", ".join([*([parts] if parts else []), *(place for place in places if place != ".")][:6])
-    choices = " or ".join(_choice("subfolder", place.rpartition("/")[2]) for place in places[:3])
-    raise ValueError(
-        f"{top.path}: can be read in two ways, as {example} holds {shown}. Either one of these holds the images of the "
-        f"class, and the others something else, such as masks: choose it by {choices}. Or all are images of the class: "
-        f"{_choice('subfolder', EVERY)}. If {', '.join(list(chosen)[:4])} are no classes, name a folder further down."
-    )
-
-
-def _choice(argument: str, value: str) -> str:
-    shown = str(value.split(",")) if argument == "classes" else f'"{value}"'
-    return f"{argument}={shown} (--{argument} '{value}')"
-
-
-def _align_classes(layout: Layout, *, several: bool = True) -> None:
-    """Give all splits the classes of the first, in its spelling and order; refuse others, a single one, and doubles."""
-    first = next(iter(layout.splits))
-    spelled: dict[str, str] = {}
-    for name in layout.splits[first]:
-        if name.strip().lower() in spelled:
-            raise ValueError(
-                f"{layout.root}: {spelled[name.strip().lower()]} and {name} are two folders of one name; rename one."
-            )
-        spelled[name.strip().lower()] = name
-    for split, found in layout.splits.items():
-        own = {name.strip().lower(): name for name in found}
-        if odd := [*(own[key] for key in own.keys() - spelled), *(spelled[key] for key in spelled.keys() - own)]:
-            known = ", ".join(layout.splits[first])
-            common = ",".join(sorted(spelled[key] for key in spelled if key in own))
-            raise ValueError(
-                f"{layout.root}: {layout.names[first]} holds the classes {known}, and {layout.names[split]} "
-                f"{', '.join(found) or 'none'}; {sorted(odd)[0]} must be in both or in neither"
-                + (f", or name those to read: {_choice('classes', common)}." if common else ".")
-            )
-        layout.splits[split] = {spelled[key]: found[own[key]] for key in sorted(spelled)}
-        for name, paths in layout.splits[split].items():
-            if not paths:
-                raise ValueError(f"{layout.root}: class {name} has no image in {layout.names.get(split, split)}.")
-    layout.classes = tuple(sorted(spelled.values()))
-    layout.splits = {split: {name: found[name] for name in layout.classes} for split, found in layout.splits.items()}
-    if several and len(layout.classes) == 1:
-        raise ValueError(
-            f"{layout.root}: one class only ({layout.classes[0]}); a classifier needs two or more class folders."
-        )

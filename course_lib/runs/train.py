@@ -24,7 +24,7 @@ from course_lib.plots import plot_history
 from course_lib.runs.folder import FORMAT, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
-from course_lib.runtime import Precision, pick_device
+from course_lib.runtime import Precision, naming_memory, pick_device
 from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
 
 
@@ -49,8 +49,10 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False) -> dict[
         ValueError: to be resumed with another recipe or with other images than before.
         ValueError, OSError: from the data; see `load_chest_xray` and `load_cifar10`.
         ConnectionError: another process of the team has ended.
+        MemoryError: the images, or a batch of them in the network, do not fit into memory.
     """
-    with joined(pick_device()) as team:
+    size = recipe.image_size
+    with joined(pick_device()) as team, naming_memory(f"a training and its images of {size} x {size} pixels"):
         return _train_together(recipe, as_path(out, "out"), resume=resume, team=team)
 
 
@@ -180,7 +182,7 @@ def _fingerprint(*sets: ImageSet) -> str:
     """Tells whether two runs saw the same images with the same labels, in the same order."""
     digest = hashlib.sha256()
     for image_set in sets:
-        digest.update(image_set.images.numpy().tobytes())
+        digest.update(image_set.images.contiguous().numpy().data)
         digest.update(image_set.labels.numpy().tobytes())
     return digest.hexdigest()[:16]
 

@@ -1266,8 +1266,8 @@ assert max(losses["with skip connections"]) < min(losses["plain"] + [2.3]), "it 
 # ## 11. Pictures of your own
 #
 # `load_folder` takes a folder with one folder for each class: `my-pictures/cat/1.jpg`, `my-pictures/coffee/a.png`, of
-# any size, in any of the usual formats, and says in one line what it found and what it left out. To have an example, cut pieces of random size and place out of three
-# photographs that scikit-image ships, and save them so.
+# any size, in any of the usual formats, and says in one line what it found and what it left out. To have an example,
+# cut pieces of random size and place out of three photographs that scikit-image ships, and save them so.
 
 # %%
 import tempfile

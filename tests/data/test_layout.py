@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from course_lib.data import load_folder
-from course_lib.data.layout import Layout, find_layout, split_of
+from course_lib.data.class_folders import Layout
+from course_lib.data.layout import find_layout, split_of
 
 
 def write(root: Path, **counts: int) -> Path:
@@ -104,6 +105,8 @@ def test_sub_folders_of_patients_belong_to_their_class(tmp_path: Path) -> None:
         {"fold_a/COVID": 2, "fold_a/Normal": 2, "fold_b/COVID": 2, "fold_b/Normal": 2},
         {"Entrenamiento/si": 2, "Entrenamiento/no": 2, "Prueba/si": 2, "Prueba/no": 2},
         {"images": 2, "masks": 2},
+        {"benign": 2, "malignant": 2, "benign_masks": 2},
+        {"train/0": 2, "train/1": 2, "0": 2, "1": 2},
         {"images/COVID": 2, "images/Normal": 2, "masks/COVID": 2, "masks/Normal": 2},
         {"train/a": 2, "train/b": 2, "car": 2, "plane": 2},
         {"train/a": 2, "train/b": 2, "car/c": 2, "plane/d": 2},
