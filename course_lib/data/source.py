@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -32,7 +33,10 @@ def say(what: str) -> None:
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
         in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
         shown = what.encode("utf-8", errors="backslashreplace").decode()  # a file's name may be in an old encoding
-        print(f"Data: {shown}.", file=sys.stdout if in_notebook else sys.stderr)
+        if in_notebook:  # where a long line cannot be read without scrolling
+            print(textwrap.fill(f"Data: {shown}.", 100, subsequent_indent="      "))
+        else:
+            print(f"Data: {shown}.", file=sys.stderr)
 
 
 def named_root() -> list[Path]:

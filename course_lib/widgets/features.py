@@ -2,7 +2,6 @@
 
 import html
 import importlib.util
-import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,8 +127,7 @@ def _opened(name: str, content: bytes, like: Tensor) -> Tensor:
         try:
             pixels, _ = read_image(path, image_size=like.shape[-1], channels=like.shape[1])
         except ValueError as error:
-            reason = re.split("[;(]", str(error).removeprefix(f"{path}: "))[0].strip()
-            raise ValueError(f"{name}: {reason}; choose a PNG, JPEG, GIF, BMP, TIFF or WebP file.") from error
+            raise ValueError(str(error).replace(str(path), name)) from error
     return pixels[None].to(like.device).float() / 255
 
 
