@@ -75,7 +75,7 @@ def _machine() -> list[tuple[str, str]]:
     enough = "" if memory.available > MEMORY_GB * 1e9 else ", which is too little: close other programs"
     disk = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
     all_lessons = spoken(sum(lesson.seconds for lesson in LESSONS.values()))
-    sets = (("chest_xray", find_chest_xray()), ("cifar10", find_cifar10(place)))
+    sets = (("chest_xray", find_chest_xray()), ("cifar10", find_cifar10()))
     return [
         ("place", f"{host()}, the course is in {Path(__file__).parents[1]}"),
         ("device", f"{device}, trains in {Precision.best(device).name}; a run with the same seed {here}"),

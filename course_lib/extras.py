@@ -28,12 +28,13 @@ def how_to_install(extras: str) -> str:
 
     Source: Python Packaging User Guide, "Recording the Direct URL Origin of installed distributions".
     """
-    return f"{sys.executable} -m pip install {_what(extras)}"
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    return f"{python} -m pip install {_what(extras)}"
 
 
 def _what(extras: str) -> str:
     if (CLONE / "pyproject.toml").is_file():
-        return f'-e "{CLONE}[{extras}]"'
+        return f'-c "{CLONE / "requirements.lock"}" -e "{CLONE}[{extras}]"'
     origin = json.loads(metadata.distribution("course-lib").read_text("direct_url.json") or "{}")
     url = origin.get("url", "")
     if "vcs_info" in origin:

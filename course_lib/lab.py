@@ -57,7 +57,7 @@ def _options() -> list[str]:
 
 
 def _first_lesson() -> str:
-    return min(COPY.glob("[0-9][0-9]_*.ipynb")).name
+    return min((CLONE / "notebooks").glob("[0-9][0-9]_*.ipynb")).name  # in the copy there may be copies of it
 
 
 def _what_is_open(address: str, in_browser: bool) -> str:

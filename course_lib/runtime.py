@@ -61,7 +61,9 @@ def unused_gpu(device: torch.device) -> str:
     if shutil.which("nvidia-smi") is None:
         return ""
     reason = "its driver does not answer" if torch.backends.cuda.is_built() else "this torch is built without CUDA"
-    return f"there is an NVIDIA GPU here, but {reason}: see pytorch.org/get-started"
+    return (
+        f"there is an NVIDIA GPU here, but {reason}; one that fits: python3 -m course_lib.install --torch-backend auto"
+    )
 
 
 def seed_everything(seed: int) -> torch.Generator:

@@ -52,7 +52,7 @@ def bring_up_to_date(course: Path, copy: Path) -> list[str]:
             continue
         target = name
         if (copy / name).exists() and _text(copy / name) not in (before["text"], _text(page)):
-            target = _name_beside(name, copy, manifest)
+            target = _name_beside(page, name, copy, manifest)
             told.append(f"{copy.name}/{name}: kept, as you changed it; the course's new version is {target}")
             manifest[name] = Entry(course=version, text=before["text"])
         write_atomically(copy / target, partial(shutil.copyfile, page))
@@ -66,12 +66,12 @@ def bring_up_to_date(course: Path, copy: Path) -> list[str]:
     return told
 
 
-def _name_beside(name: str, copy: Path, manifest: dict[str, Entry]) -> str:
-    """A name for the new version of a page: one that is free, or holds an earlier version that nobody changed."""
+def _name_beside(page: Path, name: str, copy: Path, manifest: dict[str, Entry]) -> str:
+    """A name for the new version of a page: one that is free, or holds it already, or an earlier one as it was."""
     stem, dot, kind = name.rpartition(".")
     for number in count(1):
         beside = f"{stem}_updated{'' if number == 1 else f'_{number}'}{dot}{kind}"
-        if not (copy / beside).exists() or _text(copy / beside) == manifest.get(beside, UNKNOWN)["text"]:
+        if not (copy / beside).exists() or _text(copy / beside) in (manifest.get(beside, UNKNOWN)["text"], _text(page)):
             break
     return beside
 
@@ -86,7 +86,10 @@ def _read(copy: Path) -> dict[str, Entry]:
 
 def _text(page: Path) -> str:
     """A digest of a notebook's cells without their outputs, or of another file's bytes."""
-    whole = page.read_bytes()
+    return _text_of(page.read_bytes())
+
+
+def _text_of(whole: bytes) -> str:
     try:
         cells = json.loads(whole)["cells"]
         return _digest(json.dumps([(cell["cell_type"], "".join(cell["source"])) for cell in cells]).encode())
@@ -100,9 +103,13 @@ def _digest(content: bytes) -> str:
 
 def _edited_in_place(course: Path) -> set[str]:
     """The course's own pages that somebody has changed: an answer in them is to outlast the next version."""
-    command = ["git", "diff", "--name-only", "--relative", "HEAD", "--", "."]
+
+    def git(*arguments: str) -> bytes:
+        return subprocess.run(["git", *arguments], cwd=course, capture_output=True, check=False).stdout
+
     try:
-        done = subprocess.run(command, cwd=course, capture_output=True, text=True, check=False)
+        names = git("diff", "--name-only", "--diff-filter=M", "--relative", "HEAD", "--", ".").decode().splitlines()
+        # A page that was only run has other outputs, and the same cells.
+        return {name for name in names if _text_of(git("show", f"HEAD:./{name}")) != _text(course / name)}
     except OSError:  # no git
         return set()
-    return set(done.stdout.splitlines())

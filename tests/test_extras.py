@@ -24,7 +24,7 @@ def test_every_command_and_every_extra_of_the_table_exists() -> None:
 
 def test_in_a_clone_the_clone_is_installed_from_any_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert how_to_install("site").endswith(f' -m pip install -e "{ROOT}[site]"')
+    assert how_to_install("site").endswith(f' -m pip install -c "{ROOT / "requirements.lock"}" -e "{ROOT}[site]"')
 
 
 @pytest.mark.parametrize(  # in the words of PEP 610, "Example direct_url.json"

@@ -67,6 +67,8 @@ def missing_on_github(notebook: NotebookNode) -> list[str]:
         stills = [words for source, words in page.pictures.items() if source not in figures and words != NO_WORDS]
         if re.search(r"_explorer\(", cell.source) and not stills:
             missing.append(f"cell {number}: the explorer's picture with its words")
+        if asked := len(re.findall(r"^Predict\(", cell.source, re.MULTILINE)):
+            missing += [f"cell {number}: a prediction's folded answer"] * (asked - page.elements["details"])
         if quiz := re.search(r"^Quiz\((\d)\)", cell.source, re.MULTILINE):
             folded = len(questions(int(quiz[1]))) - page.elements["details"]
             missing += [f"cell {number}: {folded} folded answers"] if folded else []

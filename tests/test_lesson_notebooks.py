@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -126,3 +127,11 @@ def test_a_cell_that_prints_a_measured_time_declares_how_far_it_may_move(path: P
 @each_lesson
 def test_a_lesson_is_light_enough_to_open(path: Path) -> None:
     assert path.stat().st_size < 1.5e6
+
+
+@each_lesson
+def test_what_a_prediction_asks_is_folded_away_below_it(path: Path) -> None:
+    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    tells = [cell for asks, cell in pairwise(code) if re.search(r"^Predict\(", asks.source, re.MULTILINE)]
+    assert len(tells) >= 2
+    assert all(cell.metadata["jupyter"]["outputs_hidden"] for cell in tells)  # JupyterLab's word for it

@@ -14,6 +14,7 @@ import yaml
 from typer.main import get_command
 
 from course_lib.cli import app
+from course_lib.supported import PYTHON_LAST
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -45,7 +46,7 @@ def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
     *from_pip, ours = next(line["pip"] for line in stated if isinstance(line, dict))  # what conda-forge does not have
     assert ours == "-e ."
     found = {line for line in stated if isinstance(line, str)}
-    assert found | set(from_pip) == wanted | {f"python{PROJECT['requires-python']}", "pip"}
+    assert found | set(from_pip) == wanted | {f"python{PROJECT['requires-python']},<3.{PYTHON_LAST[1] + 1}", "pip"}
 
 
 def test_pip_takes_its_part_of_environment_yml_as_conda_hands_it_over(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A lesson has one notebook. A page of exercises has two: the learner's, without t
 import hashlib
 import re
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -21,6 +22,7 @@ from course_lib.set_up import FOLDED, set_up_file, with_set_up, without_set_up
 from course_lib.widgets import page
 
 CELL_SECONDS = 300
+PREDICTION = re.compile(r"^Predict\(", re.MULTILINE)
 EXPLORER = re.compile(r'<div class="course-explorer-root" data-explorer="([\w-]+)">')
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -217,6 +219,10 @@ def _read(source: Path, edition: Path) -> NotebookNode:
         if "setup" in cell.metadata.get("tags", ()):
             cell.source = with_set_up(cell.source)
             cell.metadata |= FOLDED
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for asks, tells in pairwise(code):  # what a prediction asks is not to be seen below it
+        if PREDICTION.search(asks.source):
+            tells.metadata["jupyter"] = {"outputs_hidden": True}
     if notebook.cells[0].cell_type == "markdown":
         notebook.cells[0].source = with_badges(notebook.cells[0].source, edition)
     notebook.nbformat_minor = 5

@@ -97,6 +97,8 @@ def execute(
         raise CellError(number, source, f"did not finish within {cell_seconds} s") from error
     except DeadKernelError as error:
         raise CellError(number, source, "the kernel died, perhaps for want of memory") from error
+    except RuntimeError as error:  # jupyter_client's word for a kernel that does not start
+        raise CellError(number, source, str(error)) from error
 
 
 @dataclass(frozen=True)

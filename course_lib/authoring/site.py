@@ -83,12 +83,15 @@ def _readable(notebook: NotebookNode) -> NotebookNode:
         if "setup" in cell.metadata.get("tags", ()):
             cell.metadata["tags"].append("hide-input")
             cell.metadata["mystnb"] = {"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide it"}
+        elif cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+            cell.metadata["tags"] = [*cell.metadata.get("tags", ()), "hide-output"]
+            cell.metadata["mystnb"] = {"code_prompt_show": "Show the result", "code_prompt_hide": "Hide it"}
         outputs = cell.get("outputs", [])
         alts = [
             said["alt"] for output in outputs for kind, said in output.get("metadata", {}).items() if kind in PICTURES
         ]
         if alts:  # one text for all pictures of a cell: MyST-NB knows no other
-            cell.metadata["mystnb"] = {"image": {"alt": " ".join(alts)}}
+            cell.metadata.setdefault("mystnb", {})["image"] = {"alt": " ".join(alts)}
     return notebook
 
 

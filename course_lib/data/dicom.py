@@ -1,4 +1,4 @@
-"""Radiographs as clinics keep them: DICOM, by pydicom, which `pip install "course-lib[dicom]"` brings."""
+"""Radiographs as clinics keep them: DICOM, by pydicom, which the extra `dicom` brings."""
 
 from pathlib import Path
 from typing import Any

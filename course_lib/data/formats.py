@@ -8,9 +8,10 @@ from pathlib import Path
 
 from PIL import EpsImagePlugin, Image, UnidentifiedImageError
 
+from course_lib.extras import how_to_install
+
 HEAD = 4096  # bytes that tell a format
 DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
-DICOM_NEEDS = 'pip install "course-lib[dicom]"'
 NAMED_ONLY = ("BUFR", "GRIB", "HDF5", "MPEG", "WMF", "PDF")  # Pillow knows their names and decodes none of them
 CONTENTS = {  # enough to know an image by, where its name does not tell
     b"\xff\xd8\xff": "JPEG",
@@ -83,7 +84,7 @@ def first_bytes(path: Path) -> bytes:
 def why_left_out(suffix: str) -> str:
     """What to do about files of a suffix that is not read; empty where there is nothing to do."""
     if suffix in DICOM_SUFFIXES:
-        return DICOM_NEEDS
+        return how_to_install("dicom")
     return BY_SUFFIX.get(suffix, ("", ""))[1]
 
 
@@ -161,7 +162,7 @@ _UNREAD: tuple[tuple[Callable[[bytes], bool], str], ...] = (
 def _unread_format(path: Path, head: bytes, error: Exception) -> tuple[str, str] | None:
     if is_dicom(path, head) and not any(map(head.startswith, CONTENTS)):
         if isinstance(error, ModuleNotFoundError):
-            return "DICOM", f"{DICOM_NEEDS} reads it"
+            return "DICOM", f"pydicom reads it: {how_to_install('dicom')}"
         said = _first_sentence(error)
         unread = ("no image", "decompress", "decod", "not supported", "plugin")
         return ("this DICOM file", f"{said}; export it as PNG") if any(word in said for word in unread) else None

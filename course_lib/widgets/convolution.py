@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_lib.plots import ORANGE
-from course_lib.widgets.page import Page, picture
+from course_lib.widgets.page import Page, finite, picture
 
 Table = list[list[float]]
 KERNELS: dict[str, list[Table]] = {  # a table for each channel; one alone serves all channels
@@ -43,7 +43,7 @@ def convolution_explorer(image: Tensor | None = None) -> Page:
             f"expected an image (height, width) or (channels, height, width), of 3 to {LARGEST} pixels a side and with "
             f"at most {MOST_CHANNELS} channels, got {tuple(image.shape)}; cut a piece out of it."
         )
-    pixels = channels.float()
+    pixels = finite(channels)
     name, tables = next(iter(KERNELS.items()))
     answers = F.conv2d(pixels[:1, None], torch.tensor(tables).float()[:, None])[0, 0]
     said = (

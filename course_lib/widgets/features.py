@@ -148,6 +148,11 @@ def _check(model: nn.Module, images: Tensor, classes: Sequence[str], layers: dic
             'expected at least one of the model\'s layers, got none; give layers={"block 1": model.blocks[0]}.'
         )
     logits = probabilities(model, images[:1])
+    if not logits.isfinite().all():
+        raise ValueError(
+            "expected finite logits, got NaN or infinity; the network has diverged: train it anew, with a smaller "
+            "learning rate."
+        )
     if logits.ndim != 2 or logits.shape[1] != len(classes):
         raise ValueError(
             f"expected a name for each of the {logits.shape[-1]} logits, got {len(classes)} classes; "

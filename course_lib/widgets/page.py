@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from course_lib.plots import encode
 
@@ -46,7 +47,9 @@ class Page:
 
     def html(self) -> str:
         """All of it, for the output of a cell: the same bytes for the same state."""
-        state = json.dumps({"title": self.title, **self.state}, ensure_ascii=False).replace("<", "\\u003c")
+        state = json.dumps({"title": self.title, **self.state}, ensure_ascii=False, allow_nan=False).replace(
+            "<", "\\u003c"
+        )
         return (
             f'<div class="course-explorer-root" data-explorer="{self.module}">'
             f'<div class="still"><p><b>{html.escape(self.title)}</b></p>{self.still}</div>'
@@ -91,6 +94,18 @@ def picture(figure: Figure, alt: str) -> str:
     kind, encoded = encode(figure, dpi=80)
     data = base64.b64encode(encoded).decode()
     return f'<img src="data:{kind};base64,{data}" alt="{html.escape(alt, quote=True)}"><p>{html.escape(alt)}</p>'
+
+
+def finite(image: Tensor) -> Tensor:
+    """An image's numbers for a page: float32, on the CPU, without a gradient.
+
+    Raises:
+        ValueError: NaN or infinity among them.
+    """
+    pixels = image.detach().cpu().float()
+    if not pixels.isfinite().all():
+        raise ValueError("expected an image of finite numbers, got NaN or infinity; replace them, say by nan_to_num().")
+    return pixels
 
 
 def _read(name: str) -> str:

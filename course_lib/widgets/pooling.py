@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from course_lib.plots import ORANGE
 from course_lib.widgets.convolution import number_table
-from course_lib.widgets.page import Page, picture
+from course_lib.widgets.page import Page, finite, picture
 
 SIDES = (4, 16)  # of an image, smallest and largest: the largest window is 4
 WINDOW = 2
@@ -32,7 +32,7 @@ def pooling_explorer(image: Tensor | None = None) -> Page:
             f"expected an image (height, width) of {SIDES[0]} to {SIDES[1]} pixels a side, got {tuple(image.shape)}; "
             "cut a piece out of it."
         )
-    pixels = image.float()
+    pixels = finite(image)
     pooled = F.max_pool2d(pixels[None], WINDOW)[0]
     kept = torch.rand(pooled.shape, generator=torch.Generator().manual_seed(0)) >= P  # one draw, for the picture
     dropped = pooled * kept / (1 - P)

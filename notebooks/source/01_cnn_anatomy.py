@@ -561,7 +561,7 @@ convolution_explorer()
 #
 # ## 6. Channels: every filter reads all of them
 #
-# How does a 3x3 kernel read a colour picture? Say what you expect before the next cell counts.
+# How does a 3x3 kernel read a color picture? Say what you expect before the next cell counts.
 
 # %%
 from course_lib.widgets import Predict
@@ -1158,8 +1158,8 @@ shape_explorer()
 #
 # ## Quiz
 #
-# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
-# are folded away below each question.)
+# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is
+# kept when you reload the page.
 
 # %%
 from course_lib.widgets import Quiz

@@ -1148,8 +1148,8 @@ assert difference < 1e-3, "the same training, but for rounding"
 # %% [markdown]
 # ## Quiz
 #
-# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
-# are folded away below each question.)
+# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is
+# kept when you reload the page.
 
 # %%
 from course_lib.widgets import Quiz

@@ -220,7 +220,7 @@ class Photos(Dataset):
 
 # %%
 import math
-import multiprocessing
+import sys
 import time
 from functools import partial
 
@@ -246,8 +246,8 @@ def one_pass(model, data, optimizer, *, precision=FLOAT32, layout=torch.contiguo
 
 # %% [markdown]
 # A `DataLoader` may have helpers (`num_workers=2`). A class that is defined in a notebook cell reaches them only where
-# new processes begin as copies of this one (`fork`: Linux before Python 3.14). So the short profile fetches in this
-# process, and the long one asks for two helpers where they can be had.
+# new processes begin as copies of this one (`fork`, which only Linux can be asked for). So the short profile fetches in
+# this process, and the long one asks for two helpers where they can be had.
 #
 # Three epochs, first the CNN, then the dense network. There are a tenth as many simulated pictures as photographs, so
 # their batches hold 16 instead of 64: otherwise there would be too few steps. The clock counts training only; accuracy
@@ -255,10 +255,14 @@ def one_pass(model, data, optimizer, *, precision=FLOAT32, layout=torch.contiguo
 # chooses anything by that number has used up the test images. Ours wait until section 12.)
 
 # %% tags=["tol-0.12"]
-workers = profile.choose(simulated=0, real=2 if multiprocessing.get_start_method() == "fork" else 0)
+workers = profile.choose(simulated=0, real=2 if sys.platform == "linux" else 0)
 batch_size = profile.choose(simulated=16, real=64)
 photos = DataLoader(
-    Photos(train, transforms.ToTensor()), batch_size, shuffle=True, num_workers=workers
+    Photos(train, transforms.ToTensor()),
+    batch_size,
+    shuffle=True,
+    num_workers=workers,
+    multiprocessing_context="fork" if workers else None,
 )
 on_val = Batches(val, 500, device=device)
 beginner = {}
@@ -1379,8 +1383,8 @@ assert final.accuracy > 0.3
 # %% [markdown]
 # ## Quiz
 #
-# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
-# are folded away below each question.)
+# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is
+# kept when you reload the page.
 
 # %%
 from course_lib.widgets import Quiz

@@ -881,8 +881,8 @@ show(
 # %% [markdown]
 # ## Quiz
 #
-# Pick a letter, with the mouse or with Tab and the space bar, and read why. (Where the page does not run, the answers
-# are folded away below each question.)
+# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is
+# kept when you reload the page.
 
 # %%
 from course_lib.widgets import Quiz

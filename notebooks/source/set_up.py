@@ -1,5 +1,6 @@
 import os
 import re
+import site
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ KEEP = """torch torchvision numpy scipy scikit-learn pandas matplotlib pillow ip
 names = {
     found: re.sub(r"[-_.]+", "-", str(found.name)).lower() for found in metadata.distributions()
 }
-here = {name: found.version for found, name in names.items()}
+here = {name: found.version for found, name in reversed(names.items())}  # the first counts
 
 
 class SetUpError(Exception):
@@ -25,13 +26,20 @@ class SetUpError(Exception):
         return [str(self)]  # what IPython shows in place of a traceback
 
 
+def is_file(path):
+    try:
+        return path.is_file()
+    except OSError:  # in a folder where one may not look
+        return False
+
+
 def course_beside(*folders):
     """A wheel, a zip or a folder of the course in or around these folders; None where there is none."""
     marker, inside = "course_lib/__init__.py", [path for one in folders for path in one.glob("*")]
     for path in [*folders, *Path.cwd().parents[:2], *sorted(inside)]:
-        if path.match("course_lib-*.whl") or (path / marker).is_file():
+        if path.match("course_lib-*.whl") or is_file(path / marker):
             return path
-        if is_zipfile(path) and marker in " ".join(ZipFile(path).namelist()):
+        if is_file(path) and is_zipfile(path) and marker in " ".join(ZipFile(path).namelist()):
             unpack_archive(path, unpacked := Path(tempfile.mkdtemp()), "zip")
             return course_beside(unpacked)
 
@@ -51,7 +59,8 @@ if here.get("course-lib") != TAG[1:]:
     print("Installing the course: about a minute.")
     what = beside.resolve().as_uri() if beside else f"git+{COURSE}@{TAG}"
     keep = Path(tempfile.mkdtemp()) / "keep.txt"
-    keep.write_text("".join(f"{name}=={here[name]}\n" for name in KEEP.split() if name in here))
+    kept = "".join(f"{name}=={here[name]}\n" for name in KEEP.split() if name in here)
+    keep.write_text(kept, encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "install", "--no-input", "--constraint", str(keep)]
     silent = {
         "env": {**os.environ, "GIT_TERMINAL_PROMPT": "0"},
@@ -61,7 +70,7 @@ if here.get("course-lib") != TAG[1:]:
     done = subprocess.run([*pip, f"course-lib[lessons] @ {what}"], **silent)
     if done.returncode:
         said = (done.stdout + done.stderr).splitlines()
-        told = r"ERROR:|fatal:|No module named|depends on|\(constraint\)"
+        told = r"(?i:error:)|fatal:|No module named|depends on|\(constraint\)"
         reason = [line.strip() for line in said if re.search(told, line)] or said[-3:]
         mend = "Mend that, and run this cell again."
         if re.search(r"resolve host|[Cc]onnect|timed out|No matching distribution", "".join(said)):
@@ -73,4 +82,6 @@ if here.get("course-lib") != TAG[1:]:
         raise SetUpError(
             "\n".join([f"pip could not install the course from {source}:", *reason, mend])
         )
+if site.ENABLE_USER_SITE:
+    site.addsitedir(site.getusersitepackages())  # it may be new
 invalidate_caches()

@@ -114,3 +114,9 @@ def test_a_page_with_a_fault_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("course_lib.authoring.site.exercise_sources", list)
     with pytest.raises(RuntimeError, match=r"01_one.*nowhere\.ipynb"):
         build_site(tmp_path / "site")
+
+
+def test_the_result_below_a_prediction_opens_on_a_click(pages: dict[str, Page]) -> None:
+    for lesson in lessons():
+        text = pages[f"{lesson.stem}.html"].path.read_text()
+        assert text.count("Show the result") == text.count('data-explorer="predict"') > 1

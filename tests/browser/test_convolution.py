@@ -18,9 +18,9 @@ def test_its_convolution_is_torchs(page: "Page") -> None:
     draw, cases, wanted, sizes = random.Random(0), [], [], []
     for number in range(250):
         torch.manual_seed(number)
-        channels, height, width = draw.randint(1, 3), draw.randint(5, 12), draw.randint(5, 12)
+        channels, height, width = draw.randint(1, 3), draw.randint(7, 12), draw.randint(7, 12)
         image, kernel = torch.randn(channels, height, width) * 10 ** draw.uniform(-2, 2), torch.randn(channels, 3, 3)
-        setting = {"stride": draw.randint(1, 3), "padding": draw.randint(0, 2), "dilation": draw.randint(1, 2)}
+        setting = {"stride": draw.randint(1, 3), "padding": draw.randint(0, 2), "dilation": draw.randint(1, 3)}
         padded = F.pad(image, [setting["padding"]] * 4)
         cases.append([padded.tolist(), kernel.tolist(), setting])
         wanted.append(F.conv2d(image[None], kernel[None], **setting)[0, 0])
@@ -83,6 +83,7 @@ def test_a_kernel_that_does_not_fit_is_refused_with_its_size(page: "Page", tmp_p
     explorer = open_page(page, convolution_explorer(torch.arange(16.0).view(4, 4)), tmp_path)
     explorer.get_by_label("dilation").fill("2")
     assert said(explorer) == "The kernel would cover 5 pixels, but the padded image has 4; dilation 1 stays."
+    assert explorer.get_by_label("dilation").input_value() == "1"
     explorer.get_by_label("padding").fill("1")
     explorer.get_by_label("dilation").fill("2")
     assert explorer.get_by_text("2×2 numbers").is_visible()

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from course_lib.widgets import training_explorer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 STATE = training_explorer().state
 
@@ -203,6 +203,18 @@ def test_while_it_plays_it_does_not_talk(page: "Page", tmp_path: Path) -> None:
     explorer.get_by_label("filter 1, weight 2, 2", exact=True).focus()  # to be typed into, it has to hold still
     assert said(explorer).startswith("Stopped. Step ")
     assert explorer.locator("[role=status]").get_attribute("aria-live") == "polite"
+
+
+@pytest.mark.parametrize("less", [True, False])
+def test_with_less_motion_it_is_drawn_once_in_a_second(browser: "Browser", less: bool, tmp_path: Path) -> None:
+    with browser.new_context(reduced_motion="reduce" if less else "no-preference") as context:
+        explorer = open_page(context.new_page(), training_explorer(), tmp_path)
+        explorer.page.clock.install()
+        explorer.get_by_role("button", name="Play").click()
+        explorer.page.clock.run_for(900)
+        assert said(explorer).startswith("Step 0: ") == less
+        explorer.page.clock.run_for(200)
+        assert not said(explorer).startswith("Step 0: ")
 
 
 def test_it_fits_a_laptops_screen(page: "Page", tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ import { short, svg } from "./common.js";
  * A plot area.
  *
  * @param x, y { from, to, label, log = false, ticks = about five of round numbers }.
- * @returns root (a div with the SVG), area (the SVG group to draw in), at({ x, y }) in the SVG's units, read(event) in
- *   the axes' units, and line(points, attributes), which makes a path; all stay inside of the axes.
+ * @returns root (the SVG), area (the group to draw in, which ends at the axes), at({ x, y }) in the SVG's units,
+ *   read(event) in the axes' units, and path(points), the text of a path's attribute d.
  */
-export function chart({ title, label, x, y, width = 320, height = 240 }) {
+export function chart({ title, label, x, y, width, height }) {
   const box = { left: 46, top: 22, right: width - 8, bottom: height - 34 };
   const across = scale(x, box.left, box.right);
   const up = scale(y, box.bottom, box.top);

@@ -26,6 +26,11 @@ export function short(number) {
   return String(Number(number.toPrecision(4)));
 }
 
+/** Whether the reader has asked for less motion: what plays then moves in few steps. */
+export function lessMotion() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
 /** "1 pixel", "2 pixels". */
 export function count(number, noun) {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
@@ -72,6 +77,7 @@ export function numberField({ label, value, min = -Infinity, max = Infinity, ste
     return input.value !== "" && number >= min && number <= max && !(whole && !Number.isInteger(number));
   }
   function read() {
+    if (input.value === "") return; // emptied, or a sign on its way to a number: leaving it brings the last one back
     const number = Number(input.value);
     input.setAttribute("aria-invalid", !fits(number));
     if (fits(number)) change((value = number));
@@ -217,25 +223,30 @@ export function numberGrid({ label, choose = null }) {
 /** Bring each explorer of this kind that is on the page to life; one that fails keeps its picture. */
 export function mount(name, render) {
   for (const root of document.querySelectorAll(`.course-explorer-root[data-explorer="${name}"]:not([data-live])`)) {
-    const state = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-    const live = element("div", { class: `course-explorer ${name}`, role: "group", "aria-label": state.title });
-    const begin = () => {
-      const parts = render(state);
-      live.replaceChildren(element("p", { class: "title" }, state.title), ...parts);
-    };
-    begin();
-    live.addEventListener("reset", () => {
-      const pressed = document.activeElement?.textContent;
-      begin();
-      [...live.querySelectorAll("button")].find((one) => one.textContent === pressed)?.focus();
-    });
-    live.addEventListener("keydown", keep);
     root.dataset.live = "";
-    root.querySelector(".still").hidden = true;
-    root.append(live);
-    follow(root);
-    new ResizeObserver(() => globalThis.google?.colab?.output?.resizeIframeToContent?.()).observe(live);
+    try {
+      enliven(root, name, render);
+    } catch (error) {
+      console.error(error);
+    }
   }
+}
+
+function enliven(root, name, render) {
+  const state = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+  const live = element("div", { class: `course-explorer ${name}`, role: "group", "aria-label": state.title });
+  const begin = () => live.replaceChildren(element("p", { class: "title" }, state.title), ...render(state));
+  begin();
+  live.addEventListener("reset", () => {
+    const pressed = document.activeElement?.textContent;
+    begin();
+    [...live.querySelectorAll("button")].find((one) => one.textContent === pressed)?.focus();
+  });
+  live.addEventListener("keydown", keep);
+  root.querySelector(".still").hidden = true;
+  root.append(live);
+  follow(new WeakRef(root));
+  new ResizeObserver(() => globalThis.google?.colab?.output?.resizeIframeToContent?.()).observe(live);
 }
 
 /** Begins an explorer again, as it was when the page was opened. */
@@ -250,16 +261,21 @@ function keep(event) {
   if ((moves || !commands) && event.key !== "Tab" && event.key !== "Escape") event.stopPropagation();
 }
 
-/** Light or dark, as the page is: by the color of its text. */
-function follow(root) {
-  const tell = () => {
+/** Light or dark, as the page is: by the color of its text. Held weakly: a cell that runs again lets the old one go. */
+function follow(held) {
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  const watch = new MutationObserver(tell);
+  function tell() {
+    const root = held.deref();
+    if (!root) {
+      watch.disconnect();
+      scheme.removeEventListener("change", tell);
+      return;
+    }
     const [red, green, blue] = getComputedStyle(root).color.match(/[\d.]+/g).map(Number);
     root.classList.toggle("dark", red + green + blue > 384);
-  };
-  tell();
-  const watch = new MutationObserver(tell);
-  for (const one of [document.documentElement, document.body]) {
-    watch.observe(one, { attributes: true });
   }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
+  tell();
+  for (const one of [document.documentElement, document.body]) watch.observe(one, { attributes: true });
+  scheme.addEventListener("change", tell);
 }

@@ -1,10 +1,10 @@
 // One window of a convolution: the pixels under it, the products with the kernel, and where their sum goes.
 import { choice, count, element, mount, numberField, numberGrid, pane, player, resetButton, short, status } from "./common.js";
 
-export const SIDE = 3; // of the kernel
+const SIDE = 3; // of the kernel
 
 /** Pixels along one side after the convolution; below 1 where the kernel does not fit. */
-export function outputSize(size, { stride, padding, dilation }) {
+function outputSize(size, { stride, padding, dilation }) {
   return Math.floor((size + 2 * padding - dilation * (SIDE - 1) - 1) / stride) + 1;
 }
 
@@ -69,15 +69,19 @@ function render(state) {
     const same = ({ tables: given }) => JSON.stringify(tables(given)) === JSON.stringify(kernel);
     return state.kernels.find(same)?.name ?? EDITED;
   }
-  const setters = Object.entries({ stride: [1, 3], padding: [0, 2], dilation: [1, 3] }).map(([name, [min, max]]) =>
-    numberField({ label: name, value: setting[name], min, max, refuse: told.refuse, change: (to) => set(name, to) }),
-  );
+  const limits = { stride: [1, 3], padding: [0, 2], dilation: [1, 3] };
+  const setters = {};
+  for (const [name, [min, max]] of Object.entries(limits)) {
+    const change = (to) => set(name, to);
+    setters[name] = numberField({ label: name, value: setting[name], min, max, refuse: told.refuse, change });
+  }
   function set(name, to) {
     const before = setting[name];
     setting[name] = to;
     const sizes = [state.image[0].length, state.image[0][0].length];
     if (sizes.some((size) => outputSize(size, setting) < 1)) {
       setting[name] = before;
+      setters[name].set(before);
       const reach = (name === "dilation" ? to : setting.dilation) * (SIDE - 1) + 1;
       const have = Math.min(...sizes) + 2 * (name === "padding" ? to : setting.padding);
       return told.refuse(`The kernel would cover ${reach} pixels, but the padded image has ${have}; ${name} ${before} stays.`);
@@ -93,7 +97,10 @@ function render(state) {
   const walk = player({
     step() {
       const next = place.row * answers[0].length + place.column + 1;
-      if (next >= answers.length * answers[0].length) return false;
+      if (next >= answers.length * answers[0].length) {
+        told.say("That was the last output; Restart begins again with the first.");
+        return false;
+      }
       go(Math.floor(next / answers[0].length), next % answers[0].length);
       return true;
     },
@@ -220,7 +227,7 @@ function render(state) {
   );
   update();
   return [
-    element("div", { class: "controls" }, preset.root, ...setters.map((one) => one.root), ...(state.image.length > 1 ? [amount.root] : []), walk.root, resetButton()),
+    element("div", { class: "controls" }, preset.root, ...Object.values(setters).map((one) => one.root), ...(state.image.length > 1 ? [amount.root] : []), walk.root, resetButton()),
     panels,
     told.root,
   ];

@@ -142,7 +142,7 @@ function render(state) {
     fillImages();
     fillChannels();
     draw();
-  });
+  }, () => told.refuse("The browser could not read the pictures; run the cell again."));
   const fewer = note(`Grad-CAM is prepared for the ${targets.length} likeliest of ${classes.length} classes.`);
   fewer.hidden = targets.length === classes.length;
   return [

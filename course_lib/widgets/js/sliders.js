@@ -25,10 +25,12 @@ export const moveTo = (root, { x, y }) => root.setAttribute("transform", `transl
 export function dragged(root, to) {
   root.style.cursor = "grab";
   root.addEventListener("pointerdown", (event) => {
+    if (event.button) return; // the right one opens a menu
     event.preventDefault(); // no text is selected
     root.setPointerCapture(event.pointerId);
-    to(event);
+    if (event.pointerType !== "touch") to(event); // a finger may be about to scroll; a tap is a click
   });
+  root.addEventListener("click", to);
   root.addEventListener("pointermove", (event) => root.hasPointerCapture(event.pointerId) && to(event));
 }
 

@@ -5,6 +5,7 @@ import {
   choice,
   count,
   element,
+  lessMotion,
   mount,
   numberField,
   pane,
@@ -69,8 +70,8 @@ function render(state) {
     seed.set(number);
   });
   const walk = player({
-    milliseconds: 16,
-    step: () => go(playing ? perFrame : 1),
+    milliseconds: lessMotion() ? 1000 : 16,
+    step: () => go(playing ? perFrame * (lessMotion() ? 60 : 1) : 1), // as many steps in a second
     restart: () => begin(start),
     toggled(begins) {
       playing = begins;
@@ -236,13 +237,17 @@ function render(state) {
 
   function go(steps) {
     if (lost) return (told.refuse("The loss is too large to go on from here; Restart begins again at step 0."), false);
-    const done = train(images, targets, { filters, velocity }, setting, steps);
-    ({ filters, velocity } = done);
-    losses.push(...done.losses);
-    if (last() > LARGEST_LOSS) lost = `the loss has grown to ${short(last())}${advice()}`;
+    let more = true;
+    for (let n = 0; n < steps && more; n += 1) {
+      const done = train(images, targets, { filters, velocity }, setting, 1);
+      ({ filters, velocity } = done);
+      losses.push(...done.losses);
+      if (last() > LARGEST_LOSS) lost = `the loss has grown to ${short(last())}${advice()}`;
+      more = !lost && Math.max(...distances()) > CLOSE;
+    }
     draw();
     told.say(sentence());
-    return !lost && Math.max(...distances()) > CLOSE;
+    return more;
   }
   function advice() {
     const { rate, momentum } = setting;
