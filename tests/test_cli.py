@@ -258,7 +258,7 @@ def test_an_extra_that_is_absent_is_named_alike_by_its_command_and_by_doctor(mon
             raise PackageNotFoundError(name)
         return version(name)
 
-    call = f'{sys.executable} -m pip install -e "{ROOT}[notebooks,site]"'
+    call = f'{sys.executable} -m pip install -c "{ROOT / "requirements.lock"}" -e "{ROOT}[notebooks,site]"'
     monkeypatch.setattr("course_lib.doctor.metadata.version", installed)
     page, healthy = examine()
     assert healthy  # the lessons lack nothing

@@ -70,7 +70,7 @@ if here.get("course-lib") != TAG[1:]:
     done = subprocess.run([*pip, f"course-lib[lessons] @ {what}"], **silent)
     if done.returncode:
         said = (done.stdout + done.stderr).splitlines()
-        told = r"(?i:error:)|fatal:|No module named|depends on|\(constraint\)"
+        told = r"ERROR:|error: externally|fatal:|No module named|depends on|\(constraint\)"
         reason = [line.strip() for line in said if re.search(told, line)] or said[-3:]
         mend = "Mend that, and run this cell again."
         if re.search(r"resolve host|[Cc]onnect|timed out|No matching distribution", "".join(said)):
