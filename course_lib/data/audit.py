@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -24,6 +25,8 @@ class SplitAudit:
         shared_groups: for each pair of splits, the groups in both.
         size_auc: for each split, the AUC of a classifier that knows only the area of the file's image; None where the
             files' sizes are not known or there are more than two classes. 0.5 is harmless, 0 and 1 give all away.
+        shape_auc: the same of one that knows only the image's width over its height. Squeezed into a square, an image
+            still shows that ratio, in the proportions of what it shows.
     """
 
     name: str
@@ -33,17 +36,18 @@ class SplitAudit:
     duplicates_across: dict[str, int]
     shared_groups: dict[str, int]
     size_auc: dict[str, float | None]
+    shape_auc: dict[str, float | None]
 
     def __str__(self) -> str:
         lines = [self.name]
         for split, of_class in self.counts.items():
             total = sum(of_class.values())
             shares = [f"{count} {name} ({count / total:.1%})" for name, count in of_class.items()]
-            auc = self.size_auc[split]
             lines.append(f"{split}: {total} images of {self.groups[split]} groups")
             lines += ["    " + ", ".join(shares[first : first + 3]) for first in range(0, len(shares), 3)]
             lines.append(f"    {self.duplicates_within[split]} duplicates")
-            lines.append(f"    AUC of file size alone: {'not known' if auc is None else f'{auc:.3f}'}")
+            for what, auc in (("file size", self.size_auc[split]), ("width over height", self.shape_auc[split])):
+                lines.append(f"    AUC of {what} alone: {'not known' if auc is None else f'{auc:.3f}'}")
         for pair, count in self.shared_groups.items():
             lines.append(f"{pair}: {count} groups in both, {self.duplicates_across[pair]} duplicates across")
         return "\n".join(lines)
@@ -72,7 +76,8 @@ def audit_splits(splits: Splits) -> SplitAudit:
         shared_groups={
             pair: len(set(sets[first].groups) & set(sets[second].groups)) for pair, (first, second) in pairs.items()
         },
-        size_auc={split: _size_auc(image_set) for split, image_set in sets.items()},
+        size_auc={split: _auc(image_set, lambda height, width: height * width) for split, image_set in sets.items()},
+        shape_auc={split: _auc(image_set, lambda height, width: width / height) for split, image_set in sets.items()},
     )
 
 
@@ -80,8 +85,9 @@ def _fingerprint(image: Tensor) -> bytes:
     return hashlib.sha256(image.numpy().tobytes()).digest()
 
 
-def _size_auc(image_set: ImageSet) -> float | None:
+def _auc(image_set: ImageSet, score: Callable[[Tensor, Tensor], Tensor]) -> float | None:
+    """The AUC of a score made of the files' heights and widths."""
     if image_set.file_sizes is None or len(image_set.classes) != 2:
         return None
-    areas = image_set.file_sizes.prod(dim=1).double()
-    return binary_auc(areas / areas.max(), image_set.labels)
+    scores = score(*image_set.file_sizes.double().unbind(dim=1))
+    return binary_auc(scores / scores.max(), image_set.labels)

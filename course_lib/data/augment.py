@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """For radiographs: each image of a batch moved, lit and blurred a little differently.
+    """For radiographs: each image of a batch moved, stretched, lit and blurred a little differently.
 
     The numbers are drawn from torch's global random numbers. There is no vertical flip, as no patient is X-rayed upside
     down; and no horizontal flip unless asked for, as the side of the heart is information. The result may leave 0..1 by
@@ -20,6 +20,8 @@ class Augmentation:
         degrees: largest rotation to either side.
         shift: largest shift along each side, as a share of it.
         scale: largest natural logarithm of the change of size.
+        stretch: largest natural logarithm of the change of width, and of height, each drawn by itself. Images that were
+            squeezed to a square show how wide the film was for its height; a random stretch blurs that trace.
         brightness: largest amount added to all pixels.
         contrast: largest relative change of the pixels' distance from their mean.
         gamma: largest natural logarithm of the exponent that pixels are raised to.
@@ -32,6 +34,7 @@ class Augmentation:
     degrees: float = 8
     shift: float = 0.06
     scale: float = 0.1
+    stretch: float = 0.1
     brightness: float = 0.1
     contrast: float = 0.2
     gamma: float = 0.4
@@ -45,12 +48,13 @@ class Augmentation:
         return self._degrade(self._light(self._move(images)))
 
     def _move(self, images: Tensor) -> Tensor:
-        angle, zoom = _draw(images, math.radians(self.degrees)).flatten(), _draw(images, self.scale).exp().flatten()
+        angle, zoom = _draw(images, math.radians(self.degrees)).flatten(), _draw(images, self.scale).exp()
+        wide, high = ((zoom * _draw(images, self.stretch).exp()).flatten() for _ in range(2))
         mirror = _draw(images, 1).flatten().sign() if self.horizontal_flip else 1
         across, down = _draw(images, 2 * self.shift).flatten(), _draw(images, 2 * self.shift).flatten()
         rows = [
-            torch.stack([zoom * angle.cos() * mirror, -zoom * angle.sin(), across], dim=1),
-            torch.stack([zoom * angle.sin() * mirror, zoom * angle.cos(), down], dim=1),
+            torch.stack([wide * angle.cos() * mirror, -wide * angle.sin(), across], dim=1),
+            torch.stack([high * angle.sin() * mirror, high * angle.cos(), down], dim=1),
         ]
         grid = F.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
         return F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)

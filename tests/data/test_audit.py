@@ -11,6 +11,7 @@ def test_the_page_stays_narrow_with_the_ten_classes_of_cifar10() -> None:
         duplicates_across={"train and test": 4},
         shared_groups={"train and test": 3},
         size_auc={"train": None},
+        shape_auc={"train": 0.81},
     )
     assert str(audit).splitlines() == [
         "CIFAR-10",
@@ -21,5 +22,6 @@ def test_the_page_stays_narrow_with_the_ten_classes_of_cifar10() -> None:
         "    5000 truck (10.0%)",
         "    12 duplicates",
         "    AUC of file size alone: not known",
+        "    AUC of width over height alone: 0.810",
         "train and test: 3 groups in both, 4 duplicates across",
     ]

@@ -63,6 +63,20 @@ def test_a_shift_moves_by_at_most_its_share_of_the_side() -> None:
     assert abs(float(rows.mean())) < 1.5
 
 
+def test_a_stretch_changes_width_and_height_each_by_itself_up_to_its_limit() -> None:
+    torch.manual_seed(0)
+    stretch = Augmentation(**{**dict.fromkeys(Augmentation().__dict__, 0), "stretch": 0.3})
+    square = torch.zeros(500, 1, 80, 80)
+    square[:, :, 20:60, 20:60] = 1
+    stretched = stretch(square)
+    high, wide = stretched[:, 0, :, 40].sum(dim=1) / 40, stretched[:, 0, 40].sum(dim=1) / 40
+    for side in (high.log(), wide.log()):
+        assert 0.28 < float(side.max()) < 0.31
+        assert -0.31 < float(side.min()) < -0.28
+    assert abs(float(torch.corrcoef(torch.stack([high, wide]))[0, 1])) < 0.15  # of a change of size it would be 1
+    assert abs(float((high.log() - wide.log()).abs().max()) - 0.6) < 0.06
+
+
 @pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "shade", "blur", "noise"])
 def test_each_change_of_light_can_be_had_alone_and_moves_nothing(name: str) -> None:
     torch.manual_seed(0)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
-from course_lib.data import audit_splits, load_chest_xray
+from course_lib.data import Splits, audit_splits, load_chest_xray
 from course_lib.data.chest_xray import find_chest_xray, get_chest_xray, patient_of
 
 CUT_SHORT = 400  # bytes
@@ -266,14 +267,18 @@ def test_the_shared_npz_is_not_taken_for_the_official_one(real_data: Path, tmp_p
 
 
 @pytest.mark.real_data
-def test_in_the_originals_the_file_size_tells_the_class(real_data: Path) -> None:
-    from course_lib.data.audit import _size_auc
+def test_in_the_originals_size_and_shape_of_the_files_tell_the_class(real_data: Path) -> None:
     from course_lib.data.folder import read_class_folders
 
     originals = read_class_folders(
         real_data / "chest_xray_originals", image_size=64, channels=1, name="originals", licence="CC BY 4.0"
     )
     assert originals.counts() == {"NORMAL": 10, "PNEUMONIA": 10}
-    auc = _size_auc(originals)
-    assert auc is not None
-    assert auc < 0.2  # pneumonia has the smaller files
+    audit = audit_splits(Splits(train_and_val=lambda: (originals, originals), test=lambda: originals))
+    assert originals.file_sizes is not None
+    sick = originals.labels.numpy()
+    height, width = originals.file_sizes.numpy().T
+    assert audit.size_auc["test"] == pytest.approx(roc_auc_score(sick, height * width), abs=1e-6)
+    assert audit.shape_auc["test"] == pytest.approx(roc_auc_score(sick, width / height), abs=1e-6)
+    assert audit.size_auc["test"] < 0.2  # pneumonia has the smaller files,
+    assert audit.shape_auc["test"] > 0.7  # and the wider ones
