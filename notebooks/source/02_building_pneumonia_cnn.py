@@ -199,7 +199,7 @@ print(f"AUC of the height alone, no pixel looked at: {taller / len(pairs):.2f}")
 # %% [markdown]
 # The audit asks whether the *sick* file is the larger one and would say one ninth, 0.11. Both are equally bad: what
 # counts is the distance from 0.5. (A copy of the data whose files have all been brought to one size gives nothing but
-# ties, and 0.500.)
+# ties, and 0.500.) The line below it in the audit asks the same of width over height.
 #
 # In the original files of Kermany, Zhang and Goldbaum the size of the picture alone separates the classes with an AUC
 # of 0.92; NORMAL files are larger. And of 1,566 originals that were looked into for this course, 85 are stored in
@@ -207,9 +207,40 @@ print(f"AUC of the height alone, no pixel looked at: {taller / len(pairs):.2f}")
 # black up to a common square, or that keeps colour where there is some, hands the answer to the network, and the
 # network takes it: a file-format detector with a fine test score.
 #
-# So the loader of this course squeezes every file into the same square, and makes all of them grey. That distorts
-# proportions a little, and keeps borders and colour out for good. It does not remove everything: a small file that was
-# enlarged is softer than a large one that was shrunk. Lesson 6 asks what a trained network really looked at.
+# So the loader of this course squeezes every file into the same square, and makes all of them gray. That keeps borders
+# and color out for good. It does not remove everything: a small file that was enlarged is softer than a large one that
+# was shrunk. And it leaves a trace that is easy to miss. Films differ in shape too: those of sick children are wider
+# for their height. On 20 originals, ten of each class, width over height alone has an AUC of 0.81 (95% interval 0.58 to
+# 0.98). In the square every film has the same shape, so that cue should be gone. Is it? Put the same round disc on a
+# narrow film and on a wide one, and squeeze both. **Before you run the cell:** what will have become of the discs?
+
+
+# %%
+def squeezed_disc(width, height):
+    """A film with a disc of 120 pixels in its middle, squeezed into a square."""
+    across, down = torch.arange(width) - width / 2, torch.arange(height)[:, None] - height / 2
+    film = (across**2 + down**2 < 60**2).float()
+    return F.interpolate(film[None, None], size=(200, 200), mode="area")  # (1, 1, 200, 200)
+
+
+films = torch.cat([squeezed_disc(256, 200), squeezed_disc(286, 200)])
+for width, disc in zip((256, 286), films[:, 0] > 0.5, strict=True):
+    wide, high = disc.any(dim=0).sum(), disc.any(dim=1).sum()
+    print(
+        f"width over height of the film {width / 200:.2f}; height over width of its disc {high / wide:.2f}"
+    )
+show(
+    plot_images(films, ["the narrow film, squeezed", "the wide film, squeezed"]),
+    "Two squares, each with an upright ellipse; the ellipse of the wide film is narrower.",
+)
+
+# %% [markdown]
+# The ratio has only moved, from the edge of the film into the body that it shows. A heart is no disc, but ribs, heart
+# and chest together tell a network enough. This cue can't be hidden. It can be made worthless: stretch each training
+# image a little, in both directions, by an amount drawn anew each time the network sees it. Then no proportion belongs
+# to one class. `Augmentation` in `course_lib.data` does that, and lesson 3 shows what it changes.
+#
+# Lesson 6 asks what a trained network really looked at.
 #
 # ## 2. Why a class, and what `nn.Module` gives
 #
