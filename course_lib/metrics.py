@@ -91,11 +91,11 @@ def binary_report(probs: Numbers, labels: Numbers, *, threshold: float = 0.5) ->
         specificity=specificity,
         ece=float(judge.binary_calibration_error(probs.contiguous(), labels, n_bins=15)),
         ci95={
-            "accuracy": _wilson(true_positive + true_negative, len(labels)),
+            "accuracy": wilson_interval(true_positive + true_negative, len(labels)),
             "balanced_accuracy": _mean_recall_interval(matrix),
             "auc": _auc_interval(probs[:, None], labels, [1], times=1000),
-            "sensitivity": _wilson(true_positive, positives),
-            "specificity": _wilson(true_negative, negatives),
+            "sensitivity": wilson_interval(true_positive, positives),
+            "specificity": wilson_interval(true_negative, negatives),
         },
     )
 
@@ -123,7 +123,7 @@ def multiclass_report(probs: Numbers, labels: Numbers) -> MulticlassReport:
         auc=float(judge.multiclass_auroc(probs, labels, num_classes)),
         ece=float(judge.multiclass_calibration_error(probs, labels, num_classes, n_bins=15)),
         ci95={
-            "accuracy": _wilson(right, len(labels)),
+            "accuracy": wilson_interval(right, len(labels)),
             "balanced_accuracy": _mean_recall_interval(matrix),
             "auc": _auc_interval(probs, labels, range(num_classes), times=200),
         },
@@ -142,6 +142,29 @@ def binary_auc(probs: Numbers, labels: Numbers) -> float:
     if len(absent := {0, 1} - set(labels.tolist())) > 0:
         return _undefined("AUC", f"no image of class {' or '.join(map(str, sorted(absent)))}")
     return float(judge.binary_auroc(probs, labels))
+
+
+class RocPoints(NamedTuple):
+    """Points of an ROC curve from (0, 0) to (1, 1), each (points,)."""
+
+    false_positive_rate: Tensor
+    true_positive_rate: Tensor
+
+
+def roc_points(probs: Numbers, labels: Numbers, *, most: int = 60) -> RocPoints:
+    """The ROC curve of probabilities (N,) of class 1, thinned to `most` of its own points, evenly along the curve.
+
+    >>> points = roc_points(torch.tensor([0.2, 0.6, 0.4, 0.8]), torch.tensor([0, 0, 1, 1]))
+    >>> [tensor.tolist() for tensor in points]
+    [[0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0]]
+    """
+    probs, labels = _checked(as_scores(probs), labels, num_classes=2)
+    alarms, found, _ = judge.binary_roc(probs.double(), labels)
+    so_far = (alarms + found).contiguous()  # the way along the curve, 0 to 2
+    kept = torch.arange(len(so_far))
+    if len(kept) > most:
+        kept = torch.searchsorted(so_far, torch.linspace(0, 2, most)).unique()
+    return RocPoints(alarms[kept].double(), found[kept].double())
 
 
 class UndefinedMetricWarning(UserWarning):
@@ -295,7 +318,12 @@ def _checked(probs: Tensor, labels: Numbers, *, num_classes: int) -> tuple[Tenso
     return probs, labels
 
 
-def _wilson(successes: int, trials: int) -> Interval:
+def wilson_interval(successes: int, trials: int) -> Interval:
+    """95% interval of a rate, from counts.
+
+    >>> [round(bound, 3) for bound in wilson_interval(81, 263)]
+    [0.255, 0.366]
+    """
     interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -307,7 +335,7 @@ def _mean_recall_interval(matrix: Tensor) -> Interval:
     """
     hits, totals = matrix.diagonal().tolist(), matrix.sum(dim=1).tolist()
     recalls = [hit / total for hit, total in zip(hits, totals, strict=True)]
-    bounds = [_wilson(hit, total) for hit, total in zip(hits, totals, strict=True)]
+    bounds = [wilson_interval(hit, total) for hit, total in zip(hits, totals, strict=True)]
     mean = sum(recalls) / len(recalls)
     below = math.hypot(*(recall - low for recall, (low, _) in zip(recalls, bounds, strict=True))) / len(recalls)
     above = math.hypot(*(high - recall for recall, (_, high) in zip(recalls, bounds, strict=True))) / len(recalls)

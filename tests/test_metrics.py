@@ -14,6 +14,7 @@ from course_lib.metrics import (
     fit_temperature,
     multiclass_report,
     reliability,
+    roc_points,
 )
 
 
@@ -37,6 +38,20 @@ def test_binary_report_agrees_with_scikit_learn(threshold: float) -> None:
     assert report.sensitivity == pytest.approx(judge.recall_score(labels, called))
     assert report.specificity == pytest.approx(judge.recall_score(labels, called, pos_label=0))
     assert report.auc == pytest.approx(judge.roc_auc_score(labels, probs))
+
+
+def test_roc_points_are_points_of_scikit_learns_curve_and_keep_its_area() -> None:
+    logits, labels = scored(2000)
+    probs = logits.sigmoid()
+    alarms, found, _ = judge.roc_curve(labels, probs, drop_intermediate=False)
+    thinned = roc_points(probs, labels)
+    assert 50 <= len(thinned.false_positive_rate) <= 60
+    pairs = zip(*(values.tolist() for values in thinned), strict=True)
+    whole = np.stack([alarms, found], axis=1)
+    assert all(np.abs(whole - pair).max(axis=1).min() < 1e-6 for pair in pairs)
+    assert judge.auc(*thinned) == pytest.approx(judge.roc_auc_score(labels, probs), abs=0.002)
+    few = roc_points(probs[:20], labels[:20])
+    assert judge.auc(*few) == pytest.approx(judge.roc_auc_score(labels[:20], probs[:20]))
 
 
 def test_probabilities_near_zero_are_not_taken_for_logits() -> None:

@@ -7,6 +7,7 @@ figure on a notebook's page. Colours come from scales that colour-blind readers 
 from course_lib.plots.colours import BLUE, GREY, ORANGE
 from course_lib.plots.curves import (
     plot_confusion,
+    plot_curve_panels,
     plot_curves,
     plot_history,
     plot_reliability,
@@ -22,6 +23,7 @@ __all__ = [
     "ORANGE",
     "encode",
     "plot_confusion",
+    "plot_curve_panels",
     "plot_curves",
     "plot_heat_maps",
     "plot_history",

@@ -3,41 +3,90 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.plots.colours import BLUE, GREEN, GREY, ORANGE, PURPLE
 
+Curve = tuple[Sequence[float], Sequence[float]]
+Curves = Mapping[str, Curve]
+LOOKS = (
+    (BLUE, "-", "o"),
+    (ORANGE, "--", "s"),
+    (GREY, "-.", "^"),
+    ("black", ":", "v"),
+    (GREEN, "-", "D"),
+    (PURPLE, "--", "P"),
+)
 
-def plot_curves(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    *,
-    xlabel: str,
-    ylabel: str,
-    log_x: bool = False,
-    log_y: bool = False,
-) -> Figure:
+
+def plot_curves(curves: Curves, *, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False) -> Figure:
     """Up to six curves, x and y by name, told apart by colour, line and marker; they need not be equally long.
 
     Raises:
         ValueError: more than six.
     """
-    looks = (
-        (BLUE, "-", "o"),
-        (ORANGE, "--", "s"),
-        (GREY, "-.", "^"),
-        ("black", ":", "v"),
-        (GREEN, "-", "D"),
-        (PURPLE, "--", "P"),
-    )
-    if len(curves) > len(looks):
-        raise ValueError(f"{len(curves)} curves cannot be told apart in one picture; draw {len(looks)} at most.")
     figure = Figure(figsize=(7.5, 3), layout="constrained")
     axis = figure.subplots()
-    for (name, (x, y)), (colour, line, marker) in zip(curves.items(), looks, strict=False):
+    _draw_curves(axis, curves, {})
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    _scale(axis, curves, log_x=log_x, log_y=log_y)
+    figure.legend(loc="outside right upper", fontsize=9)
+    return figure
+
+
+def plot_curve_panels(
+    panels: Mapping[str, Curves],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    log_x: bool = False,
+    ylim: Sequence[float] | None = None,
+    ranges: Mapping[str, Mapping[str, Curve]] | None = None,
+) -> Figure:
+    """The same curves from several places, a panel for each, with one height and one legend.
+
+    Args:
+        panels: by its heading, what `plot_curves` takes; curves of one name look alike.
+        title: of the figure.
+        xlabel, ylabel: what both axes measure.
+        log_x: whether the horizontal axis is logarithmic.
+        ylim: lowest and highest value that the vertical axis shows, if not those of the curves.
+        ranges: by panel and curve, the lowest and the highest value at each x, drawn as a band.
+
+    Raises:
+        ValueError: more than six names.
+    """
+    figure = Figure(figsize=(min(9.0, 1.5 + 4.5 * len(panels)), 3.9), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    for axis, (heading, curves) in zip(axes, panels.items(), strict=True):
+        of_all = {name: curves.get(name, ((), ())) for name in names}
+        _draw_curves(axis, of_all, (ranges or {}).get(heading, {}))
+        axis.set(xlabel=xlabel)
+        axis.set_title(heading, fontsize=9)
+        _scale(axis, curves, log_x=log_x, log_y=False)
+    axes[0].set_ylabel(ylabel)
+    if ylim:
+        axes[0].set_ylim(*ylim)
+    figure.suptitle(title, fontsize=10)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
+def _draw_curves(axis: Axes, curves: Curves, ranges: Curves) -> None:
+    if len(curves) > len(LOOKS):
+        raise ValueError(f"{len(curves)} curves cannot be told apart in one picture; draw {len(LOOKS)} at most.")
+    for (name, (x, y)), (colour, line, marker) in zip(curves.items(), LOOKS, strict=False):
         sparse = max(1, len(x) // 20)  # so that the markers of a long curve do not hide its line
         axis.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=4, markevery=sparse, label=name)
-    axis.set(xlabel=xlabel, ylabel=ylabel)
+        if name in ranges:
+            axis.fill_between(x, *ranges[name], color=colour, alpha=0.15, linewidth=0)
+
+
+def _scale(axis: Axes, curves: Curves, *, log_x: bool, log_y: bool) -> None:
     axis.set(xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
     places = sorted({float(value) for x, _ in curves.values() for value in x})
     if log_x and len(places) <= 6:  # 40, 160, 640 instead of powers of ten
@@ -45,8 +94,6 @@ def plot_curves(
         axis.minorticks_off()
     if not log_x and all(float(value).is_integer() for x, _ in curves.values() for value in x):
         axis.locator_params(axis="x", integer=True)  # no epoch 1.2
-    figure.legend(loc="outside right upper", fontsize=9)
-    return figure
 
 
 def plot_steps(
@@ -93,7 +140,7 @@ def plot_history(history: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
+def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> Figure:
     """A confusion matrix: true classes in rows, called classes in columns; colour is the share of the row."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -108,6 +155,7 @@ def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[s
     axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
     axis.set_yticks(range(len(classes)), classes)
     axis.set(xlabel="called", ylabel="true")
+    axis.set_title(title, fontsize=10)
     figure.colorbar(drawn, ax=axis, shrink=0.8, label="share of the true class")
     return figure
 

@@ -13,6 +13,23 @@ def test_curves_of_different_lengths_keep_all_their_points_and_show_few_markers(
     assert [len(line.get_xdata()) // line.get_markevery() for line in lines] == [20, 2]
 
 
+def test_panels_share_their_height_and_a_curve_looks_alike_in_all_that_have_it() -> None:
+    here = {"training": ((1, 2), (0.7, 0.6)), "validation": ((1, 2), (0.9, 0.8))}
+    there = {"validation": ((1, 5), (0.5, 0.1))}
+    ranges = {"there": {"validation": ([0.4, 0.0], [0.6, 0.2])}}
+    figure = plots.plot_curve_panels(
+        {"here": here, "there": there}, title="Losses", xlabel="epoch", ylabel="loss", ranges=ranges
+    )
+    left, right = figure.axes
+    assert left.get_ylim() == right.get_ylim()
+    assert [axis.get_title() for axis in figure.axes] == ["here", "there"]
+    assert [line.get_color() for line in left.lines] == [line.get_color() for line in right.lines]
+    np.testing.assert_allclose(right.lines[1].get_ydata(), [0.5, 0.1])
+    band = right.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (0.0, 0.6)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "validation"]
+
+
 def test_two_epochs_are_ticked_as_1_and_2_and_fractions_where_x_has_them() -> None:
     def ticks(*x: float) -> list[float]:
         axis = plots.plot_curves({"loss": (x, x)}, xlabel="epoch", ylabel="loss").axes[0]

@@ -32,6 +32,7 @@ def drawn(figure: Figure) -> np.ndarray:
         plots.plot_volumes({"input": (1, 32, 32), "last": (16, 8, 8)}),
         plots.plot_shares(["convolution", "head"], {"weights": [1, 7]}),
         plots.plot_curves({"loss": ((1, 2), (0.7, 0.6))}, xlabel="epoch", ylabel="loss"),
+        plots.plot_curve_panels({"here": {"loss": ((1, 2), (0.7, 0.6))}}, title="Two", xlabel="epoch", ylabel="loss"),
     ],
 )
 def test_every_figure_draws_something_and_pyplot_knows_nothing_of_it(figure: Figure) -> None:
