@@ -61,18 +61,19 @@ def run(
     data: Data = None,
     root: Root = None,
     compare: Annotated[bool, typer.Option("--compare", help="Compare every cell with its saved output.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Keep what it finds on real images; for authors.")] = False,
 ) -> None:
     """Run lessons without a browser and check what they assert; a line each.
 
     Example: course run 02 03 --data real --root ~/data
     """
-    from course_lib.authoring import compare_notebook, lessons, run_lesson
+    from course_lib.authoring import compare_notebook, lessons, record_lesson, run_lesson, sources
     from course_lib.lessons import lesson_environment
 
     environment, failed = lesson_environment(data, root), 0
-    if compare and environment.get("COURSE_DATA", "simulated") != "simulated":
-        raise ValueError("the saved outputs are of simulated images; leave out --data and --root, or --compare.")
-    for path in lessons(numbers):
+    if compare and (record or environment.get("COURSE_DATA", "simulated") != "simulated"):
+        raise ValueError("the saved outputs are of simulated images; leave out --data, --root, --record, or --compare.")
+    for path in (sources if record else lessons)(numbers):
         if compare:
             wrong = compare_notebook(path)
             failed += bool(wrong)
@@ -80,7 +81,7 @@ def run(
             for cell, sentences in wrong.items():
                 print(*(f"  code cell {cell}: {sentence}" for sentence in sentences), sep="\n", flush=True)
             continue
-        verdict = run_lesson(path, environment=environment)
+        verdict = (record_lesson if record else run_lesson)(path, environment=environment)
         failed += verdict.error is not None
         print(
             f"{path.stem:28} {verdict.cells:3} cells {verdict.seconds:6.1f} s  {verdict.error or 'passed'}", flush=True

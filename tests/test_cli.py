@@ -305,6 +305,8 @@ def test_lessons_that_are_not_there_or_cannot_have_their_images_are_refused(tmp_
     refused(course("run", "01", "--root", tmp_path), "neither chest X-rays nor CIFAR-10 there")
     refused(course("run", "01", "--data", "simulated", "--root", tmp_path), "leave one of them out")
     refused(course("run", "01", "--compare", "--data", "real"), "the saved outputs are of simulated images")
+    refused(course("run", "01", "--compare", "--record"), "the saved outputs are of simulated images")
+    refused(course("run", "02", "--record"), "--record keeps what lessons find on real images", "add --data real")
     refused(course("build", "77"), "lesson 77", "there are: 01")
 
 

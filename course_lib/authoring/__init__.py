@@ -18,6 +18,7 @@ from course_lib.authoring.kernel import (
     compare_notebook,
     execute,
     lessons,
+    record_lesson,
     run_lesson,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "faults",
     "lessons",
     "pull",
+    "record_lesson",
     "refresh_scripts",
     "refusals",
     "relink",

@@ -7,11 +7,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from course_lib import real_results
 from course_lib.authoring.compare import faults, refusals
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -111,13 +113,32 @@ class Verdict:
 
 
 def run_lesson(path: Path, *, environment: dict[str, str], cell_seconds: int = 1800) -> Verdict:
-    """Run a lesson in place of a reader; its file stays as it is."""
+    """Run a lesson in place of a reader, from its notebook or its source; the file stays as it is."""
     notebook, error, started = _without_outputs(path), None, time.perf_counter()
     try:
         execute(notebook, environment=environment, cell_seconds=cell_seconds, folder=path.parent)
     except CellError as failed:
         error = str(failed)
     return Verdict(len(_code_cells(notebook)), time.perf_counter() - started, error)
+
+
+def record_lesson(source: Path, *, environment: dict[str, str]) -> Verdict:
+    """Run a lesson on real images, and if all of it passes, keep what its `on_real` cells found in the package.
+
+    Raises:
+        ValueError: the environment does not ask for real images.
+    """
+    if environment.get("COURSE_DATA", os.environ.get("COURSE_DATA")) != "real":
+        raise ValueError(
+            "--record keeps what lessons find on real images, but simulated ones may be taken here; add --data real, "
+            "and --root DIR for the folder that holds them."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / "found.jsonl"
+        verdict = run_lesson(source, environment={**environment, real_results.FOUND: str(found)})
+        if verdict.error is None:
+            real_results.keep(int(source.name[:2]), found)
+    return verdict
 
 
 def compare_notebook(path: Path, *, cell_seconds: int = 300) -> dict[int, list[str]]:
@@ -148,7 +169,7 @@ def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def _without_outputs(path: Path) -> NotebookNode:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = jupytext.read(path)
     for cell in _code_cells(notebook):
         cell.outputs, cell.execution_count = [], None
     return notebook

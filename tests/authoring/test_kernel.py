@@ -6,7 +6,8 @@ import jupytext
 import nbformat
 import pytest
 
-from course_lib.authoring import lessons, run_lesson
+from course_lib.authoring import lessons, record_lesson, run_lesson
+from course_lib.real_results import read, records
 
 
 def write(path: Path, source: str) -> Path:
@@ -21,6 +22,45 @@ def test_a_lesson_that_runs_is_passed_and_left_as_it_was(tmp_path: Path) -> None
     assert (verdict.cells, verdict.error) == (2, None)
     assert verdict.seconds > 0
     assert path.read_bytes() == before
+
+
+DECLARES = """\
+# %%
+import torch
+from course_lib.data import ImageSet
+from course_lib.real_results import on_real
+
+pixels = torch.zeros(4, 1, 16, 16, dtype=torch.uint8)
+images = ImageSet(pixels, [0, 1, 0, 1], ("NORMAL", "PNEUMONIA"), tuple("abcd"), "chest X-rays", "none")
+on_real("03.curves", {"training": ([1, 2], [0.5, 0.25])}, images)
+
+# %%
+assert LAST
+"""
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_what_a_lesson_declares_is_kept_only_if_all_of_it_passes(
+    passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "lesson_3.toml").write_bytes((records.HERE / "lesson_3.toml").read_bytes())
+    monkeypatch.setattr(records, "HERE", package)
+    source = tmp_path / "03_declares.py"
+    source.write_text(DECLARES.replace("LAST", str(passes)))
+    verdict = record_lesson(source, environment={"COURSE_DATA": "real"})
+    assert (verdict.error is None) == passes
+    assert list(read(3)) == (["03.curves"] if passes else [])
+    if passes:
+        assert read(3)["03.curves"].values == {"training": {"x": [1, 2], "y": [0.5, 0.25]}}
+        assert read(3)["03.curves"].n == 4
+
+
+def test_simulated_images_are_not_recorded(tmp_path: Path) -> None:
+    for environment in ({}, {"COURSE_DATA": "auto"}):
+        with pytest.raises(ValueError, match=r"--record keeps what lessons find on real images.*add --data real"):
+            record_lesson(tmp_path / "03_declares.py", environment=environment)
 
 
 def test_a_range_that_is_missed_names_the_cell_and_the_reason(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from hosts.pins import pins
@@ -70,6 +71,13 @@ def replaced(name: str, python: Path, wheel: Path, newest: Path, tmp_path: Path)
     subprocess.run(command, env=environment, check=True, capture_output=True)
     names = set(would_install(tmp_path / "report.json"))
     return names & HOSTS[name]["packages"].keys(), names - HOSTS[name]["packages"].keys()
+
+
+def test_an_installed_course_has_what_the_lessons_found_on_real_images(wheel: Path) -> None:
+    with ZipFile(wheel) as content:
+        held = {name for name in content.namelist() if name.startswith("course_lib/real_results/")}
+    folder = ROOT / "course_lib" / "real_results"
+    assert {path.name for path in folder.glob("lesson_*")} == {Path(name).name for name in held if "/lesson_" in name}
 
 
 @each_host

@@ -1,0 +1,74 @@
+"""A result on a lesson's page: what is recorded, beside what this page has found."""
+
+import textwrap
+from typing import Any
+
+from course_lib.data import ImageSet
+from course_lib.markup import with_code
+from course_lib.plots import show
+from course_lib.real_results.kinds import KINDS, Drawing
+from course_lib.real_results.records import Record, is_simulated, note, read, rounded, text_of
+from course_lib.tables import WIDTH, Table
+
+CALLED = {"chest X-rays": "the real X-rays"}
+
+
+def on_real(key: str, found: object = None, *images: ImageSet) -> None:
+    """Show what was found on real images: the recorded result, beside that of this page where they can be compared.
+
+    While the lesson is being recorded (`course run 03 --data real --root DIR --record`), `found` is what gets recorded.
+
+    Args:
+        key: such as "03.test", described in `course_lib/real_results/lesson_3.toml`.
+        found: what this page has found; what it must be depends on the result's kind, see `kinds.py`. Without it, the
+            recorded result stands alone.
+        images: those that were scored or counted.
+
+    Raises:
+        ValueError: the key is not known, or the lesson is being recorded and its images are simulated.
+        TypeError: `found` without `images`.
+    """
+    if found is not None and not images:
+        raise TypeError(f"{key}: give the images that were scored with what was found, on_real(key, found, images).")
+    text, stored, by_source = text_of(key), read(int(key[:2])).get(key), {}
+    if stored:
+        by_source[f"recorded on {CALLED.get(stored.data, stored.data)}"] = stored.values
+    if found is not None:
+        note(key, found, images)
+        about = images[0]
+        if not is_simulated(images):
+            by_source[f"yours, on {CALLED.get(about.name, about.name)}"] = of_page(key, found, about)
+        elif text.get("beside_simulated", True):
+            by_source[f"this page, {about.name}"] = of_page(key, found, about)
+    if not stored:
+        print(f"Nothing is recorded for {key} yet; `course run {key[:2]} --data real --root DIR --record` does.")
+    if by_source:
+        display(KINDS[text["kind"]].show(by_source, text), source_line(stored) if stored else "")
+
+
+def of_page(key: str, found: object, about: ImageSet) -> Any:
+    return rounded(KINDS[text_of(key)["kind"]].values(found, about.classes))
+
+
+def source_line(record: Record) -> str:
+    """Where a recorded result comes from, in one line."""
+    seeds = f", seed{'s' if len(record.seeds) > 1 else ''} {', '.join(map(str, record.seeds))}" if record.seeds else ""
+    return (
+        f"Recorded: {record.data}, {record.n:,} {record.split} images, {record.pixels} pixels{seeds}; "
+        f"{record.device}, torch {record.versions['torch']}, course {record.versions['course']}; "
+        f"`{record.command}`, {record.date}."
+    )
+
+
+def display(shown: list[Table | Drawing], line: str) -> None:
+    """Put tables and drawings below a notebook's cell, and the line that says where they come from."""
+    from IPython.display import publish_display_data  # only notebooks have it
+
+    for one in shown:
+        if isinstance(one, Table):
+            publish_display_data({"text/html": one.html(), "text/plain": str(one)})
+        else:
+            show(one.figure, one.alt)
+    if line:
+        page = f"<p><small>{with_code(line)}</small></p>"
+        publish_display_data({"text/html": page, "text/plain": textwrap.fill(line, WIDTH)})
