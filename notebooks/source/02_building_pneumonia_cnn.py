@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from course_lib.anatomy import conv_output_size, count_parameters, receptive_field, trace_shapes
 from course_lib.data import Splits, audit_splits, load_chest_xray, simulate_radiographs
 from course_lib.plots import plot_curves, plot_images, plot_shares, plot_volumes, show
+from course_lib.real_results import on_real
 
 # %% [markdown]
 # ## 1. What the pictures show
@@ -119,7 +120,8 @@ show(
 # fits nothing, so it may look at the test images. **Before you run the cell:** which of its counts should be zero?
 
 # %%
-print(audit_splits(splits))
+audit = audit_splits(splits)
+print(audit)
 
 # %% [markdown]
 # The first line names the data; if it says *simulated*, nothing below it is a statement about patients. Then comes a
@@ -139,6 +141,14 @@ print(audit_splits(splits))
 # The published val folder holds 16 images. One image is six percentage points there, so it can choose nothing; this
 # course puts those 16 into train, where they are at hand, and cuts a larger val from it.
 #
+# From here on, each lesson also shows what the same cells found on real images: recorded once, and kept with the
+# course. Here are the audit's counts of the real X-rays, and below them those of this page. Which lines are zero in one
+# and not in the other?
+
+# %%
+on_real("02.audit", audit, splits.train, splits.val, splits.test)
+
+# %% [markdown]
 # Would the audit notice a fault? The cut below starts ten images too early. (`Splits` holds the three sets.) **Before
 # you run the cell:** which numbers will differ from zero, and will anything else look wrong?
 
@@ -180,8 +190,19 @@ for name, counts in all_counts.items():
 # %% [markdown]
 # The accuracy of a constant is the fraction of the commoner class: on the published train folder it looks like a decent
 # model, and between train and test it drops by more than ten points although the "model" did not change at all. Its
-# balanced accuracy does not move. Whenever you read an accuracy, ask first what a constant would have.
-#
+# balanced accuracy does not move. Whenever you read an accuracy, ask first what a constant would have. Here are the
+# splits that you train and test on: look at how far the last column moves from train to test.
+
+# %%
+on_real(
+    "02.counts",
+    {"train": train.counts(), "validation": splits.val.counts(), "test": splits.test.counts()},
+    train,
+    splits.val,
+    splits.test,
+)
+
+# %% [markdown]
 # ### What the network must not see
 #
 # The files of the real data differ in size, and not at random. How much does a size give away? The AUC (the area under
@@ -241,6 +262,36 @@ show(
 # to one class. `Augmentation` in `course_lib.data` does that, and lesson 3 shows what it changes.
 #
 # Lesson 6 asks what a trained network really looked at.
+#
+# How bright a picture is on the whole depends mostly on the exposure. Take the mean of all pixels as the score, choose
+# the threshold on train, and judge it on the other two splits.
+
+# %% tags=["tol-0.05"]
+from course_lib.metrics import binary_report, choose_threshold
+
+
+def brightness(images):
+    return images.images.float().mean(dim=(1, 2, 3)) / 255  # (N,)
+
+
+threshold = choose_threshold(brightness(train), train.labels)
+by_brightness = {
+    name: binary_report(brightness(part), part.labels, threshold=threshold)
+    for name, part in (("validation", splits.val), ("test", splits.test))
+}
+for name, report in by_brightness.items():
+    print(f"{name}: AUC of the mean brightness {report.auc:.2f}")
+
+# %% [markdown]
+# A network has to beat this, too. On the real X-rays, look at whether the interval of each AUC holds 0.5, and whether
+# the two splits agree.
+
+# %% tags=["tol-0.05"]
+on_real("02.brightness", by_brightness, splits.val, splits.test)
+
+# %% [markdown]
+# Where they do not agree, the two folders differ in how the pictures were taken. A score that rests on that would be
+# no knowledge of pneumonia, whichever way it points.
 #
 # ## 2. Why a class, and what `nn.Module` gives
 #

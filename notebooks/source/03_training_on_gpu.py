@@ -33,6 +33,7 @@ from course_lib.anatomy import count_parameters
 from course_lib.data import load_chest_xray
 from course_lib.models import CompactCNN
 from course_lib.plots import plot_curves, plot_images, show
+from course_lib.real_results import on_real
 
 splits = load_chest_xray(profile.source, image_size=profile.choose(simulated=64, real=96))
 train, val = splits.train.subset(torch.randperm(len(splits.train))), splits.val
@@ -354,6 +355,12 @@ show(
     "The same curves with a fourth: validation loss with renewed averages. It stays close to the "
     "training loss, without the jumps.",
 )
+
+# %% [markdown]
+# Do real patients make the curve jump as well? Compare the two validation curves with each other, in both panels.
+
+# %%
+on_real("03.curves", curves, val)
 
 # %% [markdown]
 # With the same weights and other averages the jumps are gone: they were the averages', not the weights'. What is left
@@ -897,11 +904,13 @@ for seed in range(3):
 # %% tags=["tol-0.25"]
 from course_lib.metrics import binary_report, choose_threshold
 
+reports = {}
 for seed, (on_val, on_test) in enumerate(said):
     threshold = choose_threshold(
         on_val.probs[:, 1], on_val.labels, criterion="sensitivity", target=0.95
     )
     report = binary_report(on_test.probs[:, 1], on_test.labels, threshold=threshold)
+    reports[f"seed {seed}"] = report
     print(f"seed {seed}  threshold          {threshold:.2f}")
     for name in ("sensitivity", "specificity", "balanced_accuracy"):
         low, high = report.ci95[name]
@@ -916,6 +925,13 @@ for seed, (on_val, on_test) in enumerate(said):
 # intervals side by side: count the images that one gets right and the other wrong (McNemar's test), since most of the
 # chance is common to both.
 #
+# And on the real X-rays? Read sensitivity and specificity together, and the accuracy beside the last line, which is
+# what a network without eyes would have.
+
+# %%
+on_real("03.test", reports, splits.test)
+
+# %% [markdown]
 # The three seeds chose different thresholds, and none promised exactly 0.95 for the test. Here is the first network's
 # answer, patient by patient and for all thresholds at once.
 
@@ -940,8 +956,13 @@ show(
 
 # %% [markdown]
 # Each threshold is a point on the curve; moving along it trades false alarms for missed patients. The AUC is the area
-# below.
-#
+# below. On the real X-rays, look at the left edge: how many of the sick are found before the first false alarms?
+
+# %%
+outcomes = {f"seed {seed}": (test.probs[:, 1], test.labels) for seed, (_, test) in enumerate(said)}
+on_real("03.roc", outcomes, splits.test)
+
+# %% [markdown]
 # Which point is right depends on what the two errors cost, and no network can know that. Here are the validation
 # images, on which a threshold may be chosen. Let a miss cost as much as ten false alarms, then as much as one.
 

@@ -41,6 +41,7 @@ from course_lib.plots import (
     plot_steps,
     show,
 )
+from course_lib.real_results import on_real
 
 device = profile.device
 splits = load_cifar10(profile.source)
@@ -631,6 +632,12 @@ show(
 # Read the upper panel as a product: each row keeps the changes above it. Read the lower one with the length of its
 # lines in mind. Where two seeds of one row lie further apart than two rows, the rows say nothing about each other.
 #
+# And on photographs? Compare the order of the rows with that in the table above.
+
+# %%
+on_real("04.changes", accuracies, val)
+
+# %% [markdown]
 # On the simulated objects batch norm is the change that clearly helps: tutorials promise it, and here the promise is
 # kept. Smoothing, the averaged weights and the test-time flip move the result by a few hundredths, about as much as
 # another seed. (Averaging has little to do here: the one cycle ends at a rate of nearly 0, where the weights no longer
@@ -750,6 +757,13 @@ show(
     "Validation accuracy against seconds. FastCNN rises steeply and ends highest, and one short cycle "
     "of it already passes the beginner's CNN, which climbs slowly; the dense network hardly climbs.",
 )
+
+# %% [markdown]
+# The same race on CIFAR-10: where on its axis does each of the four end, and how high?
+
+# %%
+race = {name: tuple(zip(*points, strict=True)) for name, points in curves.items()}
+on_real("04.race", race, val)
 
 # %% [markdown]
 # On the simulated objects the beginner's CNN is still under way when the long fast training finishes. Two things work
@@ -922,8 +936,14 @@ for cue in cues:
 # %% [markdown]
 # Nearly every error is about one cue alone. On the simulated objects texture is hardly ever mistaken: stripes and dots
 # fill the whole object and survive every shift. Colour is judged against a light whose own colour changes from picture
-# to picture, and an outline is a matter of a few pixels. On photographs look at the confusion matrix for cat and dog.
+# to picture, and an outline is a matter of a few pixels.
 #
+# And on photographs? Look for the class that is found least, and for two classes that are taken for each other.
+
+# %%
+on_real("04.classes", report, val)
+
+# %% [markdown]
 # And the pictures themselves: the mistakes of which the network was surest. **Before you look:** would you expect odd
 # pictures, or plain ones?
 
@@ -1361,6 +1381,12 @@ low, high = final.ci95["accuracy"]
 print(f"validation {report.accuracy:.3f}")
 print(f"test       {final.accuracy:.3f}, 95% interval {low:.3f} to {high:.3f}, {final.n} pictures")
 assert final.accuracy > 0.3
+
+# %% [markdown]
+# Here is the same test on CIFAR-10. The interval is narrower where more pictures were scored.
+
+# %%
+on_real("04.test", {"FastCNN": final}, splits.test)
 
 # %% [markdown]
 # The interval comes from the number of pictures alone: another set of as many, drawn in the same way, would give

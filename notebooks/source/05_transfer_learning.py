@@ -37,6 +37,7 @@ from torchvision.transforms import functional
 
 from course_lib.models import OFFLINE, transfer_model
 from course_lib.plots import plot_curves, plot_images, show
+from course_lib.real_results import on_real
 
 device = profile.device
 torch.manual_seed(0)
@@ -287,6 +288,13 @@ show(
 )
 
 # %% [markdown]
+# ImageNet holds photographs. On CIFAR-10 its features should be worth more than on simulated objects: compare the
+# distance from the upper curve to the others in both panels.
+
+# %%
+on_real("05.photos", on_photos, photos_val)
+
+# %% [markdown]
 # Read the picture sideways, since labels are what costs: with how many labelled images are the features as good as
 # pixels are with 640? And with how many are pixels as good as features with forty? The distance is there even for
 # simulated objects, which no photograph of ImageNet resembles. And the shape of the network alone is worth little: what
@@ -353,6 +361,12 @@ show(
     "Area under the ROC curve on validation X-rays against the number of labelled X-rays: ImageNet "
     "features lie highest, random features lowest, and the distances grow to the right.",
 )
+
+# %% [markdown]
+# And on the real X-rays, look at how close the pixels come, and at how wide the bands are with forty labels.
+
+# %%
+on_real("05.xrays", on_xrays, xrays_val)
 
 # %% [markdown]
 # Accuracy among ten classes and the area for two cannot be compared, but numbers of labels can. For each task: with how
@@ -633,6 +647,16 @@ show(
     "above them, close to each other at forty images; the curve of the head only rises least.",
 )
 
+# %% [markdown]
+# With photographs, at full length: which ways still gain when there are more labels, and does any of them leave the
+# probe behind?
+
+# %%
+on_real("05.contest", contest, photos_val)
+
+# %% [markdown]
+# What each way costs:
+
 # %% tags=["tol-x8"]
 for name, taken in seconds.items():
     print(f"{name:12} {taken:5.1f} s for {LOOKS} looks")
@@ -832,6 +856,13 @@ print(f"X-rays, {report.n} images, {outcome.labels.double().mean():.2f} of them 
 for name in ("auc", "accuracy", "sensitivity", "specificity"):
     low, high = report.ci95[name]
     print(f"  {name:11} {getattr(report, name):.2f}, 95% interval {low:.2f} to {high:.2f}")
+
+# %% [markdown]
+# The real test X-rays come from another mixture of patients than those that the threshold was chosen on. Look at
+# sensitivity and specificity: which of the two pays for it?
+
+# %%
+on_real("05.test", {"probe": report}, xray_splits.test)
 
 # %% [markdown]
 # The threshold was chosen on validation, for the largest sum of sensitivity and specificity. All X-rays are of one

@@ -30,6 +30,7 @@ from course_lib.data import Augmentation, Batches, simulate_radiographs
 from course_lib.metrics import binary_auc
 from course_lib.models import CompactCNN
 from course_lib.plots import plot_curves, plot_images, plot_maps, plot_panels, show
+from course_lib.real_results import on_real
 from course_lib.training import evaluate, fit
 
 device = profile.device
@@ -801,18 +802,24 @@ def pixels(image_set, keep):
 border = torch.ones(32, 32, dtype=torch.bool)
 border[2:-2, 2:-2] = False
 print(f"{xrays.test.name}, {len(xrays.test)} test images")
+seeing = {}
 for name, keep in (("border", border), ("middle", ~border)):
     head = linear_probe(pixels(xrays.train, keep), xrays.train.labels)
     with torch.no_grad():
         probs = head(pixels(xrays.test, keep)).softmax(dim=1)[:, 1]
-    report = binary_report(probs, xrays.test.labels, threshold=0.5)
+    report = seeing[name] = binary_report(probs, xrays.test.labels, threshold=0.5)
     low, high = report.ci95["auc"]
     print(f"{name}: area {report.auc:.2f}, 95% interval {low:.2f} to {high:.2f}")
 
 # %% [markdown]
-# A simulated border knows nothing of the disease, as it was made to: an area of 0.5 lies within the interval. If you
-# have the published chest X-rays, run this lesson with them. Whatever a network scores on a collection has to be read
-# beside the number of its border.
+# A simulated border knows nothing of the disease, as it was made to: an area of 0.5 lies within the interval. Does the
+# border of a real X-ray know nothing, either?
+
+# %%
+on_real("06.border", seeing, xrays.test)
+
+# %% [markdown]
+# Whatever a network scores on a collection has to be read beside the number of its border.
 
 # %% [markdown]
 # And the maps of a network that was trained on these images? With real ones the next cell trains it first, which takes
@@ -841,6 +848,43 @@ show(
 # %% [markdown]
 # These are the surest answers, and so the easiest images; and without outlines every map looks convincing. That is the
 # whole difficulty: this page could say what maps are worth because the truth was known, and with real images it is not.
+#
+# How good is a network that was trained on real X-rays in so short a time? Read its scores before its maps.
+
+# %%
+report = binary_report(outcome.probs[:, 1], pictures.labels)
+on_real("06.network", {"CompactCNN": report}, pictures)
+
+# %% [markdown]
+# Deletion needs no outlines, so it can be asked of real X-rays, too: forty sick test patients who were called sick, and
+# two maps beside two orders that know nothing.
+
+# %% tags=["tol-0.2"]
+found = ((outcome.probs[:, 1] > 0.5) & (pictures.labels == 1)).nonzero().flatten()[:40]
+x = pictures.images[found].to(device).float() / 255
+orders = {
+    "Grad-CAM": grad_cam(network, x, 1, layer=network.last_maps),
+    "occlusion": occlusion(network, x, 1, side=16, stride=8).clamp(min=0),
+    "noise": torch.rand(len(x), SIZE, SIZE).to(device),
+    "centre": (middle[:1] - middle.min()).expand(len(x), -1, -1),
+}
+targets, falls = torch.ones(len(x), dtype=torch.int64, device=device), {}
+for name, order in orders.items():
+    curve = deletion_curve(network, x, in_squares(order), targets, fill=blurred(x)).mean(dim=1)
+    falls[name] = (shares, curve.tolist())
+    print(f"{name:9} {curve[2]:.2f} with an eighth of the image blurred")
+
+# %% [markdown]
+# A map that found what the answer needs makes the probability fall sooner than noise and centre do. On the real X-rays,
+# look first at the right end, where all of the image is blurred: what does the network say of an X-ray without detail?
+
+# %%
+on_real("06.deletion", falls, pictures.subset(found))
+
+# %% [markdown]
+# Deletion takes it for granted that a blurred image says nothing. Where a curve ends as high as it began, that is not
+# so: the network finds its sickness in the blur, too, and what lies between says more about blurred X-rays than about
+# the maps. A test of maps has to be tested on the images that it is used for.
 
 # %% [markdown]
 # ## 10. What a heat map may and may not be used for
