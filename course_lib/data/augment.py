@@ -57,8 +57,8 @@ class Augmentation:
             torch.stack([high * angle.sin() * mirror, high * angle.cos(), down], dim=1),
         ]
         grid = F.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
-        # Mirrored where the grid leaves the image: with black corners, that no image has which is not augmented, the loss
-        # on validation was half as large again.
+        # Mirrored where the grid leaves the image: with black corners, which no other image has, the loss on validation
+        # was half as large again.
         return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
     def _light(self, images: Tensor) -> Tensor:

@@ -74,6 +74,7 @@ def show_audit(by_source: BySource, text: Text) -> list[Table | Drawing]:
         lines = {name: {split: audit["counts"][split][name] for split in splits} for name in first(audit["counts"])}
         lines |= {"patients": audit["groups"], "duplicates": audit["duplicates_within"]}
         lines |= {"AUC of the files' size alone": audit["size_auc"]}
+        lines |= {"AUC of width over height alone": audit["shape_auc"]}
         pairs = [[f"patients in both {pair}", number(count)] for pair, count in audit["shared_groups"].items()]
         blank = [""] * (len(splits) - 1)
         return [[name, *(number(line[split]) for split in splits)] for name, line in lines.items()] + [
