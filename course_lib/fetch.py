@@ -3,10 +3,11 @@
 import hashlib
 import math
 import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError, IncompleteRead
 
 from course_lib.files import as_path, data_dir
+from course_lib.runtime import in_notebook
 
 SLOW = 100_000  # bytes a second: a slower mirror is left for the next one
 PATIENCE = 10.0  # seconds to measure that over, and to wait for an answer or for the next byte
@@ -30,11 +32,13 @@ class Remote:
         urls: where it lies: the official host first, then mirrors with the same bytes.
         filename: what it is called on disk.
         checksum: that its publisher gives, such as "md5:c58f..." or "sha256:f370..."; the beginning of it is enough.
+        size: in bytes; said before a download, and not checked.
     """
 
     urls: tuple[str, ...]
     filename: str
     checksum: str
+    size: int = 0
 
 
 @dataclass
@@ -53,20 +57,33 @@ class _Mirror:
 class _SlowError(Exception): ...
 
 
-def answers(remote: Remote, *, seconds: float = 3) -> bool:
-    """Whether any host of a file answers; all are asked at once, `seconds` at most for each step of a connection."""
+def answers(*remotes: Remote, seconds: float = 3) -> bool:
+    """Whether for each of these files some host answers; all are asked at once, and none is waited for any longer."""
+    heard: queue.SimpleQueue[tuple[Remote, bool]] = queue.SimpleQueue()
 
-    def one_answers(url: str) -> bool:
+    def ask(remote: Remote, url: str) -> None:
         try:
-            return requests.head(url, timeout=seconds, allow_redirects=True).ok
+            heard.put((remote, requests.head(url, timeout=seconds, allow_redirects=True).ok))
         except requests.RequestException:
-            return False
+            heard.put((remote, False))
 
-    with ThreadPoolExecutor() as pool:
-        return any(pool.map(one_answers, _urls(remote)))
+    asked = [(remote, url) for remote in remotes for url in _urls(remote)]
+    for one in asked:
+        threading.Thread(target=ask, args=one, daemon=True).start()  # one that hangs ends with the process
+    silent, end = set(remotes), time.monotonic() + seconds
+    for _ in asked:
+        try:
+            remote, answered = heard.get(timeout=max(0, end - time.monotonic()))
+        except queue.Empty:
+            break
+        if answered:
+            silent.discard(remote)
+        if not silent:
+            break
+    return not silent
 
 
-def download(remote: Remote) -> Path:
+def download(remote: Remote, *, patient: bool = True) -> Path:
     """The file on disk, downloaded if it is not there yet.
 
     A file that is there is verified and returned; one with another checksum, perhaps put there by hand, is refused but
@@ -76,6 +93,11 @@ def download(remote: Remote) -> Path:
 
     `COURSE_MIRROR`, where it is set, is the address of a folder on a web host, say one in the classroom, which is tried
     before the file's own hosts.
+
+    Args:
+        remote: the file.
+        patient: wait for the last host, however slow or silent; else all are left that are slower than `SLOW`, or
+            silent, for `PATIENCE`.
 
     Raises:
         OSError: no host gave the whole file, or the disk did not take it; the message says what to do.
@@ -89,7 +111,7 @@ def download(remote: Remote) -> Path:
         for mirror, rival in _turns(mirrors):
             if target.is_file():  # since an earlier download, or another process was quicker
                 break
-            if _fetch(mirror, part, rival) and _is_published(part, mirror, remote):
+            if _fetch(mirror, part, rival, patient) and _is_published(part, mirror, remote):
                 part.replace(target)
                 return target
     except OSError as error:
@@ -136,12 +158,13 @@ def _fastest(mirrors: list[_Mirror]) -> _Mirror | None:
     return max((mirror for mirror in mirrors if mirror.again), key=lambda mirror: mirror.speed, default=None)
 
 
-def _fetch(mirror: _Mirror, part: Path, rival: _Mirror | None) -> bool:
+def _fetch(mirror: _Mirror, part: Path, rival: _Mirror | None, patient: bool) -> bool:
     """Whether the part now reaches to the end of the file; if not, the mirror remembers how its turn went."""
     size, began = _size(part), time.monotonic()
     # As the bytes lie on the host: what it compresses on the way cannot be gone on with in the middle.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
-    waits = (PATIENCE, PATIENCE if rival else 6 * PATIENCE)  # to connect, and between two bytes
+    waits = (PATIENCE, 6 * PATIENCE if patient and not rival else PATIENCE)  # to connect, and between two bytes
+    least_speed = min(SLOW, rival.speed) if rival else 0 if patient else SLOW
     try:
         with requests.get(mirror.url, headers=headers, stream=True, timeout=waits) as reply:
             if size and reply.status_code == 416:  # nothing comes after the part: it is whole, or of another file
@@ -149,7 +172,7 @@ def _fetch(mirror: _Mirror, part: Path, rival: _Mirror | None) -> bool:
             else:
                 reply.raise_for_status()
                 start = size if reply.status_code == 206 else 0  # a host that knows no ranges sends everything
-                _copy(reply.raw, part, start, least_speed=min(SLOW, rival.speed) if rival else 0)
+                _copy(reply.raw, part, start, least_speed)
     except _SlowError as error:
         mirror.fault = str(error)
         if rival:
@@ -160,8 +183,8 @@ def _fetch(mirror: _Mirror, part: Path, rival: _Mirror | None) -> bool:
     else:
         mirror.again = start > 0  # then some bytes may be older, or another mirror's
         return True
-    mirror.again = _size(part) > size
     mirror.speed = (_size(part) - size) / (time.monotonic() - began)
+    mirror.again = _size(part) > size and (patient or mirror.speed >= SLOW)
     return False
 
 
@@ -169,7 +192,8 @@ def _copy(source: Any, part: Path, start: int, least_speed: float) -> None:
     """Write the bytes from `start` on into their places in the part, as they arrive."""
     part.touch()
     total = start + source.length_remaining if source.length_remaining else None
-    bar = tqdm(desc=part.stem[1:], total=total, initial=start, unit="B", unit_scale=True, disable=None)
+    shown = {"file": sys.stdout, "mininterval": 0.5} if in_notebook() else {"disable": None}  # stderr is red there
+    bar = tqdm(desc=part.stem[1:], total=total, initial=start, unit="B", unit_scale=True, **shown)
     with bar, open(part, "r+b") as file:
         since, before = time.monotonic(), file.seek(start)
         while chunk := source.read(2**14, decode_content=False):
@@ -217,8 +241,8 @@ def _failure(mirrors: list[_Mirror], target: Path, remote: Remote) -> Exception:
             f"{remote.filename}: every host sent other bytes ({found}, expected {remote.checksum}), none is kept; if "
             f"your network wants you to sign in, do that in a browser and try again, or {by_hand}"
         )
-    faults = "; ".join(f"{mirror.url}: {mirror.fault}" for mirror in mirrors)
+    faults = ", ".join(f"{mirror.host}: {mirror.fault}" for mirror in mirrors)
     return OSError(
         f"{remote.filename}: cannot be downloaded ({faults}); connect to the network and try again, which goes on from "
-        f"where this stopped, or {by_hand}"
+        f"where this stopped, or fetch {remote.urls[0]} by a browser and {by_hand}"
     )

@@ -47,6 +47,12 @@ def host() -> str:
     return "Binder" if "BINDER_LAUNCH_HOST" in os.environ else "this machine"
 
 
+def in_notebook() -> bool:
+    """Whether what is printed is shown by a notebook; asked of the shell's kernel, as Colab has a shell of its own."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
+
+
 def unused_gpu(device: torch.device) -> str:
     """How to get a GPU that could be had here and is not used; empty if there is none, or `device` is one.
 

@@ -222,7 +222,7 @@ def test_wrong_bytes_everywhere_name_both_checksums_and_nothing_is_kept(
 
 
 def test_wrong_bytes_beside_a_dead_host_are_a_fault_of_the_network(serve: Callable[..., Host], downloads: Path) -> None:
-    with pytest.raises(OSError, match=r"ConnectionError; http://.*: other bytes, md5:[0-9a-f]{32}\); connect to the"):
+    with pytest.raises(OSError, match=r"ConnectionError, .*: other bytes, md5:[0-9a-f]{32}\); connect to the"):
         download(remote(NOBODY, serve(content=b"sign in first")))
     assert kept(downloads) == []
 
@@ -295,8 +295,9 @@ def test_a_dead_host_and_a_missing_file_send_it_to_the_next(
 def test_no_host_at_all_lists_each_and_says_where_to_put_the_file(serve: Callable[..., Host], downloads: Path) -> None:
     without = serve(status=404)
     said = (
-        rf"xrays\.npz: cannot be downloaded \({NOBODY}: ConnectionError; {without.url}: status 404\); connect to the "
-        rf"network and try again, .*, or put the file there yourself: {downloads / NAME}\."
+        rf"xrays\.npz: cannot be downloaded \(127.0.0.1:9: ConnectionError, 127.0.0.1:{without.port}: status 404\); "
+        rf"connect to the network and try again, .*, or fetch {NOBODY} by a browser and put the file there yourself: "
+        rf"{downloads / NAME}\."
     )
     with pytest.raises(OSError, match=said):
         download(remote(NOBODY, without))
@@ -373,3 +374,56 @@ def test_a_wrong_file_on_disk_names_both_checksums_and_the_mend(tmp_path: Path) 
         ValueError, match=rf"xrays\.npz: not the published .*expected {CHECKSUM}\); delete it and download"
     ):
         verify(path, remote(NOBODY))
+
+
+def test_who_asks_two_files_hears_whether_both_can_be_had(serve: Callable[..., Host]) -> None:
+    here, gone = remote(serve()), remote(NOBODY, serve(status=404), checksum="md5:0")
+    assert answers(here, remote(serve(), checksum="md5:1"))
+    assert not answers(here, gone)
+
+
+def test_the_first_answer_is_enough_and_the_silent_hosts_share_one_deadline(
+    serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = []
+
+    class Silence(fetch.queue.SimpleQueue):  # type: ignore[type-arg,name-defined]
+        def get(self, block: bool = True, timeout: float | None = None) -> object:
+            waits.append(timeout)
+            clock[0] += timeout or 0
+            raise fetch.queue.Empty
+
+    clock = [100.0]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never answers
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/{NAME}"
+        assert answers(remote(url, url, url, serve()), seconds=60)  # a test of 60 s, were the silent waited for
+        monkeypatch.setattr(fetch.time, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(fetch.queue, "SimpleQueue", Silence)
+        assert not answers(remote(url, url, url), remote(url, checksum="md5:0"))
+    assert waits == [3]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("pause", [0.03, 60])
+def test_whoever_is_not_patient_leaves_the_last_host_too_and_the_part_is_gone_on_with(
+    pause: float, serve: Callable[..., Host], downloads: Path
+) -> None:
+    slow, quick = serve(pause=pause), serve()
+    with pytest.raises(OSError, match=r"cannot be downloaded \(127\.0\.0\.1:\d+: (only \d+ kB/s|\w+Error)\)"):
+        download(remote(slow), patient=False)
+    assert len(slow.asked) == 1
+    part = len((downloads / f".{NAME}.part").read_bytes())
+    assert part < len(CONTENT)
+    assert kept(downloads) == [f".{NAME}.part"]
+    assert download(remote(quick)).read_bytes() == CONTENT
+    assert quick.sent == len(CONTENT) - part
+
+
+def test_in_a_notebook_the_bar_is_text_among_what_is_printed(
+    serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fetch, "in_notebook", lambda: True)
+    download(remote(serve()))
+    shown = capsys.readouterr()
+    assert "xrays.npz: 100%" in shown.out
+    assert shown.err == ""

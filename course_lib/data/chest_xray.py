@@ -18,7 +18,7 @@ from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.published import find_splits, split_folders, tell_splits
 from course_lib.data.simulated import simulate_radiographs
-from course_lib.data.source import Source, choose_source, kaggle_inputs, named_root, say
+from course_lib.data.source import Source, choose_source, for_real_ones, kaggle_inputs, named_root, say
 from course_lib.fetch import Remote, answers, download, verify
 from course_lib.files import as_path, data_dir, home
 
@@ -28,12 +28,12 @@ MEDMNIST = f"MedMNIST v2, CC BY 4.0, after {KERMANY}"
 OTHER_SETS = r"(path|chest|derma|oct|retina|breast|blood|tissue|organ\w*|nodule|adrenal|fracture|vessel|synapse)mnist"
 KAGGLE = "paultimothymooney/chest-xray-pneumonia"
 PNEUMONIA_MNIST = {
-    size: Remote((f"https://zenodo.org/records/10519652/files/{filename}",), filename, f"md5:{md5}")
-    for size, filename, md5 in (
-        (28, "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f"),
-        (64, "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6"),
-        (128, "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971"),
-        (224, "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1"),
+    size: Remote((f"https://zenodo.org/records/10519652/files/{filename}",), filename, f"md5:{md5}", num_bytes)
+    for size, filename, md5, num_bytes in (
+        (28, "pneumoniamnist.npz", "28209eda62fecd6e6a2d98b1501bb15f", 4_170_669),
+        (64, "pneumoniamnist_64.npz", "8f4eceb4ccffa70c672198ea285246c6", 20_606_998),
+        (128, "pneumoniamnist_128.npz", "05b46931834c231683c68f40c47b2971", 75_506_212),
+        (224, "pneumoniamnist_224.npz", "d6a3c71de1b945ea11211b03746c1fe1", 214_384_716),
     )
 }
 
@@ -71,17 +71,17 @@ def load_chest_xray(
     root = None if root is None else as_path(root, "root")
     chosen = choose_source(source, root)
     if chosen == "simulated":
-        say("simulated chest radiographs; real ones: --root DIR, or COURSE_DATA_ROOT")
+        say(f"simulated chest radiographs; {for_real_ones('chest_xray')}")
         return _simulated(image_size, seed)
     layout = find_chest_xray(root)
     if layout is None and root is not None:
         raise FileNotFoundError(
             f"{root}: no chest X-rays there; expected chest_xray/train/NORMAL/..., or a pneumoniamnist .npz file."
         )
-    if layout is None and chosen == "auto" and not answers(_mnist_for(image_size)):
-        say("simulated chest radiographs (no network); for real ones: course data get chest_xray")
+    if layout is None and chosen == "auto" and not answers(mnist_for(image_size)):
+        say(f"simulated chest radiographs (no network); {for_real_ones('chest_xray')}")
         return _simulated(image_size, seed)
-    layout = layout or download(_mnist_for(image_size))
+    layout = layout or download(mnist_for(image_size))
     if layout.is_dir():
         return _kaggle(layout, image_size, val_fraction, seed)
     say(f"real chest X-rays in {layout}: {', '.join(CLASSES)}, with train, val and test of its own")
@@ -128,10 +128,11 @@ def get_chest_xray(image_size: int = 128) -> Path:
         import kagglehub
 
         return Path(kagglehub.dataset_download(KAGGLE))
-    return download(_mnist_for(image_size))
+    return download(mnist_for(image_size))
 
 
-def _mnist_for(image_size: int) -> Remote:
+def mnist_for(image_size: int) -> Remote:
+    """The smallest MedMNIST file with images of at least this size, or the largest."""
     return PNEUMONIA_MNIST[min((size for size in PNEUMONIA_MNIST if size >= image_size), default=224)]
 
 

@@ -14,7 +14,7 @@ from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
 from course_lib.data.published import find_splits, split_folders, tell_splits
-from course_lib.data.source import Source, choose_source, kaggle_inputs, named_root, say
+from course_lib.data.source import Source, choose_source, for_real_ones, kaggle_inputs, named_root, say
 from course_lib.fetch import Remote, answers, download, verify
 from course_lib.files import as_path, data_dir
 
@@ -29,6 +29,7 @@ ARCHIVE = Remote(
     ),
     "cifar-10-python.tar.gz",
     "md5:c58f30108f718f92721af3b95e74349a",
+    170_498_071,
 )
 
 
@@ -65,13 +66,13 @@ def load_cifar10(
     root = None if root is None else as_path(root, "root")
     chosen = choose_source(source, root)
     if chosen == "simulated":
-        say("simulated objects, not CIFAR-10; the real images: --root DIR, or COURSE_DATA_ROOT")
+        say(f"simulated objects, not CIFAR-10; {for_real_ones('cifar10')}")
         return _simulated(image_size, seed)
     found = find_cifar10(root)
     if found is None and root is not None:
         raise FileNotFoundError(f"{root}: no CIFAR-10 there; expected {ARCHIVE.filename} or cifar10/train/airplane/...")
     if found is None and chosen == "auto" and not answers(ARCHIVE):
-        say("simulated objects, not CIFAR-10 (no network); for the real images: course data get cifar10")
+        say(f"simulated objects, not CIFAR-10 (no network); {for_real_ones('cifar10')}")
         return _simulated(image_size, seed)
     found = found or download(ARCHIVE)
     if found.is_dir():

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from course_lib.distributed import team
 from course_lib.files import as_path
+from course_lib.runtime import in_notebook
 
 KAGGLE_INPUT = Path("/kaggle/input")
 Source = Literal["auto", "real", "simulated"]
@@ -30,13 +31,17 @@ def choose_source(source: Source | None, root: Path | None) -> Source:
 def say(what: str) -> None:
     """Print which images were taken, once in a team: on stderr, but in a notebook, where that looks bad, on stdout."""
     if team().rank == 0:
-        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
         shown = what.encode("utf-8", errors="backslashreplace").decode()  # a file's name may be in an old encoding
-        if in_notebook:  # where a long line cannot be read without scrolling
+        if in_notebook():  # where a long line cannot be read without scrolling
             print(textwrap.fill(f"Data: {shown}.", 100, subsequent_indent="      "))
         else:
             print(f"Data: {shown}.", file=sys.stderr)
+
+
+def for_real_ones(name: str) -> str:
+    """How to get real images of a data set: by a call in a notebook, by an option or a command elsewhere."""
+    how = "get_real_images()" if in_notebook() else f"--root DIR, COURSE_DATA_ROOT, or `course data get {name}`"
+    return f"for real ones: {how}"
 
 
 def named_root() -> list[Path]:

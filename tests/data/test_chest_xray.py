@@ -202,7 +202,11 @@ def test_auto_without_network_says_that_it_simulates_and_how_to_get_real_ones(
 ) -> None:
     monkeypatch.setattr("course_lib.data.chest_xray.answers", lambda remote: False)
     load_chest_xray("auto", image_size=16)
-    assert "simulated chest radiographs (no network); for real ones: course data get" in capsys.readouterr().err
+    said = "simulated chest radiographs (no network); for real ones: "
+    assert f"{said}--root DIR, COURSE_DATA_ROOT, or `course data get chest_xray`." in capsys.readouterr().err
+    monkeypatch.setattr("course_lib.data.source.in_notebook", lambda: True)
+    load_chest_xray("auto", image_size=16)
+    assert f"{said}get_real_images()." in capsys.readouterr().out
 
 
 def test_the_environment_chooses_the_simulation_and_its_parts_share_no_patient() -> None:
