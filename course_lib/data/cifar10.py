@@ -1,24 +1,22 @@
 """CIFAR-10: 60,000 colour photographs of 32 pixels in ten classes."""
 
-import pickle
-import tarfile
+import csv
 from inspect import getsource
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from course_lib.data import objects
 from course_lib.data.cache import cached
-from course_lib.data.folder import cut, read_class_folders
+from course_lib.data.cifar10_batches import holds_batches, read_batches
+from course_lib.data.folder import cut, read_class_folders, read_classes
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
-from course_lib.data.published import find_splits, split_folders, tell_splits
+from course_lib.data.published import find_folder, find_splits, split_folders, tell_splits
 from course_lib.data.source import Source, choose_source, for_real_ones, kaggle_inputs, named_root, say
 from course_lib.fetch import Remote, answers, download, verify
 from course_lib.files import as_path, data_dir
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+LABELS = "trainLabels.csv"
 LICENCE = "Krizhevsky 2009, 'Learning multiple layers of features from tiny images'; no formal licence"
 KAGGLE = ("swaroopkml/cifar10-pngs-in-folders", "pankrzysiu/cifar10-python")  # class folders; the archive
 ARCHIVE = Remote(
@@ -43,9 +41,10 @@ def load_cifar10(
 ) -> Splits:
     """CIFAR-10 in colour, and one line saying where it was found; or simulated objects in its place.
 
-    Real images are found in `root` as the official archive `cifar-10-python.tar.gz`, whose checksum is verified, or
-    as class folders `cifar10/train/airplane/...`, in `root` or below it. Simulated ones (`simulate_objects`) have ten
-    other classes: 4,000 to train on, 1,000 to validate and 2,000 to test.
+    Real images are found in `root`, or below it, as the official archive `cifar-10-python.tar.gz`, whose checksum is
+    verified; as the folder `cifar-10-batches-py` that it unpacks to; as class folders `cifar10/train/airplane/...`; or
+    as the files of Kaggle's competition, `train/1.png` with `trainLabels.csv`, which have no labels for test images.
+    Simulated ones (`simulate_objects`) have ten other classes: 4,000 to train on, 1,000 to validate and 2,000 to test.
 
     Args:
         source: "real"; "simulated"; or "auto": real images that are there, else a download if a host answers within
@@ -53,7 +52,7 @@ def load_cifar10(
             COURSE_DATA, else "auto".
         root: where real images lie. Default: the environment's COURSE_DATA_ROOT, the course's data folder, or where
             Kaggle puts them.
-        image_size: height and width of class-folder and simulated images, in pixels; the archive's are 32.
+        image_size: height and width of simulated images and of those in files, in pixels; the archive's are 32.
         val_fraction: share of the training images to validate on.
         seed: of the cut, and of the simulation.
 
@@ -75,16 +74,20 @@ def load_cifar10(
         say(f"simulated objects, not CIFAR-10 (no network); {for_real_ones('cifar10')}")
         return _simulated(image_size, seed)
     found = found or download(ARCHIVE)
-    if found.is_dir():
+    if _holds_labels(found):
+        return _labelled_files(found, image_size, val_fraction, seed)
+    if found.is_dir() and not holds_batches(found):
         return _class_folders(found, image_size, val_fraction, seed)
     say(f"CIFAR-10 in {found}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train")
     if image_size != 32:
         raise ValueError(f"image_size={image_size}, but the archive's images have 32 pixels; leave it out.")
-    return _archive(found, val_fraction, seed)
+    if found.is_file():
+        verify(found, ARCHIVE)
+    return _batches(found, val_fraction, seed)
 
 
 def find_cifar10(root: str | Path | None = None) -> Path | None:
-    """The folder that holds train/ or test/, or the official archive: `root` itself, or in it or below it.
+    """The folder that holds train/ or test/, or the official archive, or what it unpacks to: `root`, or in or below it.
 
     Without a `root`: in COURSE_DATA_ROOT, in the course's data folder, or where Kaggle puts a data set.
     """
@@ -96,7 +99,13 @@ def find_cifar10(root: str | Path | None = None) -> Path | None:
     if folder := find_splits(root, "cifar10", CLASSES):
         return folder
     archives = (root / ARCHIVE.filename, root / "downloads" / ARCHIVE.filename)
-    return next((file for file in archives if file.is_file()), None)
+    if archive := next((file for file in archives if file.is_file()), None):
+        return archive
+    return find_folder(root, holds_batches) or find_folder(root, _holds_labels)
+
+
+def _holds_labels(folder: Path) -> bool:
+    return (folder / LABELS).is_file() and (folder / "train").is_dir()
 
 
 def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
@@ -121,24 +130,48 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
     )
 
 
-def _archive(archive: Path, val_fraction: float, seed: int) -> Splits:
-    verify(archive, ARCHIVE)  # so that its pickles are the publisher's
+def _labelled_files(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
+    with open(folder / LABELS, newline="", encoding="utf-8-sig") as file:
+        rows = [(row.get("id"), row.get("label")) for row in csv.DictReader(file)]
+    if not rows or (odd := next((label for name, label in rows if not name or label not in CLASSES), "")) != "":
+        found = f"{odd!r} among the labels" if rows else "no line"
+        raise ValueError(
+            f"{folder / LABELS}: lines with id and label expected, a label being one of {', '.join(CLASSES)}, found "
+            f"{found}; take the competition's own file."
+        )
+    files = {name: [folder / "train" / f"{number}.png" for number, label in rows if label == name] for name in CLASSES}
 
+    def test() -> ImageSet:
+        raise FileNotFoundError(
+            f"{folder}: no labels for the test images, which Kaggle's competition keeps; choose another split (--split "
+            "val), or take the official archive."
+        )
+
+    say(f"CIFAR-10 in {folder}: {len(rows)} images in train; validation is cut from train; no labels for test images")
+    return Splits(
+        train_and_val=lambda: cut(
+            read_classes(files, image_size=image_size, channels=3, name="CIFAR-10", licence=LICENCE),
+            fraction=val_fraction,
+            seed=seed,
+        ),
+        test=test,
+        found=folder,
+        has_test=False,
+    )
+
+
+def _batches(place: Path, val_fraction: float, seed: int) -> Splits:
     def read(split: str, *batches: str) -> ImageSet:
-        with tarfile.open(archive) as tar:
-            members = (tar.extractfile(f"cifar-10-batches-py/{batch}") for batch in batches)
-            parts = [pickle.load(member, encoding="latin1") for member in members if member]
-        images = torch.from_numpy(np.concatenate([part["data"] for part in parts])).view(-1, 3, 32, 32)
-        labels = torch.tensor([label for part in parts for label in part["labels"]])
+        images, labels = read_batches(place, batches)
         groups = tuple(f"{split}-{index}" for index in range(len(images)))
-        return ImageSet(images, labels, CLASSES, groups, "CIFAR-10", LICENCE)
+        return ImageSet(images.view(-1, 3, 32, 32), labels, CLASSES, groups, "CIFAR-10", LICENCE)
 
     return Splits(
         train_and_val=lambda: cut(
             read("train", *(f"data_batch_{number}" for number in range(1, 6))), fraction=val_fraction, seed=seed
         ),
         test=lambda: read("test", "test_batch"),
-        found=archive,
+        found=place,
     )
 
 

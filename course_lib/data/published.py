@@ -1,7 +1,7 @@
 """Published data sets in class folders: where they lie below a folder, and a line about what is there."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from course_lib.data.layout import SPLITS, split_of
@@ -18,6 +18,16 @@ def split_folders(folder: Path) -> dict[str, Path]:
     return {split: by_split[split] for split in SPLITS if split in by_split}
 
 
+def find_folder(root: Path, holds_it: Callable[[Path], bool], *likely: str) -> Path | None:
+    """The first folder for which `holds_it`: `root`, one of the `likely` in it, or one up to three levels below it."""
+    level, below = [root], [root / name for name in likely]
+    for _ in range(4):
+        if found := next(filter(holds_it, [*level, *below]), None):
+            return found
+        level, below = [path for folder in level for path in _subfolders(folder)][:1000], []
+    return None
+
+
 def find_splits(root: Path, name: str, classes: Sequence[str]) -> Path | None:
     """The folder that holds a set's splits, with a folder for one of its classes: `root`, or up to three below it.
 
@@ -29,12 +39,7 @@ def find_splits(root: Path, name: str, classes: Sequence[str]) -> Path | None:
         below = (path.name.lower() for split in split_folders(folder).values() for path in _subfolders(split))
         return not wanted.isdisjoint(below)
 
-    level, below = [root], [root / name, root / name / name]
-    for _ in range(4):
-        if found := next(filter(holds_it, [*level, *below]), None):
-            return found
-        level, below = [path for folder in level for path in _subfolders(folder)][:1000], []
-    return None
+    return find_folder(root, holds_it, name, f"{name}/{name}")
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -1,6 +1,8 @@
 import hashlib
+import os
 import pickle
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +62,7 @@ def test_an_archive_with_the_wrong_checksum_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive built as the official one, with 20 images in each of its batches, and taken for it."""
+    """An archive built as the official one, with 20 images in each of its batches, and taken for it; and its folder."""
     generator = np.random.default_rng(0)
     parts = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     folder = tmp_path / "cifar-10-batches-py"
@@ -98,6 +100,115 @@ def test_the_archive_is_read_as_torchvision_reads_it_and_nothing_is_unpacked(arc
     all_train = torch.cat([splits.train.images, splits.val.images]).permute(0, 2, 3, 1)
     theirs = CIFAR10(str(tmp_path), train=True).data
     assert sorted(image.tobytes() for image in all_train.numpy()) == sorted(image.tobytes() for image in theirs)
+
+
+@pytest.mark.parametrize("place", ["", "archive/cifar10"])
+def test_the_unpacked_archive_is_read_as_torchvision_reads_it(archive: Path, tmp_path: Path, place: str) -> None:
+    archive.unlink()
+    root = tmp_path / "unpacked"
+    folder = root / place / "cifar-10-batches-py"
+    folder.parent.mkdir(parents=True)
+    (tmp_path / "cifar-10-batches-py").rename(folder)
+    for named in (root, folder):
+        assert find_cifar10(named) == folder
+        splits = load_cifar10(root=named)
+        assert (len(splits.train), len(splits.val), len(splits.test)) == (90, 10, 20)
+    judge = CIFAR10(str(folder.parent), train=False)
+    assert splits.test.labels.tolist() == judge.targets
+    np.testing.assert_array_equal(splits.test.images.permute(0, 2, 3, 1), judge.data)
+    all_train = torch.cat([splits.train.images, splits.val.images]).permute(0, 2, 3, 1)
+    theirs = CIFAR10(str(folder.parent), train=True).data
+    assert sorted(image.tobytes() for image in all_train.numpy()) == sorted(image.tobytes() for image in theirs)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", [str, str.encode])
+def test_a_batch_of_any_pythons_is_read(archive: Path, tmp_path: Path, protocol: int, kind: Callable) -> None:
+    batch = tmp_path / "cifar-10-batches-py" / "test_batch"
+    content = pickle.loads(batch.read_bytes())
+    batch.write_bytes(pickle.dumps({kind(key): value for key, value in content.items()}, protocol=protocol))
+    test = load_cifar10(root=batch.parent).test
+    np.testing.assert_array_equal(test.images.flatten(start_dim=1), content["data"])
+    assert test.labels.tolist() == content["labels"]
+
+
+class Program:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch was-run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (pickle.dumps({"data": Program(), "labels": [0]}), r"it asks for \w+\.system, which is refused"),
+        (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0]}), r"found uint8 \(2, 3072\) and \(1,\)"),
+        (pickle.dumps({"data": np.zeros((1, 784), np.uint8), "labels": [0]}), r"must hold images as uint8 \(N, 3072\)"),
+        (pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": [0]})[:500], "cannot be read"),
+        (b"", "cannot be read"),
+    ],
+    ids=["program", "labels", "pixels", "cut", "empty"],
+)
+def test_a_batch_that_is_none_is_named_and_runs_nothing(
+    content: bytes, said: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    batch = tmp_path / "cifar-10-batches-py" / "test_batch"
+    batch.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"test_batch .*{said}"):
+        _ = load_cifar10(root=batch.parent).test
+    assert not (tmp_path / "was-run").exists()
+
+
+@pytest.fixture
+def competition(tmp_path: Path) -> Path:
+    """The files of Kaggle's competition: images by number, and their labels in a table; test images have none."""
+    generator, lines = np.random.default_rng(0), ["id,label"]
+    for split in ("train", "test"):
+        (tmp_path / "kaggle" / split).mkdir(parents=True)
+    for number in range(1, 201):
+        lines.append(f"{number},{NAMES[number * 7 % 10]}")
+        pixels = generator.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "kaggle" / "train" / f"{number}.png")
+    Image.fromarray(pixels).save(tmp_path / "kaggle" / "test" / "1.png")
+    (tmp_path / "kaggle" / "trainLabels.csv").write_text("\n".join(lines))
+    return tmp_path / "kaggle"
+
+
+def test_the_files_of_kaggles_competition_are_read_by_their_table(competition: Path, tmp_path: Path) -> None:
+    assert find_cifar10(tmp_path) == competition
+    splits = load_cifar10(root=tmp_path)
+    assert (len(splits.train), len(splits.val), splits.has_test) == (180, 20, False)
+    assert splits.val.counts() == dict.fromkeys(NAMES, 2)
+    labels = dict(line.split(",") for line in (competition / "trainLabels.csv").read_text().split()[1:])
+    for image, path in zip(splits.val.images, splits.val.groups, strict=True):
+        np.testing.assert_array_equal(image.permute(1, 2, 0), np.asarray(Image.open(path)))
+    assert [splits.val.classes[label] for label in splits.val.labels] == [
+        labels[Path(path).stem] for path in splits.val.groups
+    ]
+    with pytest.raises(FileNotFoundError, match=r"no labels for the test images, .*--split val"):
+        _ = splits.test
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("id,label\n1,toad", "found 'toad' among the labels"),
+        ("number,name\n1,frog", "found None among the labels"),
+        ("", "found no line"),
+    ],
+)
+def test_a_table_of_something_else_is_refused(competition: Path, table: str, said: str) -> None:
+    (competition / "trainLabels.csv").write_text(table)
+    with pytest.raises(ValueError, match=rf"trainLabels\.csv: lines with id and label expected, .*{said}"):
+        load_cifar10(root=competition)
+
+
+def test_class_folders_of_fastais_copy_are_found_beside_their_labels(tmp_path: Path) -> None:
+    root = write_folders(tmp_path)
+    (root / "cifar10" / "labels.txt").write_text("\n".join(NAMES))  # as its archive cifar10.tgz holds
+    for named in (root, root / "cifar10"):
+        assert find_cifar10(named) == root / "cifar10"
+        assert len(load_cifar10(root=named).test) == 20
 
 
 def test_an_empty_root_says_what_was_expected(tmp_path: Path) -> None:
