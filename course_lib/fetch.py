@@ -44,10 +44,16 @@ class Remote:
 @dataclass
 class _Mirror:
     url: str
-    speed: float = math.inf  # bytes a second, once it is known
+    received: int = 0  # bytes, in all its turns
+    seconds: float = 0  # that they took
     again: bool = False  # whether another turn may bring more
     fault: str = ""  # of its last turn
     other_checksum: str = ""  # of the file that it gave, if that was not the published one
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second; as fast as can be until it is known."""
+        return self.received / self.seconds if self.seconds else math.inf
 
     @property
     def host(self) -> str:
@@ -183,8 +189,9 @@ def _fetch(mirror: _Mirror, part: Path, rival: _Mirror | None, patient: bool) ->
     else:
         mirror.again = start > 0  # then some bytes may be older, or another mirror's
         return True
-    mirror.speed = (_size(part) - size) / (time.monotonic() - began)
-    mirror.again = _size(part) > size and (patient or mirror.speed >= SLOW)
+    mirror.received += _size(part) - size
+    mirror.seconds += time.monotonic() - began
+    mirror.again = _size(part) > size and (patient or mirror.seconds < PATIENCE or mirror.speed >= SLOW)
     return False
 
 

@@ -1,49 +1,19 @@
 """How a lesson starts: which images, which device, and how long it takes."""
 
 import os
-from collections.abc import Callable
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 import torch
 
-from course_lib.data import chest_xray, cifar10
 from course_lib.files import as_path
+from course_lib.real_images import PHOTOS, XRAYS, Images, button, fetch, megabytes, show_widget, to_fetch
 from course_lib.runtime import host, keep_freed_memory, pick_device, seed_everything, unused_gpu
 
 Choice = TypeVar("Choice")
-
-
-class Images(NamedTuple):
-    """What the lessons call a data set, real and simulated, and where it is looked for."""
-
-    real: str
-    simulated: str
-    find: Callable[[Path | None], Path | None]
-    name: str
-    """For `course data get`."""
-    folder: str
-    kaggle: str
-    """The data set to add on Kaggle."""
-
-
-XRAYS = Images(
-    "chest X-rays",
-    "simulated radiographs, no patient's",
-    chest_xray.find_chest_xray,
-    "chest_xray",
-    "chest_xray/",
-    chest_xray.KAGGLE,
-)
-PHOTOS = Images(
-    "CIFAR-10",
-    "simulated objects, no photographs",
-    cifar10.find_cifar10,
-    "cifar10",
-    "cifar10/ or its archive",
-    cifar10.KAGGLE[0],
-)
 
 
 class Lesson(NamedTuple):
@@ -55,19 +25,25 @@ class Lesson(NamedTuple):
     title: str
     seconds: int
     real_seconds: int
+    image_size: int
+    """Of the largest X-rays that it loads, in pixels."""
     images: tuple[Images, ...] = (XRAYS,)
+    gains: bool = True
+    """Whether real images are worth a download."""
 
 
 # What README, the lessons' openings and `course doctor` say of times comes from here.
 # Measured, and printed for pasting, by tests/benchmarks/lesson_times.py.
 LESSONS = {
-    1: Lesson("CNN anatomy", 14, 14),
-    2: Lesson("Building PneumoniaCNN", 37, 18),
-    3: Lesson("Training on GPU (and on what you have)", 83, 456),
-    4: Lesson("CIFAR-10, ten times faster", 117, 480, (PHOTOS,)),
-    5: Lesson("Transfer learning", 114, 552, (PHOTOS, XRAYS)),
-    6: Lesson("Visualization", 102, 132),
+    1: Lesson("CNN anatomy", 14, 14, 128, gains=False),
+    2: Lesson("Building PneumoniaCNN", 37, 18, 64),
+    3: Lesson("Training on GPU (and on what you have)", 83, 456, 96),
+    4: Lesson("CIFAR-10, ten times faster", 117, 480, 32, (PHOTOS,)),
+    5: Lesson("Transfer learning", 114, 552, 96, (PHOTOS, XRAYS)),
+    6: Lesson("Visualization", 102, 132, 96),
 }
+HOSTED = ("Colab", "Kaggle")
+_started = (0, "")  # this kernel's lesson, and the source of its images
 
 
 def spoken(seconds: float) -> str:
@@ -137,39 +113,113 @@ def lesson_environment(source: str | None = None, root: str | Path | None = None
 def start_lesson(number: int) -> Profile:
     """Seed everything, decide what the lesson works with, and say so.
 
-    Real images are taken where they lie already, and simulated ones otherwise: a lesson never starts a download.
-    `COURSE_DATA` (simulated, real or auto) decides otherwise, and `COURSE_DEVICE` names a device.
+    Real images are taken where they lie already. On Colab and Kaggle, a lesson that gains by them fetches them, if a
+    host answers within 3 seconds; elsewhere it takes simulated ones, and says how to get real ones. `COURSE_DATA`
+    (simulated, real or auto) decides otherwise, and `COURSE_DEVICE` names a device.
 
     Raises:
         FileNotFoundError: COURSE_DATA asks for real images, and there are none.
         ValueError: a lesson, a source or a device that is not known.
     """
-    if number not in LESSONS:
-        raise ValueError(f"lesson {number} is not known; the lessons are {', '.join(map(str, LESSONS))}.")
-    asked = os.environ.get("COURSE_DATA", "auto")
+    global _started
+    lesson, asked = _lesson(number), os.environ.get("COURSE_DATA", "auto")
     if asked not in ("auto", "real", "simulated"):
         raise ValueError(f"COURSE_DATA={asked!r} is not known; set it to simulated, real or auto.")
-    lesson = LESSONS[number]
-    found = {} if asked == "simulated" else {images: images.find(None) for images in lesson.images}
-    absent = [images for images, place in found.items() if place is None]
-    if asked == "real" and absent:
+    print(f"Lesson {number}: {lesson.title}" + ("" if host() == "this machine" else f", on {host()}"))
+    stock = _Stock() if asked == "simulated" else _stock(lesson, fetches=lesson.gains or asked == "real")
+    if asked == "real" and stock.absent:
+        first, reason = stock.absent[0], f" ({stock.failure})" if stock.failure else ""
         raise FileNotFoundError(
-            f"COURSE_DATA=real, but no {absent[0].real} are here; run `course data get {absent[0].name}`, or name the "
-            f"folder that holds {absent[0].folder} in COURSE_DATA_ROOT."
+            f"COURSE_DATA=real, but no {first.real} are here{reason}; call get_real_images({number}), run `course data "
+            f"get {first.name}`, or name the folder that holds {first.folder} in COURSE_DATA_ROOT."
         )
     seed_everything(0)
     keep_freed_memory()
-    profile = Profile("real" if found and not absent else "simulated", pick_device())
-    expected = profile.choose(simulated=lesson.seconds, real=lesson.real_seconds)
-    where = "" if host() == "this machine" else f", on {host()}"
-    if host() == "Kaggle" and absent:
-        where += f" (real images: Add Input, {' and '.join(images.kaggle for images in absent)})"
-    print(f"Lesson {number}: {lesson.title}{where}")
+    profile = Profile("real" if stock.found and not stock.absent else "simulated", pick_device())
+    _started = number, profile.source
     for title, images in zip(("data:    ", "         "), lesson.images, strict=False):
-        place = f"real {images.real} in {found.get(images)}"
+        place = f"real {images.real} in {stock.found.get(images)}"
         print(title, profile.choose(simulated=images.simulated, real=place))
+    offered = None
+    if stock.wanted and lesson.gains:
+        size = megabytes(stock.wanted, lesson.image_size)
+        if host() not in HOSTED:
+            offered = button(f"Get the real images ({size})", get_real_images)
+        print(_filled(_how_to_get(stock, size, below=offered is not None), " " * 10))
     about = "a GPU is not needed" if profile.device.type == "cpu" else "results are alike from run to run, not the same"
     print("device:  ", profile.device.type, f"({unused_gpu(profile.device) or about})")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
+    expected = profile.choose(simulated=lesson.seconds, real=lesson.real_seconds)
     print(f"expected: {spoken(expected)} on two processor cores")
+    if offered:
+        show_widget(offered)
     return profile
+
+
+def get_real_images(number: int | None = None) -> None:
+    """Download what a lesson needs of real images, where it is not here yet, and say in a sentence what to do then.
+
+    An interrupted download goes on where it stopped when this is called again.
+
+    Args:
+        number: of the lesson. Default: the one that was started in this kernel.
+
+    Raises:
+        ValueError: a lesson that is not known, or none given and none started.
+    """
+    number = number or _started[0]
+    if not number:
+        raise ValueError("get_real_images() was called before a lesson was started; give its number, such as 3.")
+    lesson = _lesson(number)
+    wanted = to_fetch(lesson.images, lesson.image_size)
+    if failure := fetch(wanted, lesson.image_size, patient=True):
+        print(_filled(f"Not all of the real images are here: {failure}"))
+        return
+    if os.environ.get("COURSE_DATA") == "simulated":
+        then = "COURSE_DATA is set to simulated, so lessons leave them alone until you unset it."
+    elif not wanted and _started == (number, "real"):
+        then = "This lesson works on them."
+    else:
+        then = "Restart the kernel and run all cells, and the lesson works on them."
+    places = " and ".join(f"{images.real} in {images.find(None)}" for images in lesson.images)
+    print(_filled(f"{'Here are' if wanted else 'Here already are'} real {places}. {then}"))
+
+
+class _Stock(NamedTuple):
+    """What a lesson has of real images: where each set lies, which it lacks or has too small, and why that is so."""
+
+    found: dict[Images, Path | None] = {}  # noqa: RUF012  # never written to
+    wanted: Sequence[Images] = ()
+    failure: str = ""
+
+    @property
+    def absent(self) -> list[Images]:
+        return [images for images, place in self.found.items() if place is None]
+
+
+def _stock(lesson: Lesson, *, fetches: bool) -> _Stock:
+    """Look for real images, and on a host fetch what is wanting."""
+    wanted, failure = to_fetch(lesson.images, lesson.image_size), ""
+    if wanted and fetches and host() in HOSTED:
+        failure = fetch(wanted, lesson.image_size, patient=False)
+        wanted = to_fetch(lesson.images, lesson.image_size)
+    return _Stock({images: images.find(None) for images in lesson.images}, wanted, failure)
+
+
+def _how_to_get(stock: _Stock, size: str, *, below: bool) -> str:
+    """How to get the images that are wanting, and why they were not fetched."""
+    call = "get_real_images(), or the button below," if below else "get_real_images()"
+    how = f"{stock.failure}; {call} tries again" if stock.failure else f"{call} fetches them, {size}"
+    add = f"; or Add Input, {' and '.join(images.kaggle for images in stock.wanted)}" if host() == "Kaggle" else ""
+    return f"{'real' if stock.absent else 'larger'} ones: {how}{add}"
+
+
+def _lesson(number: int) -> Lesson:
+    if number not in LESSONS:
+        raise ValueError(f"lesson {number} is not known; the lessons are {', '.join(map(str, LESSONS))}.")
+    return LESSONS[number]
+
+
+def _filled(text: str, indent: str = "") -> str:
+    """As wide as a page shows it."""
+    return textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent, break_long_words=False)

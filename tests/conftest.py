@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from web_host import Host, hosts
 
+from course_lib import fetch
 from course_lib.data import ImageSet
 
 
@@ -39,6 +41,18 @@ def _simulated_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _empty_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "course-data"))
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kagglehub"))
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Host]]:
+    """Starts a web host of the given behaviour."""
+    with hosts() as start:
+        yield start
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PATIENCE", 0.3)
 
 
 @pytest.fixture(scope="session")
