@@ -73,7 +73,7 @@ def answers(*remotes: Remote, seconds: float = 3) -> bool:
         except requests.RequestException:
             heard.put((remote, False))
 
-    asked = [(remote, url) for remote in remotes for url in _urls(remote)]
+    asked = [(remote, url) for remote in remotes for url in urls_of(remote)]
     for one in asked:
         threading.Thread(target=ask, args=one, daemon=True).start()  # one that hangs ends with the process
     silent, end = set(remotes), time.monotonic() + seconds
@@ -111,7 +111,7 @@ def download(remote: Remote, *, patient: bool = True) -> Path:
     """
     target = data_dir() / "downloads" / remote.filename
     part = target.with_name(f".{target.name}.part")
-    mirrors = [_Mirror(url) for url in _urls(remote)]
+    mirrors = [_Mirror(url) for url in urls_of(remote)]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for mirror, rival in _turns(mirrors):
@@ -147,7 +147,8 @@ def verify(path: str | Path, remote: Remote) -> None:
         )
 
 
-def _urls(remote: Remote) -> tuple[str, ...]:
+def urls_of(remote: Remote) -> tuple[str, ...]:
+    """Where a file is asked for, in this order."""
     near = os.environ.get("COURSE_MIRROR")
     return (f"{near.rstrip('/')}/{remote.filename}", *remote.urls) if near else remote.urls
 

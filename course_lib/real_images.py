@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from course_lib.data import chest_xray, cifar10
-from course_lib.fetch import Remote, answers, download
+from course_lib.fetch import Remote, answers, download, urls_of
 from course_lib.runtime import in_notebook
 
 
@@ -83,7 +83,7 @@ def fetch(images: Sequence[Images], image_size: int, *, patient: bool) -> str:
         return "no host answers"
     try:
         for one in sorted(images, key=lambda one: one.remote(image_size).size):
-            host = urlsplit(one.remote(image_size).urls[0]).netloc
+            host = urlsplit(urls_of(one.remote(image_size))[0]).netloc
             print(f"Fetching {one.real}: {megabytes([one], image_size)} from {host}", flush=True)
             download(one.remote(image_size), patient=patient)
     except KeyboardInterrupt:
