@@ -84,7 +84,10 @@ def load_chest_xray(
     layout = layout or download(mnist_for(image_size))
     if layout.is_dir():
         return _kaggle(layout, image_size, val_fraction, seed)
-    say(f"real chest X-rays in {layout}: {', '.join(CLASSES)}, with train, val and test of its own")
+    say(
+        f"real chest X-rays in {layout}: {', '.join(CLASSES)}, with train, val and test of its own; it tells neither "
+        "patients, some of whom may be in both train and val, nor the files' sizes"
+    )
     if other := re.match(OTHER_SETS, layout.name):
         raise ValueError(
             f"{layout}: MedMNIST's {other.group()} holds no chest X-rays of pneumonia; give pneumoniamnist.npz, or one "

@@ -9,7 +9,7 @@
 # with real images); allow two hours of your own.
 
 # %% tags=["setup"]
-from course_lib.lessons import start_lesson
+from course_lib.lessons import get_real_images, start_lesson
 
 profile = start_lesson(2)
 
@@ -66,9 +66,9 @@ show(
 # collapsed piece of lung or a bleeding can look the same, and an early pneumonia may not be seen at all. Physicians
 # know of the cough and the fever, too; the network gets a picture.
 #
-# Now the images that this course trains on, shrunk to 64x64 pixels so that a laptop can follow. As the lesson is
-# published they are simulated as well; if you have the real ones, the same cells show those. The first line of the
-# output says which you are looking at.
+# Now the images that this course trains on, shrunk to 64x64 pixels so that a laptop can follow. On this page they are
+# simulated as well. On Colab and Kaggle the set-up cell fetches real ones by itself; elsewhere `get_real_images()` does
+# (21 MB), and the same cells show those. The first line of the output says which you are looking at.
 
 # %%
 splits = load_chest_xray(profile.source, image_size=64)
@@ -128,7 +128,9 @@ print(audit)
 # paragraph for each split: how many images of how many patients, the share of each class, the duplicates, and a score
 # called AUC, which you will work out on six files below; 0.5 is harmless. The last lines each compare two splits, and
 # there every number should be zero. Between train and val it must be, so `load_chest_xray` cuts val out of the real
-# train folder by patient and not by image.
+# train folder by patient and not by image. The small copy that `get_real_images()` fetches (MedMNIST) has a val of its
+# own, and tells neither patients nor the files' sizes. Each image of it counts as a group, so that its zeros for groups
+# say nothing: children may be on both sides, and a score on its val may be too good.
 #
 # The real data make these lines worth reading. Their train folder has about three PNEUMONIA images for each NORMAL one,
 # and several images of many children. The published files contain *duplicates*, images that are equal pixel by pixel:

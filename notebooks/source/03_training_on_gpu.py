@@ -10,16 +10,16 @@
 # (7.6 min with real images); allow two hours of your own.
 
 # %% tags=["setup"]
-from course_lib.lessons import start_lesson
+from course_lib.lessons import get_real_images, start_lesson
 
 profile = start_lesson(3)
 
 # %% [markdown]
 # The images come from the loader of lesson 2. On this page they are simulated radiographs, nobody's, with as many
-# healthy patients as sick ones; if you have the real X-rays, the same cells run on those. The network is `CompactCNN`:
-# blocks and global pooling as you built them in lesson 2, but five narrower blocks instead of three, so that it sees
-# more of the picture, and a first step that standardises each image so that exposure does not matter. Its whole code is
-# a page in `course_lib/models.py`.
+# healthy patients as sick ones; the same cells run on the real X-rays, which `get_real_images()` fetches. The network
+# is `CompactCNN`: blocks and global pooling as you built them in lesson 2, but five narrower blocks instead of three,
+# so that it sees more of the picture, and a first step that standardises each image so that exposure does not matter.
+# Its whole code is a page in `course_lib/models.py`.
 #
 # Files often come sorted by class, so that "the first hundred" would all be healthy. The cell shuffles the training
 # images once, before anybody takes the first of anything.
@@ -1274,8 +1274,8 @@ Quiz(3)
 # `course_lib.runtime`: `pick_device` and `Precision`. From `course_lib.metrics`: `binary_report`, `choose_threshold`,
 # `fit_temperature`, `reliability`.
 #
-# The same from the command line, with the real X-rays at 128 pixels, a model card and resumption:
-# `course train pneumonia --data real --root DIR`.
+# The same from the command line, at 128 pixels, with a model card and resumption: `course train pneumonia`. It takes
+# the real X-rays where they are here, or where the network gives them.
 #
 # Lesson 4 takes the loop to colour photographs in ten classes, and makes it ten times as fast as the tutorial that most
 # people start with.

@@ -11,7 +11,7 @@
 # cores (8 min with real images); allow three hours of your own.
 
 # %% tags=["setup"]
-from course_lib.lessons import start_lesson
+from course_lib.lessons import get_real_images, start_lesson
 
 profile = start_lesson(4)
 
@@ -24,9 +24,9 @@ profile = start_lesson(4)
 # their first network for colour pictures on it.
 #
 # The pictures on this page are not those. They are *simulated objects*, computed in a few seconds, in ten other
-# classes, so that the lesson runs anywhere. If you have the real ones (`course data get cifar10` fetches them, or name
-# their folder in `COURSE_DATA_ROOT`), run the lesson again: every cell below works on both, on the real ones at more
-# length.
+# classes, so that the lesson runs anywhere. On Colab and Kaggle the set-up cell fetches the real ones by itself;
+# elsewhere `get_real_images()` does (170 MB), and you run the lesson again. Every cell below works on both, on the real
+# ones at more length.
 
 # %%
 import torch

@@ -11,7 +11,7 @@
 # (9.2 min with real images); allow three hours of your own.
 
 # %% tags=["setup"]
-from course_lib.lessons import start_lesson
+from course_lib.lessons import get_real_images, start_lesson
 
 profile = start_lesson(5)
 

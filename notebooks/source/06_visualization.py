@@ -11,7 +11,7 @@
 # of your own.
 
 # %% tags=["setup"]
-from course_lib.lessons import start_lesson
+from course_lib.lessons import get_real_images, start_lesson
 
 profile = start_lesson(6)
 
