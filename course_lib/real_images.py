@@ -79,9 +79,9 @@ def fetch(images: Sequence[Images], image_size: int, *, patient: bool) -> str:
         image_size: that they must have at least, in pixels.
         patient: whether to wait for hosts that are slow; else they have 3 s to answer, and 10 s to become quick.
     """
-    if not patient and not answers(*(one.remote(image_size) for one in images)):
-        return "no host answers"
     try:
+        if not patient and not answers(*(one.remote(image_size) for one in images)):
+            return "no host answers"
         for one in sorted(images, key=lambda one: one.remote(image_size).size):
             host = urlsplit(urls_of(one.remote(image_size))[0]).netloc
             print(f"Fetching {one.real}: {megabytes([one], image_size)} from {host}", flush=True)
