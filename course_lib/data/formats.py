@@ -22,6 +22,7 @@ CONTENTS = {  # enough to know an image by, where its name does not tell
     b"\0\0\0\x0cjP  ": "JPEG 2000",
 }
 TO_JPEG = "export it as JPEG or PNG"
+TEXT_FORMATS = (b"Image type", b"P1", b"P2", b"P3", b"#define", b"/* XPM")  # pictures that begin as text
 HEIC = "export it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible)"
 RAW_SUFFIXES = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".raw", ".rw2", ".srw")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
@@ -108,7 +109,7 @@ def fault(path: Path, error: Exception) -> str:
     if unread := _unread_format(path, head, error):
         return "not a readable image: {}, a format that is not read; {}".format(*unread)
     unknown = isinstance(error, UnidentifiedImageError)
-    if unknown and not _begins_as_image(head):
+    if _is_text(head) or (unknown and not _begins_as_image(head)):
         return f"not a readable image: {_no_image(head)}"
     what = "cut short" if _says_cut_short(error) or _ends_early(path, head) else "damaged"
     detail = "" if unknown else f" ({_first_sentence(error)})"
@@ -196,9 +197,22 @@ def _no_image(head: bytes) -> str:
         return "a pointer of Git LFS; run `git lfs pull`"
     if not any(head):
         return "nothing but zeros, as an interrupted download leaves; fetch it again or delete it"
-    if head.isascii() and head.decode().replace("\n", "").replace("\r", "").replace("\t", "").isprintable():
-        return "text; take it away, or fetch the image again if this is what arrived in its place"
+    if _is_text(head):
+        return "it is text; leave it out, or fetch the image again if this is what arrived in its place"
     return "its first bytes are those of no format that is read; fetch it again, export it as PNG, or delete it"
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file begins with lines of text, in ASCII or UTF-8."""
+    if head.startswith(TEXT_FORMATS):
+        return False
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        if len(head) < HEAD or error.start < HEAD - 3:
+            return False
+        text = head[: error.start].decode()  # the last bytes are a part of a letter
+    return len(text) > 3 and text.translate(dict.fromkeys(map(ord, "\n\r\t\f\ufeff"))).isprintable()
 
 
 def _says_cut_short(error: Exception) -> bool:
