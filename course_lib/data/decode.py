@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from tqdm import tqdm
 
 from course_lib.data.dicom import read_dicom
 from course_lib.data.formats import CONTENTS, RAW_SUFFIXES, fault, first_bytes, is_dicom
 from course_lib.data.levels import as_8_bit, read_tiff
 from course_lib.files import as_path
+from course_lib.progress import watched
 from course_lib.runtime import naming_memory
 
 NAMED_AT_ONCE = 20  # files that cannot be read
@@ -98,7 +98,7 @@ def _orientation(opened: Image.Image) -> int:
 
 
 def read_images(paths: Sequence[str | Path], *, image_size: int, channels: int, name: str) -> tuple[Tensor, Tensor]:
-    """Many files at once, on all cores, with a progress bar on a terminal.
+    """Many files at once, on all cores, with a progress bar on a terminal (see `course_lib.progress`).
 
     Returns:
         uint8 (N, channels, image_size, image_size), and int64 (N, 2): height and width of each file.
@@ -123,7 +123,7 @@ def read_images(paths: Sequence[str | Path], *, image_size: int, channels: int, 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes without holding Python's lock
         jobs = threads.map(read, range(len(paths)))
         try:
-            outcomes = list(tqdm(jobs, total=len(paths), desc=f"reading {name}", unit=" images", disable=None))
+            outcomes = list(watched(jobs, len(paths), f"reading {name}", "images"))
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise

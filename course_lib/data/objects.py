@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from course_lib.data.images import ImageSet
+from course_lib.progress import watched
 
 Field = NDArray[Any]  # float32; the first axis is that of the ten pictures
 
@@ -54,7 +55,9 @@ def simulate_objects(num_images: int, *, image_size: int = 32, seed: int = 0, di
             raise ValueError(f"{name} must be {least} or more, got {number}; ask for {name}={least} at least.")
     if not 0 <= difficulty <= 1:
         raise ValueError(f"difficulty must lie between 0 and 1, got {difficulty}; 0.5 is the usual one.")
-    tens = [_paint_ten(seed, ten, image_size, difficulty) for ten in range(math.ceil(num_images / len(CLASSES)))]
+    count = math.ceil(num_images / len(CLASSES))
+    numbers = watched(range(count), count, "simulating objects, ten at once,", "tens")
+    tens = [_paint_ten(seed, ten, image_size, difficulty) for ten in numbers]
     images, labels = (torch.from_numpy(np.concatenate(parts)[:num_images]) for parts in zip(*tens, strict=True))
     return ImageSet(
         images=images,

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from course_lib.data.images import ImageSet
 from course_lib.data.phantom import Field, Patient, smooth, tissue_paths
+from course_lib.progress import watched
 
 SUPERSAMPLE = 2  # rays along one side of a pixel, averaged
 MASK_SHARE = 0.3  # of the lesion's peak attenuation; a fainter edge counts as healthy
@@ -87,8 +87,7 @@ def simulate_radiographs(
     np.random.default_rng(seed).shuffle(labels)
     images = np.empty((num_images, 1, image_size, image_size), dtype=np.uint8)
     masks = np.zeros(images.shape, dtype=bool)
-    bar = tqdm(labels.tolist(), desc="simulating radiographs", unit=" images", disable=None, leave=False)
-    for i, label in enumerate(bar):
+    for i, label in enumerate(watched(labels.tolist(), num_images, "simulating radiographs", "images")):
         # Streams of their own, so that a letter or a photon more leaves the patient unchanged.
         anatomy, physics, planting = (np.random.default_rng([seed, i, stream]) for stream in range(3))
         patient = Patient(anatomy, image_size * SUPERSAMPLE)

@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
+from operator import length_hint
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from course_lib.arguments import as_labels
 from course_lib.distributed import gather, sum_over_team, team
+from course_lib.progress import watched
 from course_lib.runtime import Precision, evaluation_mode, naming_memory
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -183,7 +185,7 @@ def _answers(
     device = next(model.parameters()).device
     answers, labels = [], []
     with evaluation_mode(model):
-        for images, batch_labels in data:
+        for images, batch_labels in watched(data, length_hint(data), "asking the network", "batches"):
             with precision.autocast(), _explained(images):
                 batch_answers = ask(images.to(device, memory_format=memory_format))
             answers.append(batch_answers.float().cpu())

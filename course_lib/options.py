@@ -1,0 +1,73 @@
+"""What can be said of a command's options before torch is imported, which takes seconds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def check_train(
+    what: str,
+    task: str | None,
+    *,
+    backbone: str | None,
+    preset: str | None,
+    data: str | None,
+    root: Path | None,
+    out: Path,
+    resume: bool,
+    classes: str | None,
+    subfolder: str | None,
+) -> None:
+    """Refuse options of `course train` that do not go together, and folders that are not there.
+
+    Raises:
+        ValueError, FileNotFoundError, FileExistsError: the message says what to do.
+    """
+    if what == "transfer":
+        if task is None or preset is not None:
+            raise ValueError("`course train transfer` needs --task pneumonia, cifar10 or folder, and has no --preset.")
+    elif task is not None or backbone is not None:
+        raise ValueError(f"--task and --backbone are for `course train transfer`, not for `course train {what}`.")
+    if what == "pneumonia" and preset is not None:
+        raise ValueError(f"pneumonia has no preset {preset!r}; its presets: none, leave --preset out.")
+    if task != "folder" and (classes is not None or subfolder is not None):
+        raise ValueError("--classes and --subfolder are for `course train transfer --task folder`; leave them out.")
+    if root is not None and data == "simulated":
+        raise ValueError(f"simulated images lie in no folder, but --root {root} was given; leave one of them out.")
+    if root is not None and not root.exists():
+        raise FileNotFoundError(f"{root}: no such folder; give the one that holds the images as --root.")
+    if resume:
+        config_path(out)
+    elif task == "folder" and root is None:
+        raise ValueError("whose images? Name the folder that holds a folder for each class by --root.")
+    elif (out / "config.json").exists():
+        raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
+
+
+def check_predict(run: Path, images: Sequence[Path], explain: Path | None) -> None:
+    """Refuse to predict from what is no run folder, for images none of which is there, or to draw where it cannot be.
+
+    Raises:
+        ValueError, FileNotFoundError: the message says what to do.
+    """
+    config_path(run)
+    if explain is not None:
+        if len(images) > 1:
+            raise ValueError(f"--explain draws one image, but {len(images)} are named; call predict once for each.")
+        if explain.suffix.lower() != ".png" or explain.is_dir():
+            raise ValueError(f"--explain {explain}: a PNG file is written; give a name such as why.png.")
+        if not explain.parent.is_dir():
+            raise FileNotFoundError(f"--explain {explain}: there is no folder {explain.parent}; make it first.")
+    if not any(path.exists() for path in images):
+        raise FileNotFoundError(f"{', '.join(map(str, images))}: no such file; check the path.")
+
+
+def config_path(run: Path) -> Path:
+    """The config.json of a run folder.
+
+    Raises:
+        FileNotFoundError: this is not a run folder.
+    """
+    path = run / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{run}: not a run folder, it has no config.json; make one with `course train`.")
+    return path

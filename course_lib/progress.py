@@ -1,0 +1,66 @@
+"""What long work says while it lasts: a bar on a terminal; elsewhere, where a command asked for it, lines."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from typing import TypeVar
+
+from tqdm import tqdm
+
+EVERY = 5.0  # seconds between two lines
+BAR_AFTER = 0.5  # seconds; what is done sooner needs no bar
+_speaks = ContextVar("speaks", default=False)
+
+Item = TypeVar("Item")
+
+
+@contextlib.contextmanager
+def speaking(speaks: bool = True) -> Iterator[None]:
+    """While inside, long work prints lines to stderr where that is no terminal; in lessons it is silent there."""
+    before = _speaks.set(speaks)
+    try:
+        yield
+    finally:
+        _speaks.reset(before)
+
+
+def tell(line: str) -> None:
+    """Print a line to stderr, at once, if a command asked for it."""
+    if _speaks.get():
+        print(line, file=sys.stderr, flush=True)
+
+
+def watched(items: Iterable[Item], total: int, doing: str, unit: str) -> Iterator[Item]:
+    """The same items, while a bar or lines say how many of `total` have passed, and how long the rest will take.
+
+    Args:
+        items: as many as `total`; 0 where that is not known.
+        doing: what is done with them, such as "reading chest X-rays".
+        unit: what they are, in the plural.
+    """
+    if sys.stderr.isatty() and os.environ.get("RANK", "0") == "0":  # of several processes the first
+        yield from tqdm(items, total=total, desc=doing, unit=f" {unit}", delay=BAR_AFTER, leave=False)
+        return
+    started = said = time.monotonic()
+    for number, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - said >= EVERY and number < total:
+            said = now
+            left = (now - started) / number * (total - number)
+            tell(f"{doing}: {number} of {total} {unit}, about {duration(left)} left")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(42.4), duration(165), duration(7330)
+    ('42 s', '2 min 45 s', '2 h 2 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
