@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from course_lib.extras import NEEDS, how_to_install
+from course_lib.options import check_predict, check_train, config_path
+from course_lib.progress import speaking
 
 app = typer.Typer(
     help="A course on convolutional networks, from one kernel to a pneumonia classifier. "
@@ -235,18 +237,23 @@ def train(
 
     With several processes: torchrun --standalone --nproc-per-node 2 -m course_lib train cifar10 --root ~/data
     """
+    folder = out or Path("runs") / "-".join(filter(None, (what, task, str(seed))))
+    check_train(
+        what,
+        task,
+        backbone=backbone,
+        preset=preset,
+        data=data,
+        root=root,
+        out=folder,
+        resume=resume,
+        classes=classes,
+        subfolder=subfolder,
+    )
     from course_lib.runs import Recipe, train_run
     from course_lib.runtime import keep_freed_memory
 
-    if what == "transfer":
-        if task is None or preset is not None:
-            raise ValueError("`course train transfer` needs --task pneumonia, cifar10 or folder, and has no --preset.")
-    elif task is not None or backbone is not None:
-        raise ValueError(f"--task and --backbone are for `course train transfer`, not for `course train {what}`.")
-    if task != "folder" and (classes is not None or subfolder is not None):
-        raise ValueError("--classes and --subfolder are for `course train transfer --task folder`; leave them out.")
     keep_freed_memory()
-    folder = out or Path("runs") / "-".join(filter(None, (what, task, str(seed))))
     recipe = Recipe.of(
         task or what,
         preset="transfer" if task else preset,
@@ -261,7 +268,7 @@ def train(
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun sends it when another process has ended
     try:
-        config = train_run(recipe, folder, resume=resume)
+        config = train_run(recipe, folder, resume=resume, speaks=True)
     except (KeyboardInterrupt, ConnectionError) as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
         kept = (folder / "state.pt").exists()
@@ -287,9 +294,11 @@ def evaluate(
 
     Example: course evaluate runs/first --root ~/data
     """
+    config_path(run)
     from course_lib.runs import evaluate_run
 
-    scores = evaluate_run(run, data=data, root=root, split=split)
+    with speaking():
+        scores = evaluate_run(run, data=data, root=root, split=split)
     if as_json:
         print(json.dumps(scores))
     else:
@@ -304,31 +313,37 @@ def predict(
         Path | None, typer.Option(metavar="PNG", help="Draw which parts of the one image spoke for the answer.")
     ] = None,
 ) -> None:
-    """Classify images; a file that cannot be read is named, and the others are still classified.
+    """Classify images, and say which are unlike those that the network learned from.
+
+    A file that cannot be read is named, and the others are still classified.
 
     Example: course predict runs/first scan1.png scan2.jpeg
     """
+    check_predict(run, images, explain)
     from functools import partial
 
     from course_lib.files import write_atomically
     from course_lib.runs import draw_explanation, load_run
     from course_lib.runs import predict as predict_one
 
-    if explain and len(images) > 1:
-        raise ValueError(f"--explain draws one image, but {len(images)} are named; call predict once for each.")
     trained, failed = load_run(run), 0
     for path in images:
         try:
-            said = predict_one(trained, path)
-        except (OSError, ValueError) as error:
-            print(f"course: {error}", file=sys.stderr)
+            found = predict_one(trained, path)
+        except Exception as error:  # whatever it is, it is this image's, and the others are still answered
+            expected = isinstance(error, OSError | ValueError)
+            print(f"course: {error if expected else f'{path}: {type(error).__name__}: {error}'}", file=sys.stderr)
             failed += 1
             continue
-        rule = "" if said.threshold is None else f" (threshold {said.threshold:.3f}, chosen on validation)"
-        print(f"{path}: {said.called}, probability of {said.prob_of} {said.prob:.3f}{rule}")
+        rule = "" if found.threshold is None else f" (threshold {found.threshold:.3f}, chosen on validation)"
+        print(f"{path}: {found.predicted}, probability of {found.prob_of} {found.prob:.3f}{rule}")
+        if found.notice:
+            print(f"  {found.notice}; the answer may mean nothing")
         if explain:
-            write_atomically(explain, partial(draw_explanation(trained, said).savefig, format="png", dpi=150))
-            print(f"{explain}: what spoke for {said.called}, by Grad-CAM")
+            write_atomically(explain, partial(draw_explanation(trained, found).savefig, format="png", dpi=150))
+            print(f"{explain}: what spoke for {found.predicted}, by Grad-CAM")
+    if trained.reference is None:
+        print("This run is of an older version: it cannot tell images that are unlike those it learned from.")
     if trained.recipe.task == "pneumonia":
         of = "simulated patients" if trained.recipe.data == "simulated" else "one hospital's children"
         print(f"Not for diagnosis: a teaching model of {of}; see model_card.md in the run folder.")
@@ -408,10 +423,10 @@ def export(
 
 
 def print_scores(scores: dict[str, Any]) -> None:
-    """A report as a table: each score with its 95% interval, then the confusion matrix."""
+    """A report as a table: each score with its 95% interval, the share of unlike images, the confusion matrix."""
     print(f"{scores['data']}, {scores['split']}: {scores['n']} images")
-    for name in ("auc", "balanced_accuracy", "accuracy", "sensitivity", "specificity", "ece", "threshold"):
-        if name in scores:
+    for name in ("auc", "balanced_accuracy", "accuracy", "sensitivity", "specificity", "ece", "threshold", "unlike"):
+        if scores.get(name) is not None:
             low, high = scores["ci95"].get(name, (None, None))
             print(f"  {name:18} {scores[name]:.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))
     for name, row in zip(scores["classes"], scores["confusion"], strict=True):

@@ -220,11 +220,31 @@ def reliability(probs: Numbers, labels: Numbers, *, num_bins: int = 10) -> Relia
     return Reliability(promised, observed, counts)
 
 
+def predictive_values(sensitivity: float, specificity: float, prevalence: float) -> tuple[float, float]:
+    """How often a prediction of class 1, and one of class 0, is right (PPV, NPV), where class 1 has this prevalence.
+
+    By Bayes' theorem; NaN for a class that is never predicted.
+
+    >>> ppv, npv = predictive_values(0.9, 0.8, 0.1)
+    >>> round(ppv, 3), round(npv, 3)
+    (0.333, 0.986)
+    """
+
+    def share(right: float, wrong: float) -> float:
+        return right / (right + wrong) if right + wrong else math.nan
+
+    return (
+        share(sensitivity * prevalence, (1 - specificity) * (1 - prevalence)),
+        share(specificity * (1 - prevalence), (1 - sensitivity) * prevalence),
+    )
+
+
 Criterion = Literal["youden", "sensitivity"]
+SENSITIVITY_TARGET = 0.95  # of the criterion "sensitivity"
 
 
 def choose_threshold(
-    probs: Numbers, labels: Numbers, *, criterion: Criterion = "youden", target: float = 0.95
+    probs: Numbers, labels: Numbers, *, criterion: Criterion = "youden", target: float = SENSITIVITY_TARGET
 ) -> float:
     """A threshold chosen on validation.
 

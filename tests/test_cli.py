@@ -69,8 +69,12 @@ def trained(kaggle_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("trained") / "run"
     done = own_process("train", "pneumonia", *TRAIN, "--root", kaggle_images, "--out", folder)
     assert done.returncode == 0, done.stderr
-    # In a pipe there is no progress bar, only the line that names the data.
-    (line,) = done.stderr.splitlines()
+    # In a pipe there is no progress bar, but a line for the data, one for the training and one for each epoch.
+    line, training, *epochs = done.stderr.splitlines()
+    assert training == "Training CompactCNN on 68 images for 4 epochs."
+    assert [epoch.split(":")[0] for epoch in epochs] == [f"epoch {number}/4" for number in (1, 2, 3, 4)]
+    assert "val auc" in epochs[0]
+    assert epochs[0].endswith("left")
     assert line.startswith(
         f"Data: real chest X-rays in {kaggle_images / 'chest_xray'}: 40 NORMAL, 40 PNEUMONIA in train; "
     )
@@ -113,7 +117,7 @@ def test_from_training_to_a_prediction(run: Path, kaggle_root: Path, tmp_path: P
     table = course("evaluate", run, "--split", "val")
     assert "balanced_accuracy" in table.stdout
     said = course("predict", run, *(kaggle_root / "chest_xray" / "test" / "NORMAL").iterdir())
-    lines = said.stdout.splitlines()
+    lines = [line for line in said.stdout.splitlines() if not line.startswith("  unlike")]
     assert (said.returncode, len(lines)) == (0, 11)
     assert "probability of PNEUMONIA" in lines[0]
     assert f"(threshold {scores['threshold']:.3f}, chosen on validation)" in lines[0]
@@ -143,6 +147,44 @@ def test_the_other_images_are_still_classified_when_one_cannot_be_read(run: Path
     done = course("predict", run, tmp_path / "bad.png", tmp_path / "good.png")
     refused(done, "bad.png: not a readable image")
     assert "good.png: " in done.stdout
+
+
+def test_one_trouble_of_any_kind_does_not_take_the_other_images_with_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("huge", "good"):
+        Image.new("L", (90, 70)).save(tmp_path / f"{name}.png")
+    (tmp_path / "README.md").write_text("BMI of the café: a note, no image.\n", encoding="utf-8")
+    (tmp_path / "page.png").write_bytes(b"%PDF-1.7\n")
+    decode = Image.open
+
+    def fails(path: Path) -> Image.Image:
+        if "huge" in str(path):
+            raise RuntimeError("odd")
+        return decode(path)
+
+    monkeypatch.setattr("course_lib.data.decode.Image.open", fails)
+    monkeypatch.setattr("course_lib.runs.evaluate._notice", mock.Mock(side_effect=[MemoryError("full"), "", ""]))
+    paths = [tmp_path / name for name in ("good.png", "huge.png", "README.md", "page.png", "good.png")]
+    done = course("predict", run, *paths)
+    assert done.returncode == 1
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()[:-1]] == [str(tmp_path / "good.png")]
+    memory, odd, text, page = done.stderr.splitlines()
+    assert memory == f"course: {tmp_path / 'good.png'}: MemoryError: full"
+    assert "huge.png: not a readable image" in odd
+    assert "README.md: not a readable image: it is text" in text
+    assert "pages to print, a format that is not read" in page
+
+
+def test_color_is_noticed_and_a_run_of_before_says_that_it_cannot_tell(run: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (90, 70), "orange").save(tmp_path / "orange.png")
+    done = course("predict", run, tmp_path / "orange.png")
+    assert "  unlike the images that the network learned from: it is in color, and those were gray" in done.stdout
+    assert "; the answer may mean nothing" in done.stdout
+    (run / "reference.safetensors").unlink()
+    done = course("predict", run, tmp_path / "orange.png")
+    assert done.returncode == 0
+    assert "cannot tell images that are unlike those it learned from" in done.stdout
 
 
 def test_a_killed_training_resumes_to_the_same_weights(run: Path, kaggle_root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scores of a trained run on a split, and its word on single images."""
+"""Scores of a trained run on a split, and its predictions for single images."""
 
 import copy
 import json
@@ -20,6 +20,7 @@ from course_lib.plots import plot_overlay
 from course_lib.runs.folder import TrainedRun, load_run, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.train import report
+from course_lib.runs.unlike import SHARE, is_colored, watching
 from course_lib.training import evaluate
 
 Split = Literal["train", "val", "test"]
@@ -41,7 +42,8 @@ def evaluate_run(
 
     Returns:
         task, data, split, n, classes, confusion, accuracy, balanced_accuracy, auc, sensitivity, specificity, threshold,
-        ece, and ci95 with an interval for each rate.
+        ece, ci95 with an interval for each rate, mean_predicted and fraction_positive (see `report`), and unlike, the
+        share of images that are unlike those of the training; None where the run cannot tell.
 
     Raises:
         FileNotFoundError, ValueError: not a trained run, or images of other classes than it was trained on.
@@ -59,13 +61,16 @@ def evaluate_run(
             f"{', '.join(images.classes)}; name the class folders as in training."
         )
     device = next(trained.model.parameters()).device
-    outcome = evaluate(trained.model, Batches(images, 256, device=device))
+    with watching(trained.model) as features:
+        outcome = evaluate(trained.model, Batches(images, 256, device=device))
+    reference = trained.reference
     scores = {
         "task": recipe.task,
         "data": images.name,
         "split": split,
         "classes": list(images.classes),
         **report(trained.probs(outcome.logits), outcome.labels, trained.threshold),
+        "unlike": reference and float(reference.is_far(torch.cat(features)).double().mean()),
     }
     try:
         _note(run, scores, where=f" in {splits.found}" if root else "")
@@ -85,37 +90,59 @@ def _note(run: Path, scores: dict[str, Any], *, where: str) -> None:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one image.
+    """What a network predicts for one image.
 
-    `prob` is the calibrated probability of `called` where there are many classes, of class 1 where there are two.
+    Attributes:
+        path: of the image.
+        predicted: the name of the class.
+        prob: the calibrated probability of `prob_of`.
+        prob_of: the predicted class where there are many classes, class 1 where there are two.
+        threshold: from this probability on class 1 is predicted; None with more than two classes.
+        notice: in words, how the image is unlike those that the network learned from; empty where it is not, or where
+            the run cannot tell (`TrainedRun.reference` is None).
     """
 
     path: Path
-    called: str
+    predicted: str
     prob: float
     prob_of: str
     threshold: float | None
+    notice: str
 
 
 def predict(trained: TrainedRun, path: str | Path) -> Prediction:
-    """What the network of a run says of an image file of any size and mode.
+    """What the network of a run predicts for an image file of any size and mode.
 
     Raises:
         FileNotFoundError, ValueError: the file is absent or not an image.
     """
     path = as_path(path)
     image = _image(trained, path)
-    with torch.no_grad():
+    with torch.no_grad(), watching(trained.model) as features:
         probs = trained.probs(trained.model(image).cpu())[0]
+    notice = _notice(trained, path, features[0])
     if trained.threshold is None:
         best = int(probs.argmax())
-        return Prediction(path, trained.classes[best], float(probs[best]), trained.classes[best], None)
-    called = int(probs[1] >= trained.threshold)
-    return Prediction(path, trained.classes[called], float(probs[1]), trained.classes[1], trained.threshold)
+        return Prediction(path, trained.classes[best], float(probs[best]), trained.classes[best], None, notice)
+    label = int(probs[1] >= trained.threshold)
+    return Prediction(path, trained.classes[label], float(probs[1]), trained.classes[1], trained.threshold, notice)
 
 
-def draw_explanation(trained: TrainedRun, said: Prediction) -> Figure:
-    """An image as the network sees it, and over it what Grad-CAM finds to speak for the class that it was called.
+def _notice(trained: TrainedRun, path: Path, features: Tensor) -> str:
+    reference, reasons = trained.reference, []
+    if reference is None:
+        return ""
+    if reference.gray:
+        image, _ = read_image(path, image_size=trained.recipe.stored_size, channels=3)
+        if is_colored(image):
+            reasons.append("it is in color, and those were gray")
+    if bool(reference.is_far(features)):
+        reasons.append(f"it lies farther from them than {1 - SHARE:.0%} of the validation images")
+    return f"unlike the images that the network learned from: {' and '.join(reasons)}" if reasons else ""
+
+
+def draw_explanation(trained: TrainedRun, prediction: Prediction) -> Figure:
+    """An image as the network sees it, and over it what Grad-CAM finds to speak for the predicted class.
 
     Raises:
         ValueError: from `grad_cam`.
@@ -123,15 +150,18 @@ def draw_explanation(trained: TrainedRun, said: Prediction) -> Figure:
     model = copy.copy(trained.model)
     if getattr(model, "mirror", False):
         model.mirror = False  # type: ignore[assignment]  # one look at the image: a map of two would be of neither
-    image = _image(trained, said.path)
+    image = _image(trained, prediction.path)
     layer: nn.Module = model.last_maps  # type: ignore[assignment]  # each network of the course names them
-    heat = grad_cam(model, image, trained.classes.index(said.called), layer=layer)
-    rule = "" if said.threshold is None else f" (threshold {said.threshold:.3f})"
-    title = f"{said.path.name}: {said.called}, probability of {said.prob_of} {said.prob:.3f}{rule}\n"
+    predicted = prediction.predicted
+    heat = grad_cam(model, image, trained.classes.index(predicted), layer=layer)
+    rule = "" if prediction.threshold is None else f" (threshold {prediction.threshold:.3f})"
+    title = f"{prediction.path.name}: {predicted}, probability of {prediction.prob_of} {prediction.prob:.3f}{rule}\n"
+    if prediction.notice:
+        title += "unlike the images that the network learned from: the answer may mean nothing\n"
     title += f"{trained.recipe.backbone or trained.recipe.network}, trained on {trained.recipe.data} images"
     if trained.recipe.task == "pneumonia":
         title += "; not for diagnosis"
-    return plot_overlay(image[0], heat[0], title=title, label=f"Grad-CAM for {said.called}, of its peak")
+    return plot_overlay(image[0], heat[0], title=title, label=f"Grad-CAM for {predicted}, of its peak")
 
 
 def _image(trained: TrainedRun, path: Path) -> Tensor:

@@ -1,4 +1,4 @@
-"""A run folder: config.json, weights.safetensors, state.pt, history.csv, curves.png, model_card.md."""
+"""A run folder: config.json, weights and reference, state.pt, history.csv, curves.png, model_card.md."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from course_lib.checkpoint import load_weights
 from course_lib.files import as_path, write_atomically
+from course_lib.options import config_path
 from course_lib.runs.recipe import Recipe
+from course_lib.runs.unlike import Reference, load_reference
 from course_lib.runtime import pick_device
 
 
@@ -30,9 +32,7 @@ def read_config(run: Path) -> dict[str, Any]:
         FileNotFoundError: this is not a run folder.
         ValueError: config.json is damaged.
     """
-    path = run / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{run}: not a run folder, it has no config.json; make one with `course train`.")
+    path = config_path(run)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config["format"] != FORMAT:
@@ -51,8 +51,9 @@ class TrainedRun:
         recipe: how it was trained.
         model: the network, in evaluation mode.
         classes: one name for each logit.
-        threshold: from this calibrated probability on an image is called class 1; None with more than two classes.
+        threshold: from this calibrated probability on class 1 is predicted; None with more than two classes.
         temperature: logits are divided by it before softmax.
+        reference: tells images that are unlike those of the training; None in runs of older versions.
     """
 
     recipe: Recipe
@@ -60,6 +61,7 @@ class TrainedRun:
     classes: tuple[str, ...]
     threshold: float | None
     temperature: float
+    reference: Reference | None = None
 
     def probs(self, logits: Tensor) -> Tensor:
         """Calibrated probabilities (N, C)."""
@@ -80,4 +82,5 @@ def load_run(run: str | Path, *, device: torch.device | None = None) -> TrainedR
     model = recipe.build(len(config["classes"]), trained=True)
     load_weights(run / "weights.safetensors", model)
     model.to(device or pick_device()).eval()
-    return TrainedRun(recipe, model, tuple(config["classes"]), config["threshold"], config["temperature"])
+    reference = load_reference(run / "reference.safetensors")
+    return TrainedRun(recipe, model, tuple(config["classes"]), config["threshold"], config["temperature"], reference)

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from course_lib.metrics import SENSITIVITY_TARGET
+from course_lib.runs.card_scores import scores_section, table
+from course_lib.runs.recipe import Recipe
+
 LIMITS = {
     ("pneumonia", "real"): (
         "Not for diagnosis. The X-rays are of children aged one to five, from one hospital in Guangzhou; nothing shows "
@@ -11,20 +15,40 @@ LIMITS = {
     ),
     ("pneumonia", "simulated"): (
         "Not for diagnosis. Trained on simulated radiographs: the scores show that the method works, and nothing about "
-        "patients. On real X-rays the network says nothing of meaning."
+        "patients. On real X-rays its predictions mean nothing."
     ),
     ("cifar10", "real"): (
-        "Photographs of 32 pixels in ten classes. An image of anything else is called one of the ten all the same, "
-        "often with a high probability."
+        "Photographs of 32 pixels in ten classes. For an image of anything else one of the ten is predicted all the "
+        "same, often with a high probability."
     ),
     ("cifar10", "simulated"): (
         "Trained on computed pictures of simple objects: the scores show that the method works. They say nothing about "
-        "CIFAR-10, and the network says nothing of meaning on photographs."
+        "CIFAR-10, and predictions for photographs mean nothing."
     ),
     ("folder", "real"): (
-        "The scores hold for images that come about as these did. Whether images of one person or one place lie in "
-        "training and test alike was not looked at, and an image of anything else is called one of the classes too."
+        "The scores hold for images that come about as these did. Whether images of one person or one place are in "
+        "both training and test was not checked, and for an image of anything else one of the classes is predicted too."
     ),
+}
+
+
+CRITERIA = {  # of metrics.choose_threshold, in words; {positive} is the name of class 1
+    "youden": (
+        "the threshold with the largest sum of sensitivity and specificity (Youden's index), so that a missed image "
+        "of either class weighs the same within its class"
+    ),
+    "sensitivity": (
+        f"the highest threshold at which at least {SENSITIVITY_TARGET:.0%} of the validation images of {{positive}} "
+        "are found; what specificity remains is the price"
+    ),
+}
+STANDARDIZED = {  # what a network does with values in 0..1 before its first convolution
+    "CompactCNN": "The network then gives each image a mean of 0 and a standard deviation of 1, so brightness and "
+    "contrast do not matter.",
+    "FastCNN": "The network then maps 0..1 to -2..2.",
+    "SimpleCNN": "The network then maps 0..1 to -1..1.",
+    "transfer_model": "The network then resizes the image to the size that its backbone works at, and standardizes it "
+    "by the mean and standard deviation of the backbone's own training images.",
 }
 
 
@@ -35,60 +59,111 @@ def model_card(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -
         config: what config.json of a finished run holds.
         evaluations: reports by a name such as "chest X-rays, test".
     """
-    recipe, training = config["recipe"], config["training"]
-    arguments = ", ".join(f"{name}={value!r}" for name, value in recipe["network_arguments"].items())
-    splits = "\n".join(
-        f"| {split} | {sum(counts.values())} | {', '.join(f'{n} {name}' for name, n in counts.items())} |"
+    recipe = Recipe(**config["recipe"])
+    sets = {f"{config['data']['name']}, val": config["validation"], **evaluations}
+    rows = [
+        [split, str(sum(counts.values())), ", ".join(f"{count} {name}" for name, count in counts.items())]
         for split, counts in config["counts"].items()
-    )
-    scores = "\n".join(
-        _scores(name, found)
-        for name, found in {f"{config['data']['name']}, val": config["validation"], **evaluations}.items()
-    )
-    decision = (
-        "the most probable class"
-        if config["threshold"] is None
-        else f"{config['classes'][1]} from probability {config['threshold']:.3f} on, chosen on validation by the "
-        f"criterion {recipe['criterion']!r}"
-    )
-    versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
-    return f"""# Model card: {recipe["task"]}
+    ]
+    return f"""# Model card: {recipe.task}
 
-{LIMITS[recipe["task"], recipe["data"]]}
+{LIMITS[recipe.task, recipe.data or "real"]}
+
+## How well it predicts
+
+{_decision(config, recipe)}
+
+{scores_section(config["classes"], sets)}
+
+## Images of another kind
+
+{_unlike(config, evaluations)}
 
 ## Data
 
-{config["data"]["name"]} at {recipe["image_size"]}x{recipe["image_size"]} pixels. {config["data"]["licence"]}.
+{config["data"]["name"]}. {config["data"]["licence"]}. Validation images chose threshold and temperature; the network
+learned from the training images alone.
 
-| split | images | classes |
-| --- | --- | --- |
-{splits}
+{table(["split", "images", "classes"], rows)}
+
+{_preprocessing(recipe)}
 
 ## Network and training
 
-{recipe["network"]}({arguments}), seed {recipe["seed"]}, {training["epochs"]} epochs, batches of {recipe["batch_size"]},
-{recipe["optimizer_name"]}. Training took {training["seconds"]:.0f} s on {training["device"]} in
-{training["precision"]}, by {training.get("processes", 1)} x {training["threads"]} threads. Made with {versions}.
+{_training(config, recipe)}
 
-## Scores
-
-Called is {decision}. Logits are divided by the temperature {config["temperature"]:.2f}, fitted on
-validation; ECE is the expected calibration error that is left. Brackets hold 95% intervals.
-
-| images | n | AUC | balanced accuracy | accuracy | sensitivity | specificity | ECE |
-| --- | --- | --- | --- | --- | --- | --- | --- |
-{scores}
+{_repeat(config, recipe)}
 
 ![Loss and validation score after each epoch](curves.png)
 """
 
 
-def _scores(name: str, found: dict[str, Any]) -> str:
-    def with_interval(score: str) -> str:
-        if score not in found:
-            return "-"
-        low, high = found["ci95"].get(score, (None, None))
-        return f"{found[score]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else "")
+def _decision(config: dict[str, Any], recipe: Recipe) -> str:
+    if config["threshold"] is None:
+        rule = "The most probable class is predicted."
+    else:
+        negative, positive = config["classes"]
+        aim = CRITERIA.get(recipe.criterion, "").format(positive=positive)
+        rule = (
+            f"{positive} is predicted where its probability is {config['threshold']:.3f} or more, otherwise "
+            f"{negative}. The criterion {recipe.criterion!r} chose this threshold on validation: {aim}."
+        )
+    return (
+        f"{rule} Probabilities are the softmax of the network's logits divided by a temperature, "
+        f"{config['temperature']:.2f}, which was fitted on validation."
+    )
 
-    names = ("auc", "balanced_accuracy", "accuracy", "sensitivity", "specificity", "ece")
-    return f"| {name} | {found['n']} | {' | '.join(map(with_interval, names))} |"
+
+def _unlike(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -> str:
+    if "unlike" not in config:
+        return "This run is of an older version: it cannot tell images that are unlike those it learned from."
+    count, n = config["unlike"]["val"], config["validation"]["n"]
+    measured = "".join(
+        f"; of {name}, {found['unlike']:.1%} of {found['n']}"
+        for name, found in evaluations.items()
+        if found.get("unlike") is not None
+    )
+    return (
+        "`course predict` says so where an image is unlike those that the network learned from: in color where they "
+        "were gray, or farther from them, in the network's own features, than a limit that at most "
+        f"{config['unlike']['share']:.0%} of the validation images exceed. Beyond it lie {count} of {n} validation "
+        f"images{measured}. An image without this notice may still be of a kind that the network has never seen."
+    )
+
+
+def _preprocessing(recipe: Recipe) -> str:
+    mode = "gray" if recipe.channels == 1 else "color"
+    size = recipe.stored_size
+    return (
+        f"Each file is read in {mode}, with 8 bits per channel, squeezed to {size}x{size} pixels (nothing is cropped, "
+        f"the aspect ratio is lost) and scaled to 0..1. {STANDARDIZED.get(recipe.network, '')}".strip()
+    )
+
+
+def _training(config: dict[str, Any], recipe: Recipe) -> str:
+    training = config["training"]
+    arguments = ", ".join(f"{name}={value!r}" for name, value in recipe.network_arguments.items())
+    parameters = f", {training['parameters']:,} parameters" if "parameters" in training else ""
+    versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
+    commit = f" (commit {training['commit']})" if training.get("commit") else ""
+    processes = training.get("processes", 1)
+    by = f"processes: {processes}, threads in each: {training['threads']}"
+    rows = [
+        ["network", f"{recipe.network}({arguments}){parameters}"],
+        [
+            "optimizer",
+            f"{recipe.optimizer_name}, peak learning rate {recipe.learning_rate:g}, "
+            f"weight decay {recipe.weight_decay:g}, label smoothing {recipe.label_smoothing:g}",
+        ],
+        ["epochs, batch size, seed", f"{training['epochs']}, {recipe.batch_size}, {recipe.seed}"],
+        ["training time", f"{training['seconds']:.0f} s on {training['device']} in {training['precision']}; {by}"],
+        ["made with", versions + commit],
+    ]
+    return table(["what", "value"], rows)
+
+
+def _repeat(config: dict[str, Any], recipe: Recipe) -> str:
+    line, changed = recipe.command_line()
+    also = f" What no option gives, and config.json holds: {', '.join(changed)}." if changed else ""
+    where = " FOLDER is the one that holds the images." if "FOLDER" in line else ""
+    return f"To repeat the training:\n\n    {line}\n\n{where.strip()}{also}".rstrip()

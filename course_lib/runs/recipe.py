@@ -1,6 +1,8 @@
 """What decides a run: its data, its network and how it is trained. Stored in the run folder as config.json."""
 
 import copy
+import json
+import shlex
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -94,6 +96,29 @@ class Recipe:
     def command(self) -> str:
         """What starts such a run."""
         return f"course train transfer --task {self.task}" if self.preset == "transfer" else f"course train {self.task}"
+
+    def command_line(self) -> tuple[str, list[str]]:
+        """The whole command that trains by this recipe, and the fields that no option of it gives."""
+        usual = Recipe.of(self.task, preset=self.preset)
+        preset = None if self.preset in ("transfer", Recipe.of(self.task).preset) else self.preset
+        given = {
+            name: getattr(self, name)
+            for name in ("backbone", "epochs", "image_size", "seed", "classes", "subfolder")
+            if getattr(self, name) != getattr(usual, name)
+        }
+        again = Recipe.of(self.task, preset=self.preset, data=self.data, root=self.root, **given)
+        mine, theirs = (json.loads(json.dumps(asdict(recipe))) for recipe in (self, again))
+        options: dict[str, Any] = {
+            "preset": preset,
+            "data": None if self.task == "folder" else self.data,
+            "root": None if self.data == "simulated" else "FOLDER",
+            **given,
+            "classes": ",".join(self.classes) if self.classes else None,
+        }
+        words = self.command.split()
+        for name, value in options.items():
+            words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
+        return shlex.join(words), [name for name, value in mine.items() if value != theirs[name]]
 
     @property
     def channels(self) -> int:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import platform
+import subprocess
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -21,14 +22,16 @@ from course_lib.files import as_path, write_atomically, write_text
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
 from course_lib.models import TransferModel, parameter_groups
 from course_lib.plots import plot_history
+from course_lib.progress import duration, speaking, tell
 from course_lib.runs.folder import FORMAT, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
+from course_lib.runs.unlike import SHARE, make_reference, save_reference
 from course_lib.runtime import Precision, naming_memory, pick_device
 from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
 
 
-def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False) -> dict[str, Any]:
+def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, speaks: bool = False) -> dict[str, Any]:
     """Train, choose temperature and threshold on validation, and write everything into the folder `out`.
 
     The test images are not read. Where `torchrun` started several processes, they train together, and the first of them
@@ -39,6 +42,7 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False) -> dict[
         out: the run folder; must not hold a run already unless `resume` is given.
         resume: go on with the run in `out`, by the recipe that it was started with. Another root may be given, when
             the same images have moved.
+        speaks: say on stderr what is being done, each epoch's scores, and how long the rest will take.
 
     Returns:
         What config.json then holds.
@@ -52,7 +56,11 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False) -> dict[
         MemoryError: the images, or a batch of them in the network, do not fit into memory.
     """
     size = recipe.image_size
-    with joined(pick_device()) as team, naming_memory(f"a training and its images of {size} x {size} pixels"):
+    with (
+        joined(pick_device()) as team,
+        naming_memory(f"a training and its images of {size} x {size} pixels"),
+        speaking(speaks and team.rank == 0),
+    ):
         return _train_together(recipe, as_path(out, "out"), resume=resume, team=team)
 
 
@@ -108,10 +116,12 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     groups = None
     if isinstance(model, TransferModel):
         if not resume:  # with a head that knows nothing, the first steps would spoil what the backbone knows
+            tell(f"Fitting the head to the features of {recipe.backbone}, before the backbone learns.")
             model.head = linear_probe(*extract_features(model, shared_batches(train, 256), precision=precision)).to(
                 device
             )
         groups = parameter_groups(model, recipe.learning_rate, decay=recipe.layer_decay or 1)
+    tell(f"Training {recipe.backbone or recipe.network} on {len(train)} images for {recipe.epochs} epochs.")
     history = fit(
         model,
         train_batches,
@@ -123,12 +133,15 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         state_path=out / "state.pt",
         resume=resume,
         parameter_groups=groups,
-        on_epoch=lambda history: _write_history(out, history),
+        on_epoch=partial(_note_epoch, out, recipe.epochs),
         **recipe.training_arguments(),
     )
     outcome = evaluate(model, val_batches)
     if team.rank == 0:
         save_weights(out / "weights.safetensors", model)
+        reference, num_far = make_reference(model, train, val)
+        save_reference(out / "reference.safetensors", reference)
+        config["unlike"] = {"share": SHARE, "val": num_far}
     temperature = fit_temperature(outcome.logits, outcome.labels)
     probs = (outcome.logits / temperature).softmax(dim=1)
     threshold = None
@@ -145,6 +158,8 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
             "precision": precision.name,
             "processes": team.size,
             "threads": torch.get_num_threads(),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "commit": _commit(),
         },
         "versions": {
             "python": platform.python_version(),
@@ -158,10 +173,33 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
 
 
 def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, Any]:
-    """The scores of probabilities (N, C): a binary report with a threshold, a multiclass one without."""
+    """The scores of probabilities (N, C): a binary report with a threshold, a multiclass one without.
+
+    Added are `mean_predicted` and `fraction_positive`, which are equal where probabilities can be believed on average:
+    of class 1, or where there are more than two, of the predicted class.
+    """
     if threshold is None:
-        return multiclass_report(probs, labels).as_dict()
-    return binary_report(probs[:, 1], labels, threshold=threshold).as_dict()
+        scores = multiclass_report(probs, labels).as_dict()
+        predicted, positive = probs.amax(dim=1), probs.argmax(dim=1) == labels
+    else:
+        scores = binary_report(probs[:, 1], labels, threshold=threshold).as_dict()
+        predicted, positive = probs[:, 1], labels == 1
+    return scores | {
+        "mean_predicted": float(predicted.double().mean()),
+        "fraction_positive": float(positive.double().mean()),
+    }
+
+
+def _commit() -> str | None:
+    """What git says of the clone that this package lies in; None where it lies in none."""
+    clone = Path(__file__).parents[2]
+    if not (clone / ".git").exists():
+        return None
+    try:
+        call = ["git", "-C", str(clone), "describe", "--always", "--dirty", "--tags"]
+        return subprocess.run(call, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
@@ -185,6 +223,18 @@ def _fingerprint(*sets: ImageSet) -> str:
         digest.update(image_set.images.contiguous().numpy().data)
         digest.update(image_set.labels.numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _note_epoch(out: Path, epochs: int, history: History) -> None:
+    _write_history(out, history)
+    done = len(history.train_loss)
+    scores = {name.replace("_", " "): values[-1] for name, values in history.columns().items() if name != "seconds"}
+    told = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+    left = sum(history.seconds) / done * (epochs - done)
+    tell(
+        f"epoch {done}/{epochs}: {told}; {duration(history.seconds[-1])}"
+        + (f", about {duration(left)} left" if done < epochs else "")
+    )
 
 
 def _write_history(out: Path, history: History) -> None:

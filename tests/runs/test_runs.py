@@ -58,7 +58,8 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 def test_a_run_folder_holds_what_it_promises(run: Path) -> None:
     assert {path.name for path in run.iterdir()} == {
-        "config.json", "weights.safetensors", "state.pt", "history.csv", "curves.png", "model_card.md",
+        "config.json", "weights.safetensors", "reference.safetensors", "state.pt", "history.csv", "curves.png",
+        "model_card.md",
     }  # fmt: skip
     rows = list(csv.DictReader((run / "history.csv").open()))
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 7)]
@@ -246,12 +247,12 @@ def test_ten_classes_go_the_same_way(photos: Path, tmp_path: Path) -> None:
     assert (scores["n"], len(scores["confusion"])) == (20, 10)
     assert set(scores["ci95"]) == {"accuracy", "balanced_accuracy", "auc"}
     assert "ten classes" in (out / "model_card.md").read_text()
-    said = predict(load_run(out), photos / "cifar10" / "test" / "frog" / "0.png")
-    assert said.called in CIFAR_CLASSES
-    assert said.threshold is None
+    found = predict(load_run(out), photos / "cifar10" / "test" / "frog" / "0.png")
+    assert found.predicted in CIFAR_CLASSES
+    assert found.threshold is None
     trained = load_run(out)
-    figure = draw_explanation(trained, said)
-    assert said.called in figure.get_suptitle()
+    figure = draw_explanation(trained, found)
+    assert found.predicted in figure.get_suptitle()
     assert "diagnosis" not in figure.get_suptitle()
     assert trained.model.mirror  # looks twice again
 
@@ -271,8 +272,8 @@ def test_a_backbone_learns_a_folder_of_ones_own(transferred: Path, photos: Path)
     assert config["classes"] == ["cats", "dogs"]
     assert config["recipe"]["network_arguments"]["name"] == OFFLINE
     assert evaluate_run(transferred)["accuracy"] == 1
-    said = predict(load_run(transferred), photos / "cifar10" / "test" / "truck" / "0.png")
-    assert said.called == "dogs"
+    found = predict(load_run(transferred), photos / "cifar10" / "test" / "truck" / "0.png")
+    assert found.predicted == "dogs"
     assert "Whether images of one person" in (transferred / "model_card.md").read_text()
 
 
@@ -388,11 +389,11 @@ def test_prediction_takes_any_size_and_mode_and_follows_the_threshold(
     with Image.open(sick) as picture:
         picture.convert("RGBA").resize((300, 360)).save(larger)
     for path, expected in ((sick, "PNEUMONIA"), (larger, "PNEUMONIA"), (well, "NORMAL")):
-        said = predict(loaded, path)
-        assert said.called == expected
-        assert (said.prob >= said.threshold) == (expected == "PNEUMONIA")
-        title = draw_explanation(loaded, said).get_suptitle()
-        assert title.startswith(f"{path.name}: {expected}, probability of PNEUMONIA {said.prob:.3f} (threshold")
+        found = predict(loaded, path)
+        assert found.predicted == expected
+        assert (found.prob >= found.threshold) == (expected == "PNEUMONIA")
+        title = draw_explanation(loaded, found).get_suptitle()
+        assert title.startswith(f"{path.name}: {expected}, probability of PNEUMONIA {found.prob:.3f} (threshold")
         assert title.endswith("CompactCNN, trained on real images; not for diagnosis")
 
 
