@@ -261,9 +261,8 @@ show(
 # The ratio has only moved, from the edge of the film into the body that it shows. A heart is no disc, but ribs, heart
 # and chest together tell a network enough. This cue can't be hidden. It can be made worthless: stretch each training
 # image a little, in both directions, by an amount drawn anew each time the network sees it. Then no proportion belongs
-# to one class. `Augmentation` in `course_lib.data` does that, and lesson 3 shows what it changes.
-#
-# Lesson 6 asks what a trained network really looked at.
+# to one class. `Augmentation` in `course_lib.data` does that, and lesson 3 shows what it changes. Lesson 6 asks what a
+# trained network really looked at.
 #
 # How bright a picture is on the whole depends mostly on the exposure. Take the mean of all pixels as the score, choose
 # the threshold on train, and judge it on the other two splits.
