@@ -539,7 +539,8 @@ show(
 # On the left, **underfitting**: both losses are high and equal, no better than an answer that ignores the picture (0.69
 # where the classes are equal, 0.56 where three in four are sick). More images would not help such a network. To know
 # that patience would not either, change its epochs to 25 and look. In the middle, **overfitting**: the network learns
-# its 128 images by heart, and from a certain epoch on what it learns is about them and not about pneumonia. On the
+# its 128 images by heart, and from a certain epoch on what it learns is about them and not about pneumonia. (On real
+# X-rays validation loss may hardly rise again, but it stays far above training loss; that depends on the copy.) On the
 # right the same network at the same rate with more images, each seen eight times: there is hardly a gap. (Validation
 # may even lie below training: the training loss is a mean over the epoch, and most of its batches met a network that
 # had learnt less.) More data is the best cure; where there is none to be had, augmentation (lesson 4), fewer
@@ -558,7 +559,8 @@ for epoch in range(len(unseen)):
     if epoch - best >= patience:
         break
 print(f"validation loss {unseen[best]:.2f} at best, {unseen[-1]:.2f} for who trains to the end")
-assert unseen[-1] > unseen[best] + 0.05, "the end is worse than the best"
+if profile.source == "simulated":  # on real ones by how much depends on the copy
+    assert unseen[-1] > unseen[best] + 0.05, "the end is worse than the best"
 curves = {
     "validation": (range(1, len(unseen) + 1), unseen),
     "best epoch": ((best + 1, best + 1), (0, max(unseen))),
