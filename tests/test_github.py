@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from course_lib.authoring import lessons
+from course_lib.schematics import schematic
 from course_lib.widgets.asked import questions
 
 # From html-pipeline, in which GitHub published its rules (lib/html/pipeline/sanitization_filter.rb): an element that is
@@ -67,6 +68,8 @@ def missing_on_github(notebook: NotebookNode) -> list[str]:
         stills = [words for source, words in page.pictures.items() if source not in figures and words != NO_WORDS]
         if re.search(r"_explorer\(", cell.source) and not stills:
             missing.append(f"cell {number}: the explorer's picture with its words")
+        if re.search(r"^schematic\(", cell.source, re.MULTILINE) and not stills:
+            missing.append(f"cell {number}: the schematic with its words")
         if asked := len(re.findall(r"^Predict\(", cell.source, re.MULTILINE)):
             missing += [f"cell {number}: a prediction's folded answer"] * (asked - page.elements["details"])
         if quiz := re.search(r"^Quiz\((\d)\)", cell.source, re.MULTILINE):
@@ -87,6 +90,7 @@ def explorer(still: str, script: str = "") -> str:
 
 STILL = f'<img src="data:image/png;base64,{PNG}" alt="A still.">'
 ANSWERS = "<details><summary>Answer</summary><p>B</p></details>" * len(questions(1))
+DRAWN = schematic("one-window").html()
 FIGURE = {"image/png": PNG, "text/plain": "[Figure]"}
 
 
@@ -100,6 +104,14 @@ FIGURE = {"image/png": PNG, "text/plain": "[Figure]"}
         ("x_explorer()", {"text/html": explorer("", f"draw('{STILL}')")}, ["cell 0: the explorer's picture"]),
         ("x_explorer()", {"text/plain": "[Explorer]"}, ["cell 0: the explorer's picture"]),
         ("x_explorer()", {"text/html": explorer(STILL), VIEW: {"model_id": "7"}}, ["cell 0: the explorer's picture"]),
+        ('schematic("x")', {"text/html": DRAWN}, []),
+        ('schematic("x")', {"text/html": DRAWN.replace(" alt=", " title=")}, ["cell 0: the schematic"]),
+        ('schematic("x")', {"text/html": schematic("one-window").sketch.svg()}, ["cell 0: the schematic"]),
+        (
+            'schematic("x")',
+            {"image/svg+xml": schematic("one-window").sketch.svg()},
+            ["cell 0: a figure", "cell 0: the schematic"],
+        ),
         ("Quiz(1)", {"text/html": ANSWERS}, []),
         ("Quiz(1)", {"text/html": explorer(ANSWERS)}, []),
         ("Quiz(1)", {"text/html": ANSWERS.replace("<details>", "<div>", 1)}, ["cell 0: 1 folded answers"]),
