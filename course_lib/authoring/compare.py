@@ -19,6 +19,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 STYLE = re.compile(r"(?<=<style>).*?(?=</style>)", re.DOTALL)
 SCRIPT = re.compile(r'(?<=<script type="module">).*?(?=</script>)', re.DOTALL)
 STATE = re.compile(r'(?<=<script type="application/json">).*?(?=</script>)', re.DOTALL)
+DRAWING = re.compile(r"(?<=data:image/svg\+xml;base64,)[A-Za-z0-9+/=]+")
 INLINE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,([A-Za-z0-9+/=]+)")
 SIZE_TOLERANCE = 8  # pixels a side: other fonts make other margins
 # Digits inside a name (conv2d, float32) are text; so are the spaces that keep a column straight no part of the number.
@@ -168,8 +169,9 @@ def _compare_pages(name: str, old: str, now: str, tolerance: Tolerance) -> list[
 
 
 def _page_as_seen(page: str) -> str:
-    """A page without its script and style, one tag or one value of an explorer's state a line."""
-    return STATE.sub(_one_value_a_line, STYLE.sub("", SCRIPT.sub("", page))).replace("<", "\n<")
+    """A page without its script and style, one tag, also of a drawing, or one value of an explorer's state a line."""
+    page = DRAWING.sub(lambda drawn: base64.b64decode(drawn[0]).decode(), STYLE.sub("", SCRIPT.sub("", page)))
+    return STATE.sub(_one_value_a_line, page).replace("<", "\n<")
 
 
 def _one_value_a_line(state: re.Match[str]) -> str:

@@ -54,6 +54,17 @@ def test_stderr_does_not_stand_in_for_stdout() -> None:
     assert differences(printed("one"), now, Tolerance()) == ["saved was stdout; now came stderr."]
 
 
+def test_a_schematic_that_says_another_number_differs_and_the_number_is_named() -> None:
+    def display(number: int) -> list[dict[str, object]]:
+        file = base64.b64encode(f"<svg><text>{number}</text></svg>".encode()).decode()
+        page = f'<img src="data:image/svg+xml;base64,{file}" alt="A number.">'
+        return [{"output_type": "display_data", "data": {"text/html": page}}]
+
+    assert differences(display(8), display(8), Tolerance()) == []
+    (said,) = differences(display(8), display(9), Tolerance())
+    assert "'<text>8', now: '<text>9'" in said
+
+
 def test_an_alt_text_is_compared_too() -> None:
     def display(alt: str) -> list[dict[str, object]]:
         return [{"output_type": "display_data", "data": {"text/plain": alt}}]
