@@ -7,7 +7,7 @@ from course_lib.data.chest_xray import load_chest_xray
 from course_lib.data.cifar10 import load_cifar10
 from course_lib.data.folder import load_folder
 from course_lib.data.images import ImageSet, Splits
-from course_lib.data.simulated import marker_box, simulate_radiographs
+from course_lib.data.simulated import marker_box, simulate_radiographs, twins
 
 __all__ = [
     "Augmentation",
@@ -22,4 +22,5 @@ __all__ = [
     "load_folder",
     "marker_box",
     "simulate_radiographs",
+    "twins",
 ]

@@ -215,6 +215,6 @@ def _weights(size: int, cells: int, sigma: float) -> Field:
 
 
 def smooth(field: Field, size: int, sigma: float) -> Field:
-    """`field` resampled to (size, size) through a Gaussian of `sigma`, in sides of the frame."""
-    weights = _weights(size, len(field), sigma)
+    """`field` (or each of several) resampled to (size, size) through a Gaussian of `sigma`, in sides of the frame."""
+    weights = _weights(size, field.shape[-1], sigma)
     return weights @ field @ weights.T

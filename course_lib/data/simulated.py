@@ -4,7 +4,8 @@
 and shown as a radiograph is shown. Attenuation comes from published tables.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,62 +74,109 @@ def simulate_radiographs(
     >>> simulate_radiographs(8, image_size=32, prevalence=0.25).counts()
     {'NORMAL': 6, 'PNEUMONIA': 2}
     """
-    for name, number, least in (("num_images", num_images, 1), ("image_size", image_size, 16), ("seed", seed, 0)):
-        if number < least:
-            raise ValueError(f"{name} must be {least} or more, got {number}; ask for {name}={least} at least.")
+    _check(num_images, image_size, seed, difficulty)
     if len(marker_rates) != 2:
         raise ValueError(f"marker_rates must be two shares, got {marker_rates}; give (in NORMAL, in PNEUMONIA).")
-    rates = [("marker_rates", rate) for rate in marker_rates]
-    for name, share in (("prevalence", prevalence), ("difficulty", difficulty), *rates):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} must lie between 0 and 1, got {share}; write 30 percent as 0.3.")
+    _check_shares(("prevalence", prevalence), *(("marker_rates", rate) for rate in marker_rates))
     labels = np.zeros(num_images, dtype=np.int64)
     labels[: round(prevalence * num_images)] = 1
     np.random.default_rng(seed).shuffle(labels)
     images = np.empty((num_images, 1, image_size, image_size), dtype=np.uint8)
     masks = np.zeros(images.shape, dtype=bool)
     for i, label in enumerate(watched(labels.tolist(), num_images, "simulating radiographs", "images")):
-        # Streams of their own, so that a letter or a photon more leaves the patient unchanged.
-        anatomy, physics, planting = (np.random.default_rng([seed, i, stream]) for stream in range(3))
-        patient = Patient(anatomy, image_size * SUPERSAMPLE)
-        paths, fluid = tissue_paths(patient, anatomy, sick=bool(label), difficulty=difficulty)
-        rays = np.stack([transmission(paths, energy=physics.uniform(48, 70)), fluid])
-        beam, lesion = rays.reshape(2, image_size, SUPERSAMPLE, image_size, SUPERSAMPLE).mean(axis=(2, 4))
-        images[i, 0] = _expose(beam, physics)
-        masks[i, 0] = lesion > max(MASK_SHARE * float(lesion.max()), 1e-6)
+        images[i], masks[i] = _radiographs(seed, i, image_size, sick=(bool(label),), difficulty=difficulty)
+        planting = _stream(seed, i, 2)
         if planting.uniform() < marker_rates[label]:
             _plant_marker(images[i, 0], planting)
+    return _image_set(images, labels, masks, patients(num_images, seed))
+
+
+def twins(seed: int, image_size: int = 64, *, difficulty: float = 0.5) -> ImageSet:
+    """One simulated patient twice, NORMAL and then PNEUMONIA; in nothing but the opacities do the two differ.
+
+    Breath, stance, beam, photon noise and gray scale are the same, and so are the pixels that no opacity reaches. Near
+    one, scattered rays and blur carry its shadow beyond the mask. The healthy image is the one of
+    `simulate_radiographs(1, seed=seed, prevalence=0)`, whose arguments these are.
+
+    Raises:
+        ValueError: an argument lies outside its range.
+
+    >>> twins(3).counts()
+    {'NORMAL': 1, 'PNEUMONIA': 1}
+    """
+    _check(1, image_size, seed, difficulty)
+    images, masks = _radiographs(seed, 0, image_size, sick=(False, True), difficulty=difficulty)
+    return _image_set(images[:, None], np.array([0, 1]), masks[:, None], 2 * patients(1, seed))
+
+
+def _check(num_images: int, image_size: int, seed: int, difficulty: float) -> None:
+    """Refuse what no simulation can take."""
+    for name, number, least in (("num_images", num_images, 1), ("image_size", image_size, 16), ("seed", seed, 0)):
+        if number < least:
+            raise ValueError(f"{name} must be {least} or more, got {number}; ask for {name}={least} at least.")
+    _check_shares(("difficulty", difficulty))
+
+
+def _check_shares(*shares: tuple[str, float]) -> None:
+    for name, share in shares:
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must lie between 0 and 1, got {share}; write 30 percent as 0.3.")
+
+
+def _image_set(images: NDArray[Any], labels: NDArray[Any], masks: NDArray[Any], groups: tuple[str, ...]) -> ImageSet:
     return ImageSet(
         images=torch.from_numpy(images),
         labels=torch.from_numpy(labels),
         classes=("NORMAL", "PNEUMONIA"),
-        groups=patients(num_images, seed),
+        groups=groups,
         name="simulated chest radiographs",
         licence="CC0: simulated, no patient",
         masks=torch.from_numpy(masks),
     )
 
 
-def _expose(beam: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The picture: scatter and blur at the detector, photon noise, logarithm, window, and the collimator's border."""
-    size = len(beam)
+def _stream(seed: int, patient: int, number: int) -> np.random.Generator:
+    """Random numbers for one purpose, so that a letter or a photon more leaves the patient unchanged."""
+    return np.random.default_rng([seed, patient, number])
+
+
+def _radiographs(
+    seed: int, number: int, image_size: int, *, sick: Sequence[bool], difficulty: float
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """One patient under one exposure, in each of some states of health: images and masks (N, S, S)."""
+    physics = _stream(seed, number, 1)
+    energy = physics.uniform(48, 70)
+    rays = np.empty((2, len(sick), image_size * SUPERSAMPLE, image_size * SUPERSAMPLE), dtype=np.float32)
+    for i, state in enumerate(sick):
+        anatomy = _stream(seed, number, 0)
+        patient = Patient(anatomy, image_size * SUPERSAMPLE)
+        paths, rays[1, i] = tissue_paths(patient, anatomy, sick=state, difficulty=difficulty)
+        rays[0, i] = transmission(paths, energy=energy)
+    pixels = rays.reshape(2, len(sick), image_size, SUPERSAMPLE, image_size, SUPERSAMPLE)
+    beams, lesions = pixels.mean(axis=(3, 5))
+    return _expose(beams, physics), lesions > np.maximum(MASK_SHARE * lesions.max(axis=(1, 2), keepdims=True), 1e-6)
+
+
+def _expose(beams: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Pictures of beams (N, S, S): scatter, blur, photon noise, logarithm, the first one's window, collimator."""
+    size = beams.shape[-1]
     across, down, veil, blur = rng.normal(0, 0.12), rng.normal(0, 0.08), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.7)
     low, reach, gamma, dose = rng.uniform(0.3, 0.85), rng.uniform(1, 1.15), rng.uniform(0.85, 1.3), rng.uniform(1.5, 6)
     edges = rng.uniform(0, size / 16, 4) * (rng.uniform(size=4) < 0.3)
     ramp = np.linspace(-1, 1, size, dtype=np.float32)
-    beam = beam * (1 + across * ramp + down * ramp[:, None])
-    beam = smooth((1 - veil) * beam + veil * smooth(beam, size, 0.1), size, round(blur, 2) / size)
-    photons = 1e4 * dose * beam
+    beams = beams * (1 + across * ramp + down * ramp[:, None])
+    beams = smooth((1 - veil) * beams + veil * smooth(beams, size, 0.1), size, round(blur, 2) / size)
+    photons = 1e4 * dose * beams
     # At these counts Poisson's law is a normal one; drawn as such, rounding on another processor moves no other pixel.
     photons += np.sqrt(photons) * rng.standard_normal((size, size), dtype=np.float32)
-    depth = -np.log(np.maximum(photons / photons.max(), 1e-5))
-    high = reach * float(np.quantile(depth[:, size // 8 : -size // 8], 0.99))
-    shown = np.clip((depth - low) / (high - low), 0, 1) ** gamma
+    depths = -np.log(np.maximum(photons / photons[0].max(), 1e-5))
+    high = reach * float(np.quantile(depths[0][:, size // 8 : -size // 8], 0.99))
+    shown = np.clip((depths - low) / (high - low), 0, 1) ** gamma
     top, bottom, left, right = edges.astype(int)
-    picture = np.zeros((size, size), dtype=np.uint8)
-    lit = (slice(top, size - bottom), slice(left, size - right))
-    picture[lit] = np.round(255 * shown[lit])
-    return picture
+    pictures = np.zeros(beams.shape, dtype=np.uint8)
+    lit = (slice(None), slice(top, size - bottom), slice(left, size - right))
+    pictures[lit] = np.round(255 * shown[lit])
+    return pictures
 
 
 def _plant_marker(picture: NDArray[np.uint8], rng: np.random.Generator) -> None:

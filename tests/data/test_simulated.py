@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -13,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import adaptive_avg_pool2d
 
 from course_lib.data.images import ImageSet
-from course_lib.data.simulated import marker_box, simulate_radiographs, transmission
+from course_lib.data.simulated import marker_box, simulate_radiographs, transmission, twins
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +207,54 @@ def test_an_argument_out_of_range_is_named_with_what_arrived_and_what_to_do(argu
     with pytest.raises(ValueError, match=found.replace(".", r"\.")) as error:
         simulate_radiographs(**{"num_images": 2, **arguments})
     assert "; " in str(error.value)
+
+
+@pytest.fixture(scope="module", params=[48, 96])
+def pairs(request) -> list[ImageSet]:
+    return [twins(seed, request.param) for seed in range(50, 70)]
+
+
+def test_twins_are_one_patient_in_health_and_in_disease(pairs):
+    size = pairs[0].images.shape[-1]
+    for seed, pair in enumerate(pairs, start=50):
+        well, ill = (simulate_radiographs(1, image_size=size, seed=seed, prevalence=p) for p in (0.0, 1.0))
+        assert pair.labels.tolist() == [0, 1]
+        assert pair.groups == (*well.groups, *ill.groups)
+        assert torch.equal(pair.images[:1], well.images)
+        assert torch.equal(pair.masks, torch.cat([well.masks, ill.masks]))
+
+
+def test_an_opacity_brightens_its_twin_and_darkens_it_nowhere(pairs):
+    for pair in pairs:
+        difference = pair.images[1].int() - pair.images[0].int()
+        assert difference.min() >= 0  # a window of the sick image's own would darken what lies beside
+        assert difference[pair.masks[1]].float().mean() > 15
+        assert difference[~pair.masks[1]].float().mean() < 3
+
+
+def test_far_from_an_opacity_twins_are_alike_to_one_gray_level(pairs):
+    # What lies between is scatter, a Gaussian of a tenth of the frame, which is gone at a quarter of it.
+    for pair in pairs:
+        far = distance_transform_edt(~pair.masks[1, 0].numpy()) > pair.images.shape[-1] / 4
+        assert far.any()
+        assert np.abs(np.diff(pair.images[:, 0].int().numpy(), axis=0))[0, far].max() <= 1
+
+
+def test_twins_of_one_seed_are_the_same_bytes_and_of_another_other_patients():
+    first, again, other = twins(7, 32), twins(7, 32), twins(8, 32)
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.masks, again.masks)
+    assert (first.images != other.images).flatten(1).any(dim=1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ({"seed": -1}, "seed must be 0"),
+        ({"image_size": 8}, "image_size must be 16"),
+        ({"difficulty": 2}, "difficulty must"),
+    ],
+)
+def test_twins_name_an_argument_out_of_range(arguments, found):
+    with pytest.raises(ValueError, match=found):
+        twins(**{"seed": 0, **arguments})
