@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install lab run notebooks site test test-host test-lowest-direct test-highest lint benchmark lock
+.PHONY: install lab run notebooks site trained test test-host test-lowest-direct test-highest lint benchmark lock
 install: .venv/.notebooks
 
 # A stamp for each set of extras: it is installed again only when what is asked for has changed.
@@ -22,6 +22,10 @@ notebooks: .venv/.notebooks
 
 site: .venv/.notebooks,site
 	$(BIN)/course site
+
+# The network of lesson 1's opening, trained anew in 20 s. One thread: a machine's number of cores changes nothing.
+trained: .venv/.notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m course_lib.authoring.trained opening
 
 # A notebook's cells stay together, and what takes long alone, in the browser, does not come last.
 ON_TWO_CORES := -n 2 --dist loadscope --no-loadscope-reorder

@@ -8,6 +8,7 @@ from torch import nn
 from course_lib.models.fast import FastCNN
 from course_lib.models.pneumonia import CompactCNN, PneumoniaCNN
 from course_lib.models.simple import SimpleCNN
+from course_lib.models.trained import load_trained
 from course_lib.models.transfer import (
     BACKBONES,
     OFFLINE,
@@ -28,6 +29,7 @@ __all__ = [
     "TransferModel",
     "build_network",
     "freeze",
+    "load_trained",
     "parameter_groups",
     "transfer_model",
     "unfreeze",

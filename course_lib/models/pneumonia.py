@@ -82,6 +82,10 @@ class CompactCNN(nn.Module):
         ValueError: from `forward`, images too small to be halved once for each block.
     """
 
+    classes: tuple[str, ...]
+    image_size: int
+    """Names of the logits and height of the images that it was trained on, in a network that `load_trained` made."""
+
     def __init__(
         self, *, in_channels: int = 1, num_classes: int = 2, widths: tuple[int, ...] = (16, 32, 64, 96, 96)
     ) -> None:

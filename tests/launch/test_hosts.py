@@ -23,6 +23,7 @@ from launch.host import (
 from packaging.specifiers import SpecifierSet
 
 from course_lib.authoring.links import ROOT
+from course_lib.models.trained import WEIGHTS
 from course_lib.set_up import set_up_file
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -78,6 +79,13 @@ def test_an_installed_course_has_what_the_lessons_found_on_real_images(wheel: Pa
         held = {name for name in content.namelist() if name.startswith("course_lib/real_results/")}
     folder = ROOT / "course_lib" / "real_results"
     assert {path.name for path in folder.glob("lesson_*")} == {Path(name).name for name in held if "/lesson_" in name}
+
+
+def test_the_wheel_holds_the_networks_that_ship_with_the_course(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("course_lib/models/weights/")}
+        assert packed == {f"course_lib/models/weights/{path.name}" for path in WEIGHTS.iterdir()}
+        assert all(archive.read(name) == (ROOT / name).read_bytes() for name in packed)
 
 
 @each_host
