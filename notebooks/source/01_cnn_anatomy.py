@@ -6,8 +6,9 @@
 # to pictures. At the end you put the parts together, and you can say before running it what shape each layer gives,
 # how many parameters it has and how much of the image it sees.
 #
-# Prerequisites: Python, and PyTorch tensors (indexing, shapes, arithmetic). No network is trained here and no GPU is
-# needed. Computing takes 14 s on two cores; allow two hours of your own, with pencil and paper.
+# First, though, a network that works. Prerequisites: Python, and PyTorch tensors (indexing, shapes, arithmetic). No
+# network is trained here and no GPU is needed. Computing takes 14 s on two cores; allow two hours of your own, with
+# pencil and paper.
 
 # %% tags=["setup"]
 from course_lib.lessons import start_lesson
@@ -15,19 +16,63 @@ from course_lib.lessons import start_lesson
 profile = start_lesson(1)
 
 # %% [markdown]
-# The radiographs on the page as you found it are simulated: computed from the physics of X-rays, of no patient. If
-# the cell above names real chest X-rays, yours will be those. Nothing in this course is for diagnosis.
+# ## It works
+#
+# Here is a trained network. It came with the course, it is small (0.3 MB), and it has seen 1,200 simulated
+# radiographs: pictures computed from the physics of X-rays, of no patient. Show it three patients that it has never
+# seen. Each comes twice, healthy and with pneumonia, and nothing else about the two pictures differs.
+
+# %%
+import torch
+
+from course_lib.data import twins
+from course_lib.models import load_trained
+
+network = load_trained("opening")
+patients = [twins(seed).images.float() / 255 for seed in (3, 4, 5)]  # (2, 1, 64, 64) each
+for name, images in zip("ABC", patients, strict=True):
+    healthy, sick = network(images).softmax(dim=1)[:, 1].tolist()
+    print(f"patient {name}: probability of pneumonia {healthy:.2f} healthy, {sick:.2f} sick")
+
+# %% [markdown]
+# Two of the three pneumonias are found, with hardly a doubt. The third is missed. We chose these patients by their
+# numbers and not by their pictures, so the miss stays. Where did the network look? *Grad-CAM*, a method of lesson 6,
+# shows which places spoke for pneumonia.
+
+# %%
+from course_lib.explain import grad_cam
+from course_lib.plots import plot_heat_maps, show
+
+sick = torch.cat([images[1:] for images in patients])  # (3, 1, 64, 64)
+heat = grad_cam(network, sick, 1, layer=network.blocks[3][2])
+masks = torch.cat([twins(seed).masks[1:] for seed in (3, 4, 5)])
+show(
+    plot_heat_maps(sick, {"Grad-CAM": heat}, masks=masks),
+    "Three radiographs with pneumonia, A to C, opacities outlined in orange, and below each the map of the places that "
+    "spoke for pneumonia, with a cross on the strongest.",
+)
+
+# %% [markdown]
+# The orange lines surround the pneumonia; the network was never shown them. A map like this can point at the right
+# place and it can miss: over 64 such patients its cross lay on the pneumonia, or within two pixels of it, in 29.
+# Lesson 6 asks what such a picture is worth.
+#
+# By the end of lesson 6 you will have written every step of this: the network, its training, its test and the map.
+# This lesson takes the network apart, down to a single sum.
+#
+# Nothing in this course is for diagnosis. The radiographs below are simulated too; if the first cell names real chest
+# X-rays, yours will be those.
 #
 # From `course_lib` we take images and drawing; the parts of the network are built here, in view.
 
 # %%
-import torch
 from skimage import data as photographs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.data import load_chest_xray, simulate_radiographs
-from course_lib.plots import plot_curves, plot_images, plot_panels, plot_walks, show
+from course_lib.plots import plot_curves, plot_images, plot_panels, plot_walks
+from course_lib.schematics import schematic
 
 # %% [markdown]
 # ## 1. An image is a table of numbers
@@ -106,7 +151,13 @@ show(
 #
 # A radiograph has one channel, since one thing is measured: how much of the beam came through. PyTorch still wants
 # that axis, and one more in front that counts the images of a batch: $(N, C, H, W)$, for number, channels, height and
-# width. **Before you run the cell:** what is the shape of one radiograph of 128x128 pixels, and of a batch of two?
+# width. Here are two small color pictures:
+
+# %%
+schematic("pixel-to-tensor")
+
+# %% [markdown]
+# **Before you run the cell:** what is the shape of one radiograph of 128x128 pixels, and of a batch of two?
 
 # %%
 if profile.source == "real":
@@ -136,6 +187,12 @@ show(plot_panels([*batch[:, 0]], radiographs.classes), alt)
 # *map*. Weights and biases are the *parameters*, the numbers that training will change, and counting them takes one
 # line. The device `"meta"` builds a layer that has shapes but no memory behind it, however large it is.
 #
+# The two differ in two ways, which the drawing takes one at a time: six pixels in a row, four outputs.
+
+# %%
+schematic("three-wirings")
+
+# %% [markdown]
 # **Before you run the cell:** a grey image of 256x256 pixels goes into 1,000 dense units. How many parameters is
 # that? How many have 32 filters of 3x3? That comparison is not quite fair, since the dense layer gives 1,000 numbers
 # and the filters 32 maps of 254x254. So the cell also asks what those two million numbers would cost if each saw all
@@ -192,7 +249,11 @@ show(figure, "A radiograph, and the same pixels in random order, which look like
 #
 # Take a *kernel*, a small table of weights. Lay it on the image, multiply each pixel by the weight on top of it, add
 # the products: one output pixel. Move the kernel by one pixel, do it again.
-#
+
+# %%
+schematic("one-window")
+
+# %% [markdown]
 # **Before you run the cell:** a 2x2 kernel fits into a 3x3 image at four places. Work out the four sums on paper; one
 # is negative. (Tables with a negative number in them are coloured: orange is positive, purple negative, white zero.)
 
@@ -381,7 +442,13 @@ training_explorer()
 #
 # You can also type a kernel of your own as the target. This is all that training is: a target, a loss, many small
 # steps. In a real network the target is a label such as PNEUMONIA, not a map, so nobody designs what a filter should
-# become. Lesson 3 says how the direction of a step is found, and what momentum does.
+# become. Drawn for a single weight $w$ with the loss $(2w - 6)^2$ and a learning rate of 0.1, one step is this:
+
+# %%
+schematic("descent-step")
+
+# %% [markdown]
+# Lesson 3 says how the direction of a step is found, and what momentum does.
 #
 # ## 5. Where may the kernel stand?
 #
@@ -419,9 +486,14 @@ show(
 # answers near the border then differ, a network can tell where the border is.
 #
 # *Padding* is the number of zeros on each side. *Stride* is the step from one place to the next. *Dilation* spreads
-# the weights apart: with dilation 2 the kernel reads every second pixel. Walking along one row of pixels shows all
-# three. Each row of the drawing is one output pixel, blue cells are the pixels that it reads,
-# and hatched ones the zeros of the padding.
+# the weights apart: with dilation 2 the kernel reads every second pixel.
+
+# %%
+schematic("padding-stride-dilation")
+
+# %% [markdown]
+# Walking along one row of pixels shows all three. In the next drawing each row is one output pixel, blue cells are the
+# pixels that it reads, and hatched ones the zeros of the padding.
 #
 # **Before you run the cell:** seven pixels, three weights; how many places are there in each case? Afterwards try
 # `stride=3`: which pixel does nobody read?
@@ -591,7 +663,11 @@ except RuntimeError as error:
 # come in. The number of filters is the number of output channels, and it is yours to choose. The number of input
 # channels is not: it is what the layer before delivers, and the error message names both numbers when they differ.
 # (`groups=1` in it says that every filter reads all channels, as usual.)
-#
+
+# %%
+schematic("filter-stack")
+
+# %% [markdown]
 # The smallest filter is 1x1. It sees no neighbour; it mixes the channels of one pixel. **Before you run the cell:**
 # the weights are 1 for red, -0.5 for green and -0.5 for blue. What does a grey pixel give, and what in the
 # astronaut's picture lights up?
@@ -819,9 +895,13 @@ show(
 #
 # One 3x3 layer sees 3x3 pixels. A second one sees 3x3 of the first one's outputs, and so 5x5 pixels: its *receptive
 # field*. In general a layer adds $d(k - 1)$ steps to the field. A step is one pixel at first, and every stride on the
-# way multiplies it.
-#
-# Pooling is a layer of this kind, too: its window is its $k$. The function below turns the rule into a loop.
+# way multiplies it. Pooling is a layer of this kind, too: its window is its $k$.
+
+# %%
+schematic("receptive-field")
+
+# %% [markdown]
+# The function below turns the rule into a loop.
 
 # %%
 Predict("1.3")
@@ -1088,6 +1168,12 @@ print("PNEUMONIA, from logits times 3:", ", ".join(f"{p:.2f}" for p in sharper[:
 #
 # ## 16. All parts in one network
 #
+# A network such as the one at the top of this page is a strip of blocks. Each block halves the map and widens it:
+
+# %%
+schematic("network-strip")
+
+# %% [markdown]
 # Two blocks of convolution, batch normalisation, ReLU and pooling; the mean; dropout; one dense layer. The first cell
 # passes a radiograph of 128x128 through, layer by layer. The second lets `trace_shapes` from the course's package do
 # the same. It works for any network, leaves it as it was, and also counts *multiply-adds*, each a product added to a
