@@ -1110,10 +1110,10 @@ assert max(auc["as they are", "the other way"]) < min(auc["stretched", "the othe
 )
 
 # %% [markdown]
-# On films that lean as in training the two arms can't be told apart, and that is all a validation set ever shows. On
-# films that lean the other way the AUC falls, and in each of the three seeds it falls less for the network that was
-# stretched. So the network did use the shape of the film, and the stretch makes that cue worth less. It doesn't remove
-# it: a shortcut is gone for good only when the images no longer hold it.
+# On films that lean as in training both arms come close to 1, and that is all a validation set ever shows. On films
+# that lean the other way the AUC falls, and it falls less for every network that was trained on stretched images. So
+# the networks did use the shape of the film, and the stretch makes that cue worth less. It doesn't remove it: a
+# shortcut is gone for good only when the images no longer hold it.
 #
 # The stretch is part of the recipe of `course train pneumonia`, half as large, since the cue of the real films is about
 # half as strong. It is there because the cue is known, not because of a test score. With it and without it, on the real
