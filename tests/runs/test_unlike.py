@@ -158,7 +158,7 @@ def test_a_network_for_real_radiographs_knows_odd_pictures(
     real_data: Path, real_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COURSE_DATA_DIR", str(real_cache))
-    train_run(Recipe.of("pneumonia", data="real", root=str(real_data), epochs=2), tmp_path / "run")
+    train_run(Recipe.of("pneumonia", data="real", root=str(real_data), epochs=5), tmp_path / "run")
     images = load_chest_xray("real", root=real_data, image_size=96).test.images
     # Upside down, one in twenty passes: the rib cage is a rib cage still.
     besides = {"upside down"}
