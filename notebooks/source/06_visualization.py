@@ -529,8 +529,8 @@ assert hits["Grad-CAM"] >= 2 * hits["centre"]
 # %%
 names = ["Grad-CAM", "integrated gradients", "saliency", "occlusion"]
 show(
-    plot_heat_maps(x[:4], {name: heat[name][:4] for name in names}, masks=masks[:4]),
-    "Four radiographs with the outlines of disease, and four kinds of maps below each. Grad-CAM: one or two soft "
+    plot_heat_maps(x[:3], {name: heat[name][:3] for name in names}, masks=masks[:3]),
+    "Three radiographs with the outlines of disease, and four kinds of maps below each. Grad-CAM: one or two soft "
     "spots, mostly on the outlines. Integrated gradients and saliency: sprays of pixels. Occlusion: a few squares.",
 )
 
