@@ -89,7 +89,7 @@ def text_of(key: str) -> Text:
 def read(lesson: int) -> dict[str, Record]:
     """A lesson's records by key; empty where nothing was recorded."""
     path = HERE / f"lesson_{lesson}.json"
-    return {one["key"]: Record(**one) for one in json.loads(path.read_text("utf-8"))} if path.is_file() else {}
+    return {one["key"]: Record(**one) for one in json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
 
 
 def new(key: str, found: object, images: Sequence[ImageSet], *, command: str) -> Record:
@@ -152,7 +152,7 @@ def note(key: str, found: object, images: Sequence[ImageSet]) -> None:
 
 def keep(lesson: int, path: Path) -> None:
     """Put what a lesson's cells noted in the place of what they found before; records of scripts stay."""
-    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     noted = {one["key"]: Record(**one) for one in map(json.loads, lines)}
     write(lesson, {key: one for key, one in read(lesson).items() if not one.from_lesson} | noted)
 

@@ -144,7 +144,7 @@ def test_with_a_kernel_an_image_of_ones_own_is_shown_and_a_bad_file_is_named(lab
     explorer = output.locator(".course-explorer")
     use(explorer)
     upload(output, "notes.txt", b"no image")
-    expect(output.get_by_text("notes.txt: not a readable image: text")).to_be_visible()
+    expect(output.get_by_text("notes.txt: not a readable image: it is text")).to_be_visible()
     assert said(explorer).startswith("For image 0 ")
     written = io.BytesIO()
     Image.radial_gradient("L").save(written, format="png")

@@ -137,7 +137,7 @@ def test_a_file_that_is_no_image_is_named_and_nothing_is_lost() -> None:
     explorer = feature_explorer(model, torch.rand(1, 1, 32, 32), CLASSES, layers=blocks(model))
     before = explorer.page
     said = explorer.add("notes.txt", b"hello")
-    assert said.startswith("notes.txt: not a readable image: text; ")
+    assert said.startswith("notes.txt: not a readable image: it is text; ")
     cut = png(Image.effect_noise((64, 64), 50))[:900]
     assert explorer.add("<cut>.png", cut).startswith("<cut>.png: ")
     assert explorer.page is before
@@ -176,7 +176,7 @@ def test_a_file_that_arrives_updates_every_place_where_the_page_is_shown(monkeyp
     explorer._shown += [DisplayHandle("first"), DisplayHandle("second")]
     button, reply = explorer.uploader().children
     sent(button, "<i>.txt", b"hello")
-    assert reply.value.startswith('<p role="status">&lt;i&gt;.txt: not a readable image: text; ')
+    assert reply.value.startswith('<p role="status">&lt;i&gt;.txt: not a readable image: it is text; ')
     assert updated == []
     sent(button, "mine.png", png(Image.new("L", (9, 9), 90)))
     assert updated == ["first 1", "second 1"]
