@@ -59,7 +59,9 @@ def test_an_untrusted_notebook_in_jupyterlab_shows_it_with_its_words(lab: Lab) -
     # an output of type image/svg+xml is not drawn there: packages/rendermime/src/factories.ts, safe: false
     cell, shown = 'schematic("one-window")', schematic("one-window")
     output = nbformat.v4.new_output("execute_result", shown._repr_mimebundle_(), execution_count=1)
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, outputs=[output], execution_count=1)])
+    cells = [nbformat.v4.new_code_cell(cell, outputs=[output], execution_count=1)]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}  # or JupyterLab asks for one
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, lab.server.folder / "drawn.ipynb")
     lab.open("drawn.ipynb")
     image = lab.output(cell).get_by_role("img", name=shown.sketch.alt)
