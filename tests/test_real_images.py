@@ -102,6 +102,11 @@ def arrived() -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was printed, on one line: where lines are broken depends on the length of the folder's name."""
+    return " ".join(capsys.readouterr().out.split())
+
+
 def asked(web: Hosts) -> list[str]:
     return [name for name, host in web.items() if host.asked]
 
@@ -114,15 +119,14 @@ def test_one_call_leads_to_the_real_images_of_the_lesson(
     assert asked(web) == []  # on a machine of one's own nothing is downloaded unasked
     wanted = {2: ["64"], 4: ["cifar"], 5: ["128", "cifar"]}.get(number, ["128"])
     megabytes = round(sum({"64": 20.6, "128": 75.5, "cifar": 170.5}[name] for name in wanted))
-    assert f"real ones: get_real_images() fetches them, {megabytes} MB" in capsys.readouterr().out
+    assert f"real ones: get_real_images() fetches them, {megabytes} MB" in printed(capsys)
     get_real_images()
-    said = capsys.readouterr().out
-    assert "Restart the kernel and run all cells, and the lesson works on them." in " ".join(said.split())
+    assert "Restart the kernel and run all cells, and the lesson works on them." in printed(capsys)
     assert asked(web) == wanted
     expect_real_images(number)
     capsys.readouterr()
     get_real_images()
-    assert re.match(r"Here already are real (.|\n)* This\s+lesson\s+works\s+on\s+them\.", capsys.readouterr().out)
+    assert re.match(r"Here already are real .* This lesson works on them\.", printed(capsys))
     assert all(len(web[name].asked) == 1 for name in wanted)
 
 
@@ -132,7 +136,7 @@ def test_on_a_host_a_lesson_that_gains_by_real_images_fetches_them_by_itself(
 ) -> None:
     if number in GAIN:
         expect_real_images(number)
-        assert f", on {hosted}\nFetching " in capsys.readouterr().out
+        assert f", on {hosted} Fetching " in printed(capsys)
     else:
         assert start_lesson(number).source == "simulated"
         assert asked(web) == []
@@ -153,10 +157,10 @@ def test_simulated_images_asked_for_are_not_put_aside_by_a_download(
 ) -> None:
     monkeypatch.setenv("COURSE_DATA", "simulated")
     assert start_lesson(2).source == "simulated"
-    assert "real" not in capsys.readouterr().out
+    assert "real" not in printed(capsys)
     assert asked(web) == []
     get_real_images()
-    assert "COURSE_DATA is set to simulated" in capsys.readouterr().out
+    assert "COURSE_DATA is set to simulated" in printed(capsys)
 
 
 @pytest.mark.usefixtures("hosted")
@@ -226,7 +230,7 @@ def test_a_host_that_connects_and_is_silent_is_waited_for_three_seconds_in_all(
     monkeypatch.setattr(fetch.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(fetch.queue, "SimpleQueue", Silence)
     assert start_lesson(5).source == "simulated"
-    assert "real ones: no host answers; get_real_images() tries again" in capsys.readouterr().out
+    assert "real ones: no host answers; get_real_images() tries again" in printed(capsys)
     assert waits == [3]
     assert arrived() == []
 
@@ -238,7 +242,7 @@ def test_a_full_disk_is_the_reason(web: Hosts, capsys: pytest.CaptureFixture[str
     folder.mkdir(parents=True)
     (folder / ".pneumoniamnist_64.npz.part").symlink_to("/dev/full")
     assert start_lesson(2).source == "simulated"
-    assert "cannot be written (No space left on device)" in " ".join(capsys.readouterr().out.split())
+    assert "cannot be written (No space left on device)" in printed(capsys)
 
 
 def test_what_is_stopped_goes_on_where_it_was(
@@ -251,10 +255,10 @@ def test_what_is_stopped_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(fetch, "tqdm", Stopped)
         get_real_images(2)
-        assert "Not all of the real images are here: the download was stopped" in capsys.readouterr().out
+        assert "Not all of the real images are here: the download was stopped" in printed(capsys)
         patch.setattr("course_lib.lessons.host", lambda: "Colab")
         assert start_lesson(2).source == "simulated"
-        assert "real ones: the download was stopped" in capsys.readouterr().out
+        assert "real ones: the download was stopped" in printed(capsys)
     get_real_images()
     assert [one is not None for one in web["64"].asked] == [False, True, True]
     expect_real_images(2)
@@ -264,11 +268,11 @@ def test_a_smaller_file_serves_until_a_larger_one_is_fetched(web: Hosts, capsys:
     get_real_images(2)
     capsys.readouterr()
     assert start_lesson(3).source == "real"
-    assert "larger ones: get_real_images() fetches them, 76 MB" in capsys.readouterr().out
+    assert "larger ones: get_real_images() fetches them, 76 MB" in printed(capsys)
     get_real_images()
     assert arrived() == ["pneumoniamnist_128.npz", "pneumoniamnist_64.npz"]
     assert start_lesson(3).source == "real"
-    assert "get_real_images" not in capsys.readouterr().out
+    assert "get_real_images" not in printed(capsys)
 
 
 def test_where_no_lesson_was_started_the_call_wants_its_number() -> None:
