@@ -189,7 +189,7 @@ def data_get(name: DataSet) -> None:
 
 @data_app.command("audit")
 def data_audit(name: DataSet, data: Data = None, root: Root = None) -> None:
-    """Look for duplicates, patients in two splits, and what the files' sizes give away.
+    """Look for duplicates, patients in two splits, and what the files' sizes and shapes give away.
 
     Example: course data audit chest_xray --root ~/data
     """

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, TypeVar
 import torch
 
 from course_lib.files import as_path
+from course_lib.options import check_source
 from course_lib.real_images import PHOTOS, XRAYS, Images, button, fetch, megabytes, show_widget, to_fetch
 from course_lib.runtime import host, keep_freed_memory, pick_device, seed_everything, unused_gpu
 
@@ -100,8 +101,7 @@ def lesson_environment(source: str | None = None, root: str | Path | None = None
     if root is None:
         return {"COURSE_DATA": source} if source else {}
     root = as_path(root, "root")
-    if source == "simulated":
-        raise ValueError(f"simulated images lie in no folder, but the root {root} was given; leave one of them out.")
+    check_source(source, root)
     if not any(images.find(root) for images in (XRAYS, PHOTOS)):
         raise FileNotFoundError(
             f"{root}: neither chest X-rays nor CIFAR-10 there; expected chest_xray/train/NORMAL/... or "

@@ -31,15 +31,45 @@ def check_train(
         raise ValueError(f"pneumonia has no preset {preset!r}; its presets: none, leave --preset out.")
     if task != "folder" and (classes is not None or subfolder is not None):
         raise ValueError("--classes and --subfolder are for `course train transfer --task folder`; leave them out.")
-    if root is not None and data == "simulated":
-        raise ValueError(f"simulated images lie in no folder, but --root {root} was given; leave one of them out.")
+    check_source(data, root)
     if root is not None and not root.exists():
         raise FileNotFoundError(f"{root}: no such folder; give the one that holds the images as --root.")
     if resume:
         config_path(out)
-    elif task == "folder" and root is None:
+    else:
+        if task == "folder":
+            own_images(root)
+        check_out(out)
+
+
+def check_source(source: str | None, root: Path | None) -> None:
+    """Refuse a folder for simulated images.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if source == "simulated" and root is not None:
+        raise ValueError(f"simulated images lie in no folder, but the root {root} was given; leave one of them out.")
+
+
+def own_images(root: Path | None) -> Path:
+    """The folder that holds the class folders of one's own.
+
+    Raises:
+        ValueError: none is named.
+    """
+    if root is None:
         raise ValueError("whose images? Name the folder that holds a folder for each class by --root.")
-    elif (out / "config.json").exists():
+    return root
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder for a new run that holds one.
+
+    Raises:
+        FileExistsError: it does.
+    """
+    if (out / "config.json").exists():
         raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
 
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from course_lib.distributed import team
 from course_lib.files import as_path
+from course_lib.options import check_source
 from course_lib.runtime import in_notebook
 
 KAGGLE_INPUT = Path("/kaggle/input")
@@ -23,8 +24,7 @@ def choose_source(source: Source | None, root: Path | None) -> Source:
     chosen = source or ("real" if root else os.environ.get("COURSE_DATA", "auto"))
     if chosen not in get_args(Source):
         raise ValueError(f"source {chosen!r} is not known; choose one of: {', '.join(get_args(Source))}.")
-    if chosen == "simulated" and root is not None:
-        raise ValueError(f"simulated images lie in no folder, but the root {root} was given; leave one of them out.")
+    check_source(chosen, root)
     return chosen  # type: ignore[return-value]  # mypy does not see that get_args narrows
 
 

@@ -14,6 +14,7 @@ from course_lib.data import Augmentation, PhotoAugmentation, Splits, load_chest_
 from course_lib.data.source import Source
 from course_lib.metrics import Criterion
 from course_lib.models import OFFLINE, build_network
+from course_lib.options import own_images
 from course_lib.training import OptimizerName
 
 Preset = Literal["tutorial", "fast", "best", "transfer"]
@@ -132,10 +133,8 @@ class Recipe:
     def splits(self) -> Splits:
         root = None if self.root is None else Path(self.root)
         if self.task == "folder":
-            if root is None:
-                raise ValueError("whose images? Name the folder that holds a folder for each class by --root.")
             return load_folder(
-                root,
+                own_images(root),
                 image_size=self.stored_size,
                 channels=self.channels,
                 seed=self.seed,

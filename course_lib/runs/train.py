@@ -21,6 +21,7 @@ from course_lib.distributed import Team, joined, wait_for_all
 from course_lib.files import as_path, write_atomically, write_text
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
 from course_lib.models import TransferModel, parameter_groups
+from course_lib.options import check_out
 from course_lib.plots import plot_history
 from course_lib.progress import duration, speaking, tell
 from course_lib.runs.folder import FORMAT, read_config, write_json
@@ -71,8 +72,8 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         recipe = _same_recipe(Recipe(**before["recipe"]), recipe, out)
         if "validation" in before:
             return {"has_test": True} | before  # older ones do not say
-    elif (out / "config.json").exists():
-        raise FileExistsError(f"{out}: holds a run already; choose another --out, or go on with it by --resume.")
+    else:
+        check_out(out)
     if recipe.plain and team.size > 1:
         raise ValueError(f"preset {recipe.preset!r} trains in one process; start it without torchrun.")
     if team.rank > 0:
