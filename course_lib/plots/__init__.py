@@ -1,7 +1,8 @@
 """Arrays in, a matplotlib `Figure` out. Nothing here computes a score or touches a network.
 
 Every function builds its figure without `pyplot`, so that nothing is shown twice and nothing leaks; `show` puts a
-figure on a notebook's page. Colours come from scales that colour-blind readers can tell apart.
+figure on a notebook's page, with its texts from `texts/lesson_N.toml`. Colours come from scales that colour-blind
+readers can tell apart.
 """
 
 from course_lib.plots.colours import BLUE, GREY, ORANGE
@@ -15,7 +16,8 @@ from course_lib.plots.curves import (
     plot_steps,
 )
 from course_lib.plots.diagrams import plot_shares, plot_volumes, plot_walks
-from course_lib.plots.images import encode, plot_heat_maps, plot_images, plot_maps, plot_overlay, plot_panels, show
+from course_lib.plots.images import encode, plot_heat_maps, plot_images, plot_maps, plot_overlay, plot_panels
+from course_lib.plots.shown import publish, publish_caption, show
 
 __all__ = [
     "BLUE",
@@ -37,5 +39,7 @@ __all__ = [
     "plot_steps",
     "plot_volumes",
     "plot_walks",
+    "publish",
+    "publish_caption",
     "show",
 ]

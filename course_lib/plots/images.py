@@ -1,4 +1,4 @@
-"""Figures that hold images, feature maps and tables of numbers; and `show`, for any figure."""
+"""Figures that hold images, feature maps and tables of numbers; and `encode`, for any figure."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -11,24 +11,6 @@ from PIL import Image
 from torch import Tensor, uint8
 
 from course_lib.plots.colours import GREY, ORANGE
-
-
-def show(figure: Figure, alt: str) -> None:
-    """Display a figure below a notebook's cell, in few bytes.
-
-    Args:
-        figure: any matplotlib figure.
-        alt: what the figure shows, in a sentence or two, for readers who cannot see it.
-
-    Raises:
-        ValueError: `alt` is empty.
-    """
-    from IPython.display import publish_display_data  # only notebooks have it
-
-    if not alt.strip():
-        raise ValueError("alt is empty; say in a sentence what the figure shows.")
-    kind, picture = encode(figure)
-    publish_display_data({kind: picture, "text/plain": f"[Figure: {alt}]"}, metadata={kind: {"alt": alt}})
 
 
 def encode(figure: Figure, *, dpi: int = 110) -> tuple[str, bytes]:

@@ -1,14 +1,12 @@
 """A result on a lesson's page: what is recorded, beside what this page has found."""
 
-import textwrap
 from typing import Any
 
 from course_lib.data import ImageSet
-from course_lib.markup import with_code
-from course_lib.plots import show
+from course_lib.plots import publish, publish_caption
 from course_lib.real_results.kinds import KINDS, Drawing
 from course_lib.real_results.records import Record, is_simulated, note, read, rounded, text_of
-from course_lib.tables import WIDTH, Table
+from course_lib.tables import Table
 
 CALLED = {"chest X-rays": "the real X-rays"}
 
@@ -68,7 +66,6 @@ def display(shown: list[Table | Drawing], line: str) -> None:
         if isinstance(one, Table):
             publish_display_data({"text/html": one.html(), "text/plain": str(one)})
         else:
-            show(one.figure, one.alt)
+            publish(one.figure, one.alt)
     if line:
-        page = f"<p><small>{with_code(line)}</small></p>"
-        publish_display_data({"text/html": page, "text/plain": textwrap.fill(line, WIDTH)})
+        publish_caption(line)

@@ -1,6 +1,5 @@
 import io
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +12,6 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from course_lib import plots
-
-
-@pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """The data and the metadata of each display since the test began."""
-    calls: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    monkeypatch.setattr("IPython.display.publish_display_data", lambda data, metadata: calls.append((data, metadata)))
-    return calls
 
 
 def drawn(figure: Figure) -> np.ndarray:
@@ -41,21 +32,6 @@ def photographs() -> list[torch.Tensor]:
     """A man behind a camera in gray, and an astronaut in color."""
     color = torch.from_numpy(skimage.data.astronaut()).movedim(2, 0) / 255
     return [torch.from_numpy(skimage.data.camera()), color]
-
-
-def test_show_gives_a_picture_and_its_words_to_those_who_cannot_see_it(published: list[Any]) -> None:
-    plots.show(plots.plot_maps(torch.eye(3)[None]), "A diagonal.")
-    plots.show(plots.plot_panels(photographs()[1:]), "An astronaut.")
-    for (data, metadata), kind, alt in zip(published, ("png", "jpeg"), ("A diagonal.", "An astronaut."), strict=True):
-        assert Image.open(io.BytesIO(data.pop(f"image/{kind}"))).format == kind.upper()
-        assert data == {"text/plain": f"[Figure: {alt}]"}
-        assert metadata == {f"image/{kind}": {"alt": alt}}
-
-
-def test_show_refuses_a_picture_without_words(published: list[Any]) -> None:
-    with pytest.raises(ValueError, match="alt is empty"):
-        plots.show(Figure(), " ")
-    assert not published
 
 
 @pytest.mark.parametrize("panel", [torch.eye(20) - 0.5, photographs()[1]], ids=["drawing", "photograph"])
