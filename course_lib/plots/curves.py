@@ -180,15 +180,22 @@ def plot_roc(probs: Tensor, labels: Tensor, *, threshold: float | None = None) -
     return figure
 
 
-def plot_reliability(promised: Tensor, observed: Tensor, counts: Tensor) -> Figure:
-    """What `metrics.reliability` returns: on the diagonal, probabilities keep their promise. Dots grow with counts."""
-    figure = Figure(figsize=(3.6, 3.4), layout="constrained")
-    axis = figure.subplots()
-    axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")
-    filled = (counts > 0).numpy()
-    area = 20 + 180 * (counts / counts.max()).numpy()
-    axis.plot(promised.numpy()[filled], observed.numpy()[filled], color=BLUE)
-    axis.scatter(promised.numpy()[filled], observed.numpy()[filled], s=area[filled], color=BLUE, alpha=0.6)
-    axis.set(xlabel="mean predicted probability", ylabel="share of class 1", aspect="equal")
-    axis.legend(loc="upper left")
+def plot_reliability(diagrams: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
+    """Reliability diagrams beside each other: on the diagonal, probabilities keep their promise. Dots grow with counts.
+
+    Args:
+        diagrams: by the title of its panel, what `metrics.reliability` returns.
+    """
+    figure = Figure(figsize=(0.5 + 3.2 * len(diagrams), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(diagrams), sharey=True, squeeze=False)[0]
+    for axis, (title, (promised, observed, counts)) in zip(axes, diagrams.items(), strict=True):
+        axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")
+        filled = (counts > 0).numpy()
+        area = 20 + 180 * (counts / counts.max()).numpy()
+        axis.plot(promised.numpy()[filled], observed.numpy()[filled], color=BLUE)
+        axis.scatter(promised.numpy()[filled], observed.numpy()[filled], s=area[filled], color=BLUE, alpha=0.6)
+        axis.set(xlabel="mean predicted probability", aspect="equal")
+        axis.set_title(title, fontsize=10)
+    axes[0].set_ylabel("fraction of positives")
+    axes[0].legend(loc="upper left")
     return figure

@@ -49,11 +49,7 @@ sick = simulate_radiographs(4, prevalence=1, **how)  # the same patients, all of
 pictures = torch.cat([healthy.images, sick.images, sick.images])  # (12, 1, 128, 128)
 outlines = torch.cat([healthy.masks, torch.zeros_like(sick.masks), sick.masks])
 captions = ["healthy"] * 4 + ["pneumonia"] * 4 + ["pneumonia, outlined"] * 4
-show(
-    plot_images(pictures, captions, columns=4, masks=outlines),
-    "Four simulated chest radiographs in three rows: healthy; the same patients with white clouds "
-    "in one or both lungs; and the same again with each cloud outlined in orange.",
-)
+show("four-patients-three-times", plot_images(pictures, captions, columns=4, masks=outlines))
 
 # %% [markdown]
 # The heart and the great vessels are white, the spine behind them, the ribs that cross the lungs, the collarbones, the
@@ -86,15 +82,11 @@ print(f"{train.name}: {tuple(train.images.shape)} {train.images.dtype}, classes 
 order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1))
 twelve = train.subset(order[:12])
 numbers = [str(i + 1) for i in range(12)]
-figure = plot_images(twelve.images, numbers)
-show(figure, "Twelve small chest radiographs, numbered, without labels.")
+show("twelve-without-labels", plot_images(twelve.images, numbers))
 
 # %%
 answers = [f"{i + 1} {twelve.classes[label]}" for i, label in enumerate(twelve.labels.tolist())]
-show(
-    plot_images(twelve.images, answers, masks=twelve.masks),
-    "The same twelve radiographs with their labels; a known lesion is surrounded by an orange line.",
-)
+show("twelve-with-labels", plot_images(twelve.images, answers, masks=twelve.masks))
 
 # %% [markdown]
 # Count your hits and keep the number: a human baseline, if a small one. The simulated set is harder than the four
@@ -252,10 +244,7 @@ for width, disc in zip((256, 286), films[:, 0] > 0.5, strict=True):
     print(
         f"width over height of the film {width / 200:.2f}; height over width of its disc {high / wide:.2f}"
     )
-show(
-    plot_images(films, ["the narrow film, squeezed", "the wide film, squeezed"]),
-    "Two squares, each with an upright ellipse; the ellipse of the wide film is narrower.",
-)
+show("squeezed-discs", plot_images(films, ["the narrow film, squeezed", "the wide film, squeezed"]))
 
 # %% [markdown]
 # The ratio has only moved, from the edge of the film into the body that it shows. A heart is no disc, but ribs, heart
@@ -508,11 +497,7 @@ for name in ("conv_block1", "conv_block2", "conv_block3"):
 features = large.flatten(maps)
 print(f"after flatten:     {tuple(features.shape)}")
 print(f"output:            {tuple(large(images).shape)}")
-show(
-    plot_volumes(shapes),
-    "Four boxes for the input and the three blocks: each half as tall as the one before and wider, "
-    "from 1 x 256 x 256 to 128 x 32 x 32 numbers.",
-)
+show("volumes-of-blocks", plot_volumes(shapes))
 
 # %% [markdown]
 # Taller means more pixels, wider means more channels. The picture turns from one large sheet into many small ones. Note
@@ -636,11 +621,7 @@ quantities = {
     "parameters": [layer.parameters for layer in weighty],
     "multiply-adds": [layer.multiply_adds for layer in weighty],
 }
-show(
-    plot_shares(names, quantities),
-    "Two bar charts over the six convolution and linear layers. Nearly all parameters are in fc1; "
-    "most multiply-adds are in the convolutions of the second and third block.",
-)
+show("parameters-and-multiply-adds", plot_shares(names, quantities))
 
 # %% [markdown]
 # `fc1` owns practically all of the parameters and a tenth of the arithmetic; the second and third convolutions own next
@@ -799,11 +780,8 @@ for name, values in sizes.items():
     print(f"{name:20} layers 1, 5, 10: {values[0]:9.2g} {values[4]:9.2g} {values[9]:9.2g}")
 layers = range(1, 11)
 curves = {name: (layers, [math.log10(value) for value in sizes[name]]) for name in sizes}
-show(
-    plot_curves(curves, xlabel="layer", ylabel="signal size, power of ten"),
-    "Size of the signal over ten layers, logarithmic: it falls for small weights, rises for large "
-    "ones, stays level for Kaiming's, and falls, then levels off for torch's default.",
-)
+figure = plot_curves(curves, xlabel="layer", ylabel="signal size, power of ten")
+show("signal-through-ten-layers", figure)
 
 # %% [markdown]
 # With 0.02, $n v / 2 = 0.115$; ten layers leave $0.115^{10} = 4 \cdot 10^{-10}$ of the mean square and its root, $2
@@ -1050,12 +1028,7 @@ print(f"softmax twice ends at {doubled_end:.2f}; its floor is {floor:.2f}")
 print(f"another's optimizer ends at {orphan_end:.2f}, where it began")
 steps = range(1, 21)
 curves = {name: (steps, [min(loss, 1.5) for loss in runs[name]]) for name in runs}
-show(
-    plot_curves(curves, xlabel="step", ylabel="loss (nats), cut at 1.5"),
-    "Loss over 20 steps for four runs on the same 16 images: the sound one falls to zero; with "
-    "softmax twice it settles at 0.31; with another's optimizer it stays near 0.69; without "
-    "zero_grad it jumps about.",
-)
+show("four-runs-on-one-batch", plot_curves(curves, xlabel="step", ylabel="loss (nats), cut at 1.5"))
 
 # %% [markdown]
 # Each fault fails, and each in its own handwriting. Softmax twice settles at $-\ln(e / (e + 1)) = 0.31$: a loss that

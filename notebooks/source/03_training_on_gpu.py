@@ -309,10 +309,8 @@ curves = {
     "validation": (epochs, val_loss),
     "guessing": ((1, 5), (0.693, 0.693)),
 }
-show(
-    plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"),
-    "Training loss falls from epoch to epoch. Validation loss jumps between epochs.",
-)
+figure = plot_curves(curves, xlabel="epoch", ylabel="loss (nats)")
+show("constant-rate", figure, source=profile.source)
 
 # %% [markdown]
 # The training loss falls smoothly. The validation loss leaps about; on the simulated images it climbs above guessing
@@ -350,11 +348,7 @@ assert renewed[-1] < 0.45
 
 # %%
 curves |= {"validation, averages renewed": (epochs, renewed)}
-show(
-    plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"),
-    "The same curves with a fourth: validation loss with renewed averages. It stays close to the "
-    "training loss, without the jumps.",
-)
+show("averages-renewed", plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"))
 
 # %% [markdown]
 # Do real patients make the curve jump as well? Compare the two validation curves with each other, in both panels.
@@ -404,16 +398,9 @@ middle = rates[4:-4]
 best = min(range(len(smooth)), key=smooth.__getitem__)
 print(f"mean loss: {smooth[0]:.2f} at the first nine rates, {smooth[best]:.2f} at best")
 assert 1e-3 < middle[best] < 0.5, "the best rate lies far above the first, and below the last"
-show(
-    plot_curves(
-        {"mean of nine batches": (middle, smooth)},
-        xlabel="learning rate",
-        ylabel="loss (nats)",
-        log_x=True,
-    ),
-    "Loss against a rising learning rate on a logarithmic axis: flat near 0.7 at tiny rates, then "
-    "falling, then unsteady, and rising again at rates close to 1.",
-)
+curves = {"mean of nine batches": (middle, smooth)}
+figure = plot_curves(curves, xlabel="learning rate", ylabel="loss (nats)", log_x=True)
+show("range-test", figure)
 
 # %% [markdown]
 # The loss falls over a wide range of rates and then turns unsteady. Look for the rate at which it first leaves its
@@ -451,11 +438,7 @@ curves = {
     "constant, validation": (epochs, val_loss),
     "one cycle, validation": (epochs, cycle_val),
 }
-show(
-    plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"),
-    "Training loss of both schedules ends low. The validation loss of the one-cycle schedule is high "
-    "in the middle and comes to rest close to its training loss at the end.",
-)
+show("constant-or-one-cycle", plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"))
 
 # %% [markdown]
 # The cycle may jump in its middle, where the rate is ten times as high as the constant one was, and comes to rest at
@@ -529,11 +512,7 @@ for axis, (name, story) in zip(figure.subplots(1, 3, sharey=True), stories.items
     axis.set(title=name, xlabel="epoch", ylim=(0, 1.4))
 figure.axes[0].set_ylabel("loss (nats)")
 figure.axes[0].legend(loc="lower left")
-show(
-    figure,
-    "Three panels. Two filters: both curves are flat and equal. 128 images: training loss falls to "
-    "nearly zero; validation loss stops falling early. All images: the two curves fall together.",
-)
+show("three-pairs-of-curves", figure)
 
 # %% [markdown]
 # On the left, **underfitting**: both losses are high and equal, no better than an answer that ignores the picture (0.69
@@ -566,11 +545,7 @@ curves = {
     "best epoch": ((best + 1, best + 1), (0, max(unseen))),
     "stopped here": ((epoch + 1, epoch + 1), (0, max(unseen))),
 }
-show(
-    plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"),
-    "Validation loss of the network with 128 images; one vertical line marks the best epoch so far, "
-    "a second one, some epochs to its right, where early stopping ends.",
-)
+show("early-stopping", plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"))
 
 # %% [markdown]
 # The weights of the best epoch must have been kept, of course: `copy.deepcopy(model.state_dict())` at each new best.
@@ -945,16 +920,8 @@ threshold = choose_threshold(
     on_val.probs[:, 1], on_val.labels, criterion="sensitivity", target=0.95
 )
 report = binary_report(on_test.probs[:, 1], on_test.labels, threshold=threshold)
-show(
-    plot_confusion(report.confusion, train.classes),
-    "Confusion matrix of the test images. Most counts lie on the diagonal; healthy patients called "
-    "ill and sick patients called healthy stand beside it.",
-)
-show(
-    plot_roc(on_test.probs[:, 1], on_test.labels, threshold=threshold),
-    "ROC curve on the test images, rising steeply near the left edge, with the chosen threshold "
-    "marked near the top of the rise.",
-)
+show("confusion-of-test", plot_confusion(report.confusion, train.classes))
+show("roc-of-test", plot_roc(on_test.probs[:, 1], on_test.labels, threshold=threshold))
 
 # %% [markdown]
 # Each threshold is a point on the curve; moving along it trades false alarms for missed patients. The AUC is the area
@@ -1029,13 +996,13 @@ for name, (on_val, on_test) in judged.items():
 # %%
 from course_lib.plots import plot_reliability
 
-on_test = said[0][1]
-for promise, when in zip(promises["learnt 128 by heart"], ("before", "after"), strict=True):
-    show(
-        plot_reliability(*reliability(promise, on_test.labels, num_bins=15)),
-        f"Reliability diagram of the memorising network {when} temperature scaling: share of sick "
-        "patients against the mean predicted probability, with the diagonal of perfect calibration.",
-    )
+labels = said[0][1].labels
+before, after = promises["learnt 128 by heart"]
+diagrams = {
+    "before scaling": reliability(before, labels, num_bins=15),
+    "after scaling": reliability(after, labels, num_bins=15),
+}
+show("reliability-of-memorizer", plot_reliability(diagrams))
 
 # %% [markdown]
 # The calibration error is the mean distance of the dots from the diagonal, weighted by their size. The network that
@@ -1074,12 +1041,8 @@ def framed(image_set, lean):
 
 torch.manual_seed(0)
 leaning_train, leaning_val = framed(train.subset(torch.arange(1200)), 1), framed(val, 1)
-show(
-    plot_images(
-        leaning_val.images[:8], [val.classes[label] for label in val.labels[:8]], columns=8
-    ),
-    "Eight validation radiographs, each cut and squeezed; nobody would notice that some look narrower.",
-)
+captions = [val.classes[label] for label in val.labels[:8]]
+show("squeezed-films", plot_images(leaning_val.images[:8], captions, columns=8))
 
 # %% [markdown]
 # Now train on these films, twice for each of three seeds: as they are, and with each image stretched at random every
@@ -1143,11 +1106,7 @@ worst = torch.cat(
 )
 captions = [f"true {train.classes[labels[i]]}\nPNEUMONIA at {probs[i]:.2f}" for i in worst]
 masks = None if splits.test.masks is None else splits.test.masks[worst]
-show(
-    plot_images(splits.test.images[worst], captions, columns=5, masks=masks),
-    "Wrongly judged test radiographs: up to five sick patients with the lowest probability of "
-    "pneumonia, then up to five healthy ones with the highest. Known opacities are outlined.",
-)
+show("worst-errors", plot_images(splits.test.images[worst], captions, columns=5, masks=masks))
 
 # %% [markdown]
 # With simulated patients the outline shows what there was to find. Before you blame the network, ask of each picture

@@ -26,7 +26,7 @@ def drawn(figure: Figure) -> np.ndarray:
         plots.plot_history({"train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5], "val_auc": [0.5, 0.7]}),
         plots.plot_confusion([[3, 1], [0, 4]], ["NORMAL", "PNEUMONIA"]),
         plots.plot_roc(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 1]), threshold=0.5),
-        plots.plot_reliability(*reliability(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 1]))),
+        plots.plot_reliability({"before": reliability(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 1]))}),
         plots.plot_panels([torch.rand(8, 8), torch.randn(20, 20), torch.rand(3, 8, 8)], list("abc"), columns=2),
         plots.plot_walks({"kernel 2": [(0, 1), (1, 2)]}, size=3, paddings=[1]),
         plots.plot_volumes({"input": (1, 32, 32), "last": (16, 8, 8)}),
