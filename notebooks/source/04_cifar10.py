@@ -56,11 +56,7 @@ for name, images in (("train", train), ("val", val)):
 of_each = [(train.labels == label).nonzero().flatten()[:3] for label in range(10)]
 chosen = torch.stack(of_each).T.flatten()  # a row of ten, three times
 captions = [train.classes[label].replace(" ", "\n", 1) for label in train.labels[chosen]]
-show(
-    plot_images(train.images[chosen], captions, columns=10),
-    "Three rows of ten small colour pictures, one column for each class, with the name of the class "
-    "above each picture.",
-)
+show("ten-classes", plot_images(train.images[chosen], captions, columns=10), source=profile.source)
 
 # %% [markdown]
 # A simulated class is a texture, a colour and a shape together: two classes share their texture and colour and differ
@@ -404,11 +400,8 @@ def crop_and_flip(images, shift=4):
 torch.manual_seed(1)
 one = train.images[:1].to(device).float() / 255
 versions = crop_and_flip(one.expand(7, -1, -1, -1))
-show(
-    plot_images(torch.cat([one, versions]), ["original"] + 7 * [""], columns=8),
-    "One picture and seven augmented versions of it, shifted in different directions, some of them "
-    "mirrored.",
-)
+figure = plot_images(torch.cat([one, versions]), ["original"] + 7 * [""], columns=8)
+show("augmented-versions", figure)
 
 # %% [markdown]
 # `PhotoAugmentation` in `course_lib.data` is this function as an object, with two more changes that it makes if asked:
@@ -617,16 +610,13 @@ for name, its in seconds.items():
 # All steps of the last two sections in one picture, factors above and accuracies below:
 
 # %%
-show(
-    plot_steps(
-        factors,
-        accuracies,
-        first="images a second, relative to the first row",
-        second="validation accuracy",
-    ),
-    "Above, bars: images a second of seven ways to train the same network, relative to the beginner's "
-    "loop. Below, a row of dots for each of twelve changes: validation accuracy of two seeds.",
+figure = plot_steps(
+    factors,
+    accuracies,
+    first="images a second, relative to the first row",
+    second="validation accuracy",
 )
+show("every-step", figure)
 
 # %% [markdown]
 # Read the upper panel as a product: each row keeps the changes above it. Read the lower one with the length of its
@@ -748,21 +738,13 @@ curves = {
     "beginner's CNN": beginner["CNN"],
     "beginner's dense": beginner["dense"],
 }
-show(
-    plot_curves(
-        {name: tuple(zip(*points, strict=True)) for name, points in curves.items()},
-        xlabel="seconds of training",
-        ylabel="validation accuracy",
-    ),
-    "Validation accuracy against seconds. FastCNN rises steeply and ends highest, and one short cycle "
-    "of it already passes the beginner's CNN, which climbs slowly; the dense network hardly climbs.",
-)
+race = {name: tuple(zip(*points, strict=True)) for name, points in curves.items()}
+show("race", plot_curves(race, xlabel="seconds of training", ylabel="validation accuracy"))
 
 # %% [markdown]
 # The same race on CIFAR-10: where on its axis does each of the four end, and how high?
 
 # %%
-race = {name: tuple(zip(*points, strict=True)) for name, points in curves.items()}
 on_real("04.race", race, val)
 
 # %% [markdown]
@@ -899,11 +881,7 @@ for name, recall, precision in zip(train.classes, recalls, precisions, strict=Tr
     print(f"{name:22} {recall:.2f} of them found, {precision:.2f} of those called so are")
 
 # %%
-show(
-    plot_confusion(matrix, train.classes),
-    "Confusion matrix of ten classes. Most counts lie on the diagonal; the others gather in a few "
-    "pairs of classes.",
-)
+show("confusion-of-ten", plot_confusion(matrix, train.classes))
 
 # %% [markdown]
 # The first column is the *recall* of a class, sensitivity in the medical word of lesson 3; the second its *precision*,
@@ -953,11 +931,7 @@ captions = [
     f"{train.classes[labels[i]]}\n-> {train.classes[called[i]]}\nat {probs[i].max():.2f}"
     for i in surest
 ]
-show(
-    plot_images(val.images[surest], captions, columns=5),
-    "Wrongly classified validation pictures with the highest probabilities of the wrong class. "
-    "Above each stands what it is, what it was called, and with which probability.",
-)
+show("surest-mistakes", plot_images(val.images[surest], captions, columns=5))
 
 # %% [markdown]
 # Ask of each picture whether you would have known. Where you would not either, no network of this kind can be expected
@@ -995,13 +969,10 @@ for name, divisor in (("before", 1.0), ("after", temperature)):
 
 # %%
 curves["calibrated"] = ((0, 1), (0, 1))
-show(
-    plot_curves(
-        curves, xlabel="mean probability of the called class", ylabel="share of right calls"
-    ),
-    "Reliability of the called class before and after temperature scaling: share of right calls "
-    "against the mean probability that was promised, with the diagonal of perfect calibration.",
+figure = plot_curves(
+    curves, xlabel="mean probability of the called class", ylabel="share of right calls"
 )
+show("reliability-of-classes", figure)
 
 # %% [markdown]
 # A temperature below 1: this network is not a boaster but a modest one. It is right more often than it promises. Label
@@ -1245,17 +1216,11 @@ assert ratio > 1e5, "the skip connection passes the gradient on"
 # Layer by layer, on a logarithmic axis:
 
 # %%
-show(
-    plot_curves(
-        {name: (range(1, 21), values) for name, values in norms.items()},
-        xlabel="layer, counted from the image",
-        ylabel="norm of the gradient",
-        log_y=True,
-    ),
-    "Norm of the gradient of each of twenty layers, on a logarithmic axis. In the plain network it "
-    "falls by many orders of magnitude from the last layer to the first; with skip connections or "
-    "He's first weights it is nearly level.",
+curves = {name: (range(1, 21), values) for name, values in norms.items()}
+figure = plot_curves(
+    curves, xlabel="layer, counted from the image", ylabel="norm of the gradient", log_y=True
 )
+show("gradient-norms", figure)
 
 # %% [markdown]
 # Twenty halvings leave about a millionth, and the plain chain does worse. With skip connections the curve is nearly
@@ -1320,14 +1285,8 @@ from course_lib.data import load_folder
 own = load_folder(folder, image_size=32, val_fraction=0.15)
 for name, images in (("train", own.train), ("val", own.val), ("test", own.test)):
     print(name, tuple(images.images.shape), images.counts())
-show(
-    plot_images(
-        own.train.images[::9],
-        [own.train.classes[label] for label in own.train.labels[::9]],
-        columns=10,
-    ),
-    "Small square pieces of three photographs, each with its class above: cat, coffee, rocket.",
-)
+captions = [own.train.classes[label] for label in own.train.labels[::9]]
+show("pieces-of-three-photographs", plot_images(own.train.images[::9], captions, columns=10))
 
 # %% [markdown]
 # Train the small `FastCNN` on them. The number of classes is the one thing to change. **Before you run the cell:** what

@@ -70,11 +70,8 @@ for name, guess in zip(pictures, said, strict=True):
     print(f"{name:8} {guess}")
 
 # %%
-show(
-    plot_images(torch.cat(list(pictures.values())).cpu(), list(pictures), columns=4),
-    "Four photographs under their files' names: the face of a tabby cat (chelsea), a cup of coffee with "
-    "a spoon, a grey picture of a man with a camera on a tripod, and a rocket on its launch pad at night.",
-)
+figure = plot_images(torch.cat(list(pictures.values())).cpu(), list(pictures), columns=4)
+show("four-photographs", figure)
 
 # %% [markdown]
 # What is right here is right because the network has seen other cats and other cups. The camera is not even called a
@@ -276,16 +273,10 @@ def curves_of(scores):
     return curves
 
 
-show(
-    plot_curves(
-        curves_of(on_photos),
-        xlabel="labelled images",
-        ylabel="validation accuracy",
-        log_x=True,
-    ),
-    "Validation accuracy against the number of labelled images for three kinds of features. The curve "
-    "of ImageNet features lies far above those of pixels and of random features.",
+figure = plot_curves(
+    curves_of(on_photos), xlabel="labelled images", ylabel="validation accuracy", log_x=True
 )
+show("probe-on-objects", figure)
 
 # %% [markdown]
 # ImageNet holds photographs. On CIFAR-10 its features should be worth more than on simulated objects: compare the
@@ -351,16 +342,10 @@ assert min(on_xrays["ImageNet features", 640]) > max(on_xrays["random features",
 # The means of the three draws:
 
 # %%
-show(
-    plot_curves(
-        curves_of(on_xrays),
-        xlabel="labelled X-rays",
-        ylabel="area under the ROC curve",
-        log_x=True,
-    ),
-    "Area under the ROC curve on validation X-rays against the number of labelled X-rays: ImageNet "
-    "features lie highest, random features lowest, and the distances grow to the right.",
+figure = plot_curves(
+    curves_of(on_xrays), xlabel="labelled X-rays", ylabel="area under the ROC curve", log_x=True
 )
+show("probe-on-xrays", figure, source=profile.source)
 
 # %% [markdown]
 # And on the real X-rays, look at how close the pixels come, and at how wide the bands are with forty labels.
@@ -635,17 +620,10 @@ for name in ("head only", "layer wise", "gradual"):
 # The lesson's picture, then: what each way makes of few labels and of more.
 
 # %%
-show(
-    plot_curves(
-        curves_of(contest),
-        xlabel="labelled images",
-        ylabel="validation accuracy",
-        log_x=True,
-    ),
-    "Validation accuracy against the number of labelled images for six ways. The random probe and the "
-    "network from scratch stay lowest. The probe and the three ways that tune a trained network lie far "
-    "above them, close to each other at forty images; the curve of the head only rises least.",
+figure = plot_curves(
+    curves_of(contest), xlabel="labelled images", ylabel="validation accuracy", log_x=True
 )
+show("six-ways-to-use-labels", figure)
 
 # %% [markdown]
 # With photographs, at full length: which ways still gain when there are more labels, and does any of them leave the

@@ -41,11 +41,7 @@ test = simulate_radiographs(160, image_size=SIZE, seed=3, difficulty=0)
 
 # %%
 sick = (val.labels == 1).nonzero().flatten()[:6]
-show(
-    plot_images(val.images[sick], masks=val.masks[sick]),
-    "Six simulated radiographs of sick patients. Orange lines surround the patches in the lungs that hold fluid, "
-    "several in each picture, in one lung or in both.",
-)
+show("six-sick-patients", plot_images(val.images[sick], masks=val.masks[sick]))
 print(f"a mask covers {val.masks[val.labels == 1].float().mean():.3f} of a sick patient's picture")
 
 # %% [markdown]
@@ -87,11 +83,7 @@ assert auc > 0.9
 before = untrained.blocks[0][0].weight.detach().cpu()  # (16, 1, 3, 3)
 after = model.blocks[0][0].weight.detach().cpu()
 captions = ["before"] * 8 + ["after"] * 8
-show(
-    plot_maps(torch.cat([before[:8, 0], after[:8, 0]]), captions),
-    "Eight filters of 3 by 3 weights before training, in the upper row, and the same filters after it. Most have "
-    "hardly changed, and none shows a pattern that has a name.",
-)
+show("filters-before-and-after", plot_maps(torch.cat([before[:8, 0], after[:8, 0]]), captions))
 
 # %% tags=["tol-0.1"]
 alike = F.cosine_similarity(before.flatten(1), after.flatten(1))
@@ -110,11 +102,7 @@ lite = transfer_model(OFFLINE, None, image_size=160).to(device).eval()
 stem = filters(lite).cpu()  # (32, 3, 3, 3)
 low, high = stem.amin((1, 2, 3), keepdim=True), stem.amax((1, 2, 3), keepdim=True)
 stem = (stem - low) / (high - low)
-show(
-    plot_images(stem, columns=16),
-    "Thirty-two 3 by 3 filters in colour. Many are dark on one side and bright on the other, some are a bright or dark "
-    "spot, and some set one colour against another.",
-)
+show("filters-of-backbone", plot_images(stem, columns=16))
 
 # %% [markdown]
 # Edges in several directions, spots, and colours against their opposites: what an image is made of at the scale of
@@ -158,11 +146,8 @@ for number, block in enumerate(model.blocks, start=1):
     most = maps[0].std(dim=(1, 2)).topk(2).indices  # the two channels that vary most
     shown.append(F.interpolate(maps[:, most], (SIZE, SIZE))[0].cpu())  # each number a square
     names.append(f"block {number}, {maps.shape[2]}x{maps.shape[3]}")
-show(
-    plot_panels([maps[channel] for channel in (0, 1) for maps in shown], names * 2),
-    "Eight maps, two for each of four blocks. In the first block ribs and spine can be recognised; in the second and "
-    "third only parts of them and of the borders; in the fourth a few bright squares in the two lungs.",
-)
+figure = plot_panels([maps[channel] for channel in (0, 1) for maps in shown], names * 2)
+show("maps-through-depth", figure)
 
 # %% [markdown]
 # What is lost is place and detail; what is left is a rough answer to "is it there?".
@@ -184,11 +169,7 @@ panels = [cat[0].cpu()]
 for maps in feature_maps(lite, cat, *(stages[name] for name in names)):
     strength = maps.abs().mean(dim=1, keepdim=True)  # of all channels, at each place
     panels.append(F.interpolate(strength, (160, 160))[0, 0].cpu())
-show(
-    plot_panels(panels, ["the photograph", *names], columns=6),
-    "A cat's face, and how strongly the channels of five stages answer at each place: at first along every hair and "
-    "edge, later in larger and larger squares, at last five by five of them.",
-)
+show("stages-of-cat", plot_panels(panels, ["the photograph", *names], columns=6))
 
 # %% [markdown]
 # ## 4. What makes a channel answer?
@@ -208,11 +189,7 @@ sought = range(0, 64, 11)
 patches = top_patches(
     model, many, model.blocks[2][2], sought, side=18, count=8
 )  # (6, 8, 1, 18, 18)
-show(
-    plot_images(patches.flatten(0, 1).cpu(), columns=8),
-    "Six rows of eight small patches, each row what one channel answers most to. Rows differ: some hold borders "
-    "between lung and heart or shoulder, some ribs that cross, some reach over the edge into black.",
-)
+show("patches-of-six-channels", plot_images(patches.flatten(0, 1).cpu(), columns=8))
 
 # %% [markdown]
 # Pure black lies outside of the image: some channels answer to its edge. The rows have something in common, and it is
@@ -229,11 +206,8 @@ dreams = [
     )
     for name in ("stage2", "stage5")
 ]
-show(
-    plot_images(torch.cat(dreams).cpu(), ["stage 2"] * 4 + ["stage 5"] * 4, columns=8),
-    "Eight images found by climbing. For an early stage, fine repeated stripes and dots of one "
-    "colour; for a later stage, larger patterns of rings, cells and curls.",
-)
+captions = ["stage 2"] * 4 + ["stage 5"] * 4
+show("images-by-ascent", plot_images(torch.cat(dreams).cpu(), captions, columns=8))
 
 # %% [markdown]
 # Textures early, larger patterns later. Such images are strange because nothing asks them to be natural; they
@@ -285,12 +259,7 @@ titles = [
     f"asked: {val.classes[label]}" if place % 6 == 0 else val.classes[label]
     for place, label in enumerate(val.labels[rows])
 ]
-show(
-    plot_images(val.images[rows], titles, columns=6, masks=val.masks[rows]),
-    "A sick patient with five neighbours by features, and below these five by pixels. Those by features are all sick, "
-    "as the patient is; those by pixels are alike in light and build, and most of them are healthy. Last, a healthy "
-    "patient who was called sick, with five neighbours by features.",
-)
+show("nearest-neighbors", plot_images(val.images[rows], titles, columns=6, masks=val.masks[rows]))
 
 # %% [markdown]
 # By pixels, neighbours are people of the same build in the same light. By features, build matters less and the disease
@@ -359,11 +328,7 @@ hand_made = {
         :, 0
     ].clamp(min=0),
 }
-show(
-    plot_heat_maps(four, hand_made, masks=val.masks[found[:4]]),
-    "Four radiographs in the upper row, with outlines of the disease. Below each a saliency map, a spray of single "
-    "pixels over the chest, denser near the outlines and in some other places; and an occlusion map of large squares.",
-)
+show("saliency-and-occlusion", plot_heat_maps(four, hand_made, masks=val.masks[found[:4]]))
 
 # %% [markdown]
 # The cross marks the hottest pixel, or the middle of several. Saliency is a spray of single pixels. Neighbouring pixels
@@ -528,11 +493,8 @@ assert hits["Grad-CAM"] >= 2 * hits["centre"]
 
 # %%
 names = ["Grad-CAM", "integrated gradients", "saliency", "occlusion"]
-show(
-    plot_heat_maps(x[:3], {name: heat[name][:3] for name in names}, masks=masks[:3]),
-    "Three radiographs with the outlines of disease, and four kinds of maps below each. Grad-CAM: one or two soft "
-    "spots, mostly on the outlines. Integrated gradients and saliency: sprays of pixels. Occlusion: a few squares.",
-)
+figure = plot_heat_maps(x[:3], {name: heat[name][:3] for name in names}, masks=masks[:3])
+show("four-methods", figure)
 
 # %% [markdown]
 # Hits say whether a map finds the disease. They mix two things: whether the *network* looks there, and whether the
@@ -566,25 +528,20 @@ for name in [*names, "noise", "centre"]:
 # Sixteen steps, the mean of forty patients; first deletion, then insertion:
 
 # %%
+from course_lib.plots import plot_curve_panels
+
 shares = [step / 16 for step in range(17)]
-show(
-    plot_curves(
-        {name: (shares, curve.tolist()) for name, curve in fall.items()},
-        xlabel="share of the image replaced, hottest squares first",
-        ylabel="probability of pneumonia",
-    ),
-    "Probability of pneumonia as squares are blurred, for six orders, which all begin and end together. By the four "
-    "maps it falls within the first tenth; by noise and from the centre later.",
+panels = {
+    title: {name: (shares, curve.tolist()) for name, curve in curves.items()}
+    for title, curves in (("deletion: squares blurred", fall), ("insertion: put back", rise))
+}
+figure = plot_curve_panels(
+    panels,
+    title="Mean of forty patients",
+    xlabel="fraction of the image, hottest squares first",
+    ylabel="probability of pneumonia",
 )
-show(
-    plot_curves(
-        {name: (shares, curve.tolist()) for name, curve in rise.items()},
-        xlabel="share of the image put back, hottest squares first",
-        ylabel="probability of pneumonia",
-    ),
-    "Probability of pneumonia as squares of the image return to its blurred copy, for the same six orders. By the four "
-    "maps it rises early; by noise and from the centre later.",
-)
+show("deletion-and-insertion", figure)
 
 # %% tags=["tol-0.2"]
 print("                       an eighth deleted   inserted")
@@ -628,15 +585,12 @@ for depth in depths:
 # A correlation of 1 is the same map, 0 is one that has nothing to do with the first.
 
 # %%
-show(
-    plot_curves(
-        {name: (depths, values) for name, values in kept.items()},
-        xlabel="layers that forgot, from the head downwards",
-        ylabel="correlation with the trained map",
-    ),
-    "Correlation of maps with those of the trained network, against the number of layers that forgot. Both begin at "
-    "one. Grad-CAM is around zero as soon as the head has forgotten; saliency gets there more slowly.",
+figure = plot_curves(
+    {name: (depths, values) for name, values in kept.items()},
+    xlabel="layers that forgot, from the head downwards",
+    ylabel="correlation with the trained map",
 )
+show("maps-that-forget", figure)
 
 # %% tags=["tol-0.3"]
 for depth in (1, 9):
@@ -767,12 +721,8 @@ for name, maps in {"Grad-CAM, block 4": cheated["Grad-CAM, one block more"], **o
 # Three of these patients, with the maps of the first network and, in the last row, Grad-CAM of the deeper one:
 
 # %%
-show(
-    plot_heat_maps(x[:3], {name: maps[:3] for name, maps in cheated.items()}, masks=outlines[:3]),
-    "Three radiographs with a bright L in the upper right corner and outlines of the disease, five kinds of maps "
-    "below. In the first four rows nearly all crosses lie on the letter; in the last, Grad-CAM of the deeper network, "
-    "beside.",
-)
+three = {name: maps[:3] for name, maps in cheated.items()}
+show("maps-of-a-cheat", plot_heat_maps(x[:3], three, masks=outlines[:3]))
 
 # %% [markdown]
 # The deeper network cheats just as much, and its Grad-CAM glows beside the letter. Each square of its grid sees 38x38
@@ -839,11 +789,7 @@ maps = {
     "Grad-CAM": grad_cam(network, x, 1, layer=network.last_maps),
     "occlusion": occlusion(network, x, 1, side=16, stride=8).clamp(min=0),
 }
-show(
-    plot_heat_maps(x, maps),
-    "The five test radiographs that the network is surest to be sick, with Grad-CAM and occlusion below each, and no "
-    "outline of the disease.",
-)
+show("maps-without-outlines", plot_heat_maps(x, maps))
 
 # %% [markdown]
 # These are the surest answers, and so the easiest images; and without outlines every map looks convincing. That is the
