@@ -96,7 +96,9 @@ def plot_overlay(image: Tensor, heat: Tensor, *, title: str = "", label: str = "
     return figure
 
 
-def plot_heat_maps(images: Tensor, heat: Mapping[str, Tensor], *, masks: Tensor | None = None) -> Figure:
+def plot_heat_maps(
+    images: Tensor, heat: Mapping[str, Tensor], captions: Sequence[str] = (), *, masks: Tensor | None = None
+) -> Figure:
     """Images in a row, and below each its heat map by each method, with a cross on the hottest pixel.
 
     Where several are equally hot it stands in their middle, and nowhere where all are.
@@ -104,6 +106,7 @@ def plot_heat_maps(images: Tensor, heat: Mapping[str, Tensor], *, masks: Tensor 
     Args:
         images: uint8 or float in 0..1, (N, C, H, W).
         heat: by method, float (N, H, W), not negative; each map is shown relative to its maximum.
+        captions: one an image, or none.
         masks: bool (N, 1, H, W), outlined in orange in every row.
     """
     side = min(1.5, 8 / len(images))
@@ -112,6 +115,8 @@ def plot_heat_maps(images: Tensor, heat: Mapping[str, Tensor], *, masks: Tensor 
     for axis, image in zip(grid[0], images, strict=True):
         picture, style = _picture(image)
         axis.imshow(picture, **style)
+    for axis, caption in zip(grid[0], captions, strict=False):
+        axis.set_title(caption, fontsize=9)
     for axes, maps in zip(grid[1:], heat.values(), strict=True):
         for axis, values in zip(axes, maps.detach().cpu().numpy(), strict=True):
             drawn = axis.imshow(values / max(float(values.max()), 1e-12), cmap="cividis", vmin=0, vmax=1)
@@ -220,4 +225,4 @@ def _write_numbers(axis: Any, values: np.ndarray, *, dark: np.ndarray) -> None:
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if dark[row, column] else "black"
         size = 11 if columns <= 6 else 7
-        axis.text(column, row, f"{round(value, 2):g}", ha="center", va="center", color=colour, fontsize=size)
+        axis.text(column, row, f"{round(value, 2) + 0.0:g}", ha="center", va="center", color=colour, fontsize=size)

@@ -403,8 +403,9 @@ except TypeError as error:
 # ## 3. The network, block by block
 #
 # The plan: three blocks that look for patterns, each seeing more of the picture and keeping more kinds of patterns,
-# then dense layers that weigh them. A block is convolution, batch norm, ReLU and pooling, the layers of lesson 1 in
-# their usual order, and it is written once.
+# then dense layers that weigh them. A block is convolution, batch norm, ReLU and pooling, in their usual order, and it
+# is written once. Batch norm is the one layer here that lesson 1 left out: it puts each channel on one scale. Section 7
+# takes it apart, and dropout with it, which switches off numbers at random during training.
 #
 # **Before you run the cell:** a 64x64 image goes into a block with 32 output channels. The kernel is 3, the padding 1,
 # the pooling 2. What shape comes out, and how many parameters are there? (9 weights and a bias for each filter; batch
@@ -830,6 +831,94 @@ print(f"with a loud last layer {loud:.2f}")
 # A fresh network starts within a whisker of ln 2. A loud one bets heavily before it has learnt anything, pays for it,
 # and spends its first steps unlearning that. So look at the very first loss of every training run: it costs nothing,
 # and if it is far from the logarithm of the number of classes, find out why before you go on.
+#
+# ### Batch normalization, by hand
+#
+# Batch norm puts each channel on one scale: subtract the mean, divide by the standard deviation, the root of the
+# variance. Both are taken over all images of the batch, all rows and all columns, for each channel by itself. Then a
+# learned scale and a learned offset give the channel whatever spread and mean serve it.
+#
+# In use there may be one image only, and its result must not depend on what else is in the batch. So in training the
+# layer also keeps *running* statistics, and after `eval()` it uses those. They start at mean 0 and variance 1, and each
+# batch moves them toward its own by a fraction called `momentum`, 0.1.
+#
+# Take a batch of two images of two pixels, 1 and 3, 5 and 7. What are mean and variance, and what becomes of the 7?
+
+# %%
+values = torch.tensor([1.0, 3, 5, 7]).reshape(2, 1, 1, 2)  # (N, C, H, W)
+mean, var = values.mean(), values.var(correction=0)  # squares over 4: the biased variance
+unbiased = values.var(correction=1)  # squares over 4 - 1
+norm = nn.BatchNorm2d(1)  # with a scale of 1 and an offset of 0, until training moves them
+statistics = {"train": (mean, var), "eval": (0.9 * 0 + 0.1 * mean, 0.9 * 1 + 0.1 * unbiased)}
+for mode, (center, spread) in statistics.items():
+    norm.train(mode == "train")
+    result = norm(values)  # in training mode this also updates the running statistics
+    by_hand = (values - center) / (spread + norm.eps).sqrt()
+    print(f"{mode:5}", ", ".join(f"{value:.2f}" for value in result.flatten().tolist()), end="")
+    print("  the same by hand:", torch.allclose(result, by_hand, atol=1e-6))
+
+# %% [markdown]
+# In training mode the four numbers come out around 0. In evaluation mode they don't, since the layer has moved only a
+# tenth of the way from 0 to the mean of 4: a network judged after its first few batches uses statistics that are
+# plainly wrong. Two details trip up many who write this layer themselves. Training divides by the biased variance but
+# remembers the unbiased one. And PyTorch's momentum is the weight of the *new* value; in Keras it is that of the old.
+#
+# In evaluation mode the layer is a fixed line, $ax + b$ for each channel. So it does *not* even out X-ray machines of
+# different exposure: a brighter image stays a brighter one.
+
+# %%
+norm.eval()
+brighter = norm(images[:1] + 0.2) - norm(images[:1])
+print(f"0.2 brighter going in, {brighter.min():.2f} to {brighter.max():.2f} coming out")
+
+# %% [markdown]
+# ### Dropout, by hand
+#
+# Dropout sets numbers to 0 at random during training, each with probability $p$, so that no later unit can lean on one
+# single finding. What remains is multiplied by $1 / (1 - p)$. Four units and $p = 0.5$: are always two of them off?
+
+# %% tags=["tol-0.02"]
+torch.manual_seed(0)
+draws = nn.Dropout(p=0.5)(torch.ones(100_000, 4))
+print(f"values that occur: {draws.unique().tolist()}, mean {draws.mean():.2f}")
+for off in range(5):
+    fraction = ((draws == 0).sum(dim=1) == off).double().mean()
+    print(f"{off} of 4 units off in a fraction of {fraction:.2f} of the draws")
+
+# %% [markdown]
+# Each unit is drawn by itself, so exactly two of four are off in three draws out of eight, and now and then all are.
+# Survivors are doubled, so the expected value is 1 in training and in use, and `eval()` has nothing to correct.
+#
+# In an image, a lost pixel can be guessed from its neighbors. So plain dropout stands between dense layers, and
+# `F.dropout2d` drops whole channels instead. Below, four copies of an X-ray stand in for four channels.
+
+# %%
+channels = images[:1].expand(1, 4, -1, -1)
+torch.manual_seed(0)
+dropped = torch.cat([F.dropout(channels, 0.5)[0], F.dropout2d(channels, 0.5)[0]])[:, None]
+names = [f"{name}, channel {i}" for name in ("dropout", "dropout2d") for i in range(4)]
+show("dropout-masks", plot_images(dropped / 2, names, columns=4))  # as bright as before
+
+# %% [markdown]
+# In the upper row every neighborhood keeps about half of its pixels, and what is lost can be filled in. A channel that
+# is gone as a whole can't be guessed from itself.
+#
+# Pooling and dropout side by side: move the image one pixel to the right (drag it, or use the arrow keys), then two,
+# with maxima and with means. In which of the four cases do the pooled numbers stay, and in which do they move along?
+# Then draw anew.
+
+# %%
+from course_lib.widgets import pooling_explorer
+
+pooling_explorer()
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# One pixel to the right, the maxima of this image don't change at all, and the means do. (One pixel to the left, the
+# maxima change too: it depends on where the window starts.) Two pixels are the window's own size, and both move along
+# by one position. And with each new draw, dropout takes other numbers.
+# </details>
 #
 # ## 8. Two modes, and one thing that is not a mode
 #

@@ -17,7 +17,7 @@ def test_each_lesson_has_its_questions() -> None:
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_every_choice_is_explained_and_one_is_right(lesson: int) -> None:
     asked = questions(lesson)
-    assert 5 <= len(asked) <= 8
+    assert 5 <= len(asked) <= 10
     for question in asked:
         choices = question["choice"]
         assert 3 <= len(choices) <= 4
