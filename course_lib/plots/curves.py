@@ -24,15 +24,18 @@ LOOKS = (
 def plot_curves(curves: Curves, *, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False) -> Figure:
     """Up to six curves, x and y by name, told apart by colour, line and marker; they need not be equally long.
 
+    The names stand below the figure; that of a single curve is left out, as the axes say what it is.
+
     Raises:
         ValueError: more than six.
     """
-    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    figure = Figure(figsize=(7.5, 3.4), layout="constrained")
     axis = figure.subplots()
     _draw_curves(axis, curves, {})
     axis.set(xlabel=xlabel, ylabel=ylabel)
     _scale(axis, curves, log_x=log_x, log_y=log_y)
-    figure.legend(loc="outside right upper", fontsize=9)
+    if len(curves) > 1:
+        figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 
@@ -141,7 +144,7 @@ def plot_history(history: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> Figure:
-    """A confusion matrix: true classes in rows, called classes in columns; colour is the share of the row."""
+    """A confusion matrix: true classes in rows, predicted classes in columns; colour is the fraction of the row."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     width = min(9, 1.8 + 0.75 * len(classes))
@@ -154,9 +157,9 @@ def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[s
         )
     axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
     axis.set_yticks(range(len(classes)), classes)
-    axis.set(xlabel="called", ylabel="true")
+    axis.set(xlabel="predicted", ylabel="true")
     axis.set_title(title, fontsize=10)
-    figure.colorbar(drawn, ax=axis, shrink=0.8, label="share of the true class")
+    figure.colorbar(drawn, ax=axis, shrink=0.8, label="fraction of the true class")
     return figure
 
 
@@ -186,7 +189,7 @@ def plot_reliability(diagrams: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> F
     Args:
         diagrams: by the title of its panel, what `metrics.reliability` returns.
     """
-    figure = Figure(figsize=(0.5 + 3.2 * len(diagrams), 3.6), layout="constrained")
+    figure = Figure(figsize=(0.5 + 3.2 * len(diagrams), 3.6), layout="compressed")
     axes = figure.subplots(1, len(diagrams), sharey=True, squeeze=False)[0]
     for axis, (title, (promised, observed, counts)) in zip(axes, diagrams.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")

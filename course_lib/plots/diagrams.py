@@ -55,7 +55,7 @@ def plot_volumes(shapes: Mapping[str, tuple[int, int, int]]) -> Figure:
 
 
 def plot_shares(names: Sequence[str], counts: Mapping[str, Sequence[float]]) -> Figure:
-    """Bars, one panel a quantity: which share of its total each name has, in percent.
+    """Bars, one panel a quantity: which fraction of its total each name has, in percent.
 
     Raises:
         ValueError: more than three quantities.
@@ -68,6 +68,6 @@ def plot_shares(names: Sequence[str], counts: Mapping[str, Sequence[float]]) -> 
     for axis, (quantity, values), colour in zip(panels, counts.items(), colours, strict=False):
         shares = [100 * value / sum(values) for value in values]
         axis.bar_label(axis.barh(list(names), shares, color=colour), fmt="%.1f %%", padding=3, fontsize=9)
-        axis.set(xlim=(0, 125), xticks=range(0, 101, 25), xlabel=f"share of all {quantity} (%)")
+        axis.set(xlim=(0, 125), xticks=range(0, 101, 25), xlabel=f"fraction of all {quantity} (%)")
     panels[0].invert_yaxis()
     return figure

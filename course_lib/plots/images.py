@@ -42,13 +42,20 @@ def _palette(picture: Image.Image) -> Image.Image:
 
 
 def plot_images(
-    images: Tensor, captions: Sequence[str] = (), *, columns: int = 6, masks: Tensor | None = None
+    images: Tensor,
+    captions: Sequence[str] = (),
+    *,
+    columns: int = 6,
+    rows: Sequence[str] = (),
+    masks: Tensor | None = None,
 ) -> Figure:
     """A sheet of images.
 
     Args:
         images: uint8 or float in 0..1, (N, C, H, W) with one or three channels.
         captions: one an image, or none.
+        columns: images in a row.
+        rows: what stands on the left of each row, or nothing.
         masks: bool (N, 1, H, W), outlined in orange.
     """
     figure, axes = _grid(len(images), min(columns, len(images)), side=min(1.6, 9 / columns), captions=bool(captions))
@@ -59,6 +66,8 @@ def plot_images(
             axes[index].set_title(captions[index], fontsize=8)
         if masks is not None and bool(masks[index].any()):
             axes[index].contour(masks[index, 0].cpu().numpy(), levels=[0.5], colors=[ORANGE], linewidths=0.8)
+    for axis, name in zip(axes[::columns], rows, strict=bool(rows)):
+        axis.text(-0.06, 0.5, name, transform=axis.transAxes, rotation=90, ha="right", va="center", fontsize=8)
     return figure
 
 
@@ -110,7 +119,7 @@ def plot_heat_maps(
         masks: bool (N, 1, H, W), outlined in orange in every row.
     """
     side = min(1.5, 8 / len(images))
-    figure = Figure(figsize=(side * len(images) + 1, side * (1 + len(heat))), layout="constrained")
+    figure = Figure(figsize=(side * len(images) + 1, side * (1 + len(heat))), layout="compressed")
     grid = figure.subplots(1 + len(heat), len(images), squeeze=False)
     for axis, image in zip(grid[0], images, strict=True):
         picture, style = _picture(image)

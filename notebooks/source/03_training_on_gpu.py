@@ -398,8 +398,9 @@ middle = rates[4:-4]
 best = min(range(len(smooth)), key=smooth.__getitem__)
 print(f"mean loss: {smooth[0]:.2f} at the first nine rates, {smooth[best]:.2f} at best")
 assert 1e-3 < middle[best] < 0.5, "the best rate lies far above the first, and below the last"
-curves = {"mean of nine batches": (middle, smooth)}
-figure = plot_curves(curves, xlabel="learning rate", ylabel="loss (nats)", log_x=True)
+curves = {"loss": (middle, smooth)}
+ylabel = "loss (nats), mean of nine batches"
+figure = plot_curves(curves, xlabel="learning rate", ylabel=ylabel, log_x=True)
 show("range-test", figure)
 
 # %% [markdown]
@@ -500,18 +501,16 @@ for name, (build, count, batch_size, passes) in contestants.items():
 # The numbers at the end do not tell how they came about. The curves do.
 
 # %%
-from matplotlib.figure import Figure
+from course_lib.plots import plot_curve_panels
 
-from course_lib.plots import BLUE, ORANGE
-
-figure = Figure(figsize=(9, 2.8), layout="constrained")
-for axis, (name, story) in zip(figure.subplots(1, 3, sharey=True), stories.items(), strict=True):
+panels = {}
+for name, story in stories.items():
+    passes = range(1, len(story) + 1)
     seen, unseen = zip(*story, strict=True)
-    axis.plot(range(1, len(story) + 1), seen, color=BLUE, label="training")
-    axis.plot(range(1, len(story) + 1), unseen, color=ORANGE, linestyle="--", label="validation")
-    axis.set(title=name, xlabel="epoch", ylim=(0, 1.4))
-figure.axes[0].set_ylabel("loss (nats)")
-figure.axes[0].legend(loc="lower left")
+    panels[name] = {"training": (passes, seen), "validation": (passes, unseen)}
+figure = plot_curve_panels(
+    panels, title="Three trainings", xlabel="epoch", ylabel="loss (nats)", ylim=(0, 1.4)
+)
 show("three-pairs-of-curves", figure)
 
 # %% [markdown]
@@ -542,7 +541,7 @@ if profile.source == "simulated":  # on real ones by how much depends on the cop
     assert unseen[-1] > unseen[best] + 0.05, "the end is worse than the best"
 curves = {
     "validation": (range(1, len(unseen) + 1), unseen),
-    "best epoch": ((best + 1, best + 1), (0, max(unseen))),
+    "best so far": ((best + 1, best + 1), (0, max(unseen))),
     "stopped here": ((epoch + 1, epoch + 1), (0, max(unseen))),
 }
 show("early-stopping", plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"))

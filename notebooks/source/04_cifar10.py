@@ -400,7 +400,7 @@ def crop_and_flip(images, shift=4):
 torch.manual_seed(1)
 one = train.images[:1].to(device).float() / 255
 versions = crop_and_flip(one.expand(7, -1, -1, -1))
-figure = plot_images(torch.cat([one, versions]), ["original"] + 7 * [""], columns=8)
+figure = plot_images(torch.cat([one, versions]), ["original"] + 7 * ["augmented"], columns=8)
 show("augmented-versions", figure)
 
 # %% [markdown]
@@ -613,7 +613,7 @@ for name, its in seconds.items():
 figure = plot_steps(
     factors,
     accuracies,
-    first="images a second, relative to the first row",
+    first="images per second, relative to the first row",
     second="validation accuracy",
 )
 show("every-step", figure)
@@ -970,7 +970,7 @@ for name, divisor in (("before", 1.0), ("after", temperature)):
 # %%
 curves["calibrated"] = ((0, 1), (0, 1))
 figure = plot_curves(
-    curves, xlabel="mean probability of the called class", ylabel="share of right calls"
+    curves, xlabel="mean probability of the predicted class", ylabel="fraction correct"
 )
 show("reliability-of-classes", figure)
 

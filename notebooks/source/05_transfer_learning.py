@@ -274,7 +274,7 @@ def curves_of(scores):
 
 
 figure = plot_curves(
-    curves_of(on_photos), xlabel="labelled images", ylabel="validation accuracy", log_x=True
+    curves_of(on_photos), xlabel="labeled images", ylabel="validation accuracy", log_x=True
 )
 show("probe-on-objects", figure)
 
@@ -343,7 +343,7 @@ assert min(on_xrays["ImageNet features", 640]) > max(on_xrays["random features",
 
 # %%
 figure = plot_curves(
-    curves_of(on_xrays), xlabel="labelled X-rays", ylabel="area under the ROC curve", log_x=True
+    curves_of(on_xrays), xlabel="labeled X-rays", ylabel="validation AUC", log_x=True
 )
 show("probe-on-xrays", figure, source=profile.source)
 
@@ -621,7 +621,7 @@ for name in ("head only", "layer wise", "gradual"):
 
 # %%
 figure = plot_curves(
-    curves_of(contest), xlabel="labelled images", ylabel="validation accuracy", log_x=True
+    curves_of(contest), xlabel="labeled images", ylabel="validation accuracy", log_x=True
 )
 show("six-ways-to-use-labels", figure)
 

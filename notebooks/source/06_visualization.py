@@ -189,7 +189,8 @@ sought = range(0, 64, 11)
 patches = top_patches(
     model, many, model.blocks[2][2], sought, side=18, count=8
 )  # (6, 8, 1, 18, 18)
-show("patches-of-six-channels", plot_images(patches.flatten(0, 1).cpu(), columns=8))
+names = [f"channel {number}" for number in sought]
+show("patches-of-six-channels", plot_images(patches.flatten(0, 1).cpu(), columns=8, rows=names))
 
 # %% [markdown]
 # Pure black lies outside of the image: some channels answer to its edge. The rows have something in common, and it is
@@ -259,7 +260,9 @@ titles = [
     f"asked: {val.classes[label]}" if place % 6 == 0 else val.classes[label]
     for place, label in enumerate(val.labels[rows])
 ]
-show("nearest-neighbors", plot_images(val.images[rows], titles, columns=6, masks=val.masks[rows]))
+near_by = ["by features", "by pixels", "a mistake,\nby features"]
+figure = plot_images(val.images[rows], titles, columns=6, rows=near_by, masks=val.masks[rows])
+show("nearest-neighbors", figure)
 
 # %% [markdown]
 # By pixels, neighbours are people of the same build in the same light. By features, build matters less and the disease
@@ -587,7 +590,7 @@ for depth in depths:
 # %%
 figure = plot_curves(
     {name: (depths, values) for name, values in kept.items()},
-    xlabel="layers that forgot, from the head downwards",
+    xlabel="layers given random weights, from the head down",
     ylabel="correlation with the trained map",
 )
 show("maps-that-forget", figure)

@@ -4,6 +4,7 @@ import torch
 from sklearn.metrics import roc_curve
 
 from course_lib import plots
+from course_lib.metrics import reliability
 
 
 def test_curves_of_different_lengths_keep_all_their_points_and_show_few_markers() -> None:
@@ -54,6 +55,14 @@ def test_few_places_of_a_logarithmic_axis_are_named_by_their_numbers() -> None:
     assert len(axis.get_xticks(minor=True)) == 0
 
 
+def test_a_single_curve_needs_no_legend() -> None:
+    one = {"loss": ((1, 2), (0.7, 0.6))}
+    figures = [
+        plots.plot_curves(curves, xlabel="epoch", ylabel="loss") for curves in (one, {**one, "again": one["loss"]})
+    ]
+    assert [len(figure.legends) for figure in figures] == [0, 1]
+
+
 def test_a_seventh_curve_is_refused_rather_than_dropped() -> None:
     with pytest.raises(ValueError, match="draw 6 at most"):
         plots.plot_curves(dict.fromkeys("abcdefg", ((1, 2), (1, 2))), xlabel="x", ylabel="y")
@@ -67,6 +76,17 @@ def test_the_roc_curve_passes_through_scikit_learns_points() -> None:
     alarms, hits, _ = roc_curve(labels, probs, drop_intermediate=False)
     np.testing.assert_allclose(line.get_xdata(), alarms)
     np.testing.assert_allclose(line.get_ydata(), hits)
+
+
+def test_reliability_diagrams_stand_beside_each_other_under_their_titles() -> None:
+    labels = torch.tensor([0, 1, 1, 1])
+    sure, unsure = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.4, 0.4, 0.6, 0.6])
+    diagrams = {"before": reliability(sure, labels), "after": reliability(unsure, labels)}
+    before, after = plots.plot_reliability(diagrams).axes
+    assert (before.get_title(), after.get_title()) == ("before", "after")
+    assert before.get_ylim() == after.get_ylim()
+    for axis, probs in ((before, (0.0, 1.0)), (after, (0.4, 0.6))):
+        np.testing.assert_allclose(axis.lines[1].get_xydata(), [(probs[0], 0.5), (probs[1], 1.0)], atol=1e-6)
 
 
 def test_the_history_shows_auc_where_there_is_one_and_else_accuracy() -> None:

@@ -26,7 +26,9 @@ def drawn(figure: Figure) -> np.ndarray:
         plots.plot_history({"train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5], "val_auc": [0.5, 0.7]}),
         plots.plot_confusion([[3, 1], [0, 4]], ["NORMAL", "PNEUMONIA"]),
         plots.plot_roc(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 1]), threshold=0.5),
-        plots.plot_reliability({"before": reliability(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 1]))}),
+        plots.plot_reliability(
+            dict.fromkeys(("before", "after"), reliability(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 1])))
+        ),
         plots.plot_panels([torch.rand(8, 8), torch.randn(20, 20), torch.rand(3, 8, 8)], list("abc"), columns=2),
         plots.plot_walks({"kernel 2": [(0, 1), (1, 2)]}, size=3, paddings=[1]),
         plots.plot_volumes({"input": (1, 32, 32), "last": (16, 8, 8)}),
@@ -35,7 +37,8 @@ def drawn(figure: Figure) -> np.ndarray:
         plots.plot_curve_panels({"here": {"loss": ((1, 2), (0.7, 0.6))}}, title="Two", xlabel="epoch", ylabel="loss"),
     ],
 )
-def test_every_figure_draws_something_and_pyplot_knows_nothing_of_it(figure: Figure) -> None:
+def test_every_figure_draws_something_and_cuts_nothing_off_and_pyplot_knows_nothing_of_it(figure: Figure) -> None:
     pixels = drawn(figure)
     assert pixels[..., :3].std() > 5
+    assert all((edge == 255).all() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
     assert not Gcf.figs

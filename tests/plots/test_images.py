@@ -126,6 +126,18 @@ def test_heat_maps_stand_below_their_images_with_a_cross_on_the_hottest_pixel() 
     assert outlined == [True, False] * 3
 
 
+def test_the_name_of_a_row_stands_at_its_left_and_none_is_cut_off() -> None:
+    names = ["Grad-CAM", "integrated gradients", "saliency", "occlusion"]
+    images = torch.ones(12, 1, 8, 8)
+    sheet = plots.plot_images(images, columns=3, rows=names)
+    assert [[text.get_text() for text in axis.texts] for axis in sheet.axes[::3]] == [[name] for name in names]
+    maps = plots.plot_heat_maps(images[:3], dict.fromkeys(names, images[:3, 0]))
+    for figure in (sheet, maps):
+        pixels = drawn(figure)
+        assert (pixels[:, :3] == 255).all()  # a margin,
+        assert (pixels[:, 3:20] < 128).any()  # and then the names
+
+
 @pytest.mark.parametrize(
     ("panel", "limits"),
     [
