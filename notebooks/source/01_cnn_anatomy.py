@@ -15,7 +15,7 @@
 #
 # | part | minutes | | you will have |
 # | --- | --- | --- | --- |
-# | [A. From a picture to a learned filter](#part-a) | 24 | core | a convolution by hand, and a learned one |
+# | [A. From a picture to a learned filter](#part-a) | 23 | core | a convolution by hand, and a learned one |
 # | [B. How a kernel learns](#part-b) | 24 | core | gradient descent in PyTorch, on nine weights |
 # | [C. Where the kernel stands, and how many channels](#part-c) | 27 | core | the size formula; parameters per layer |
 # | [D. From maps to an answer](#part-d) | 25 | core | a network, traced layer by layer |
@@ -32,7 +32,7 @@ profile = start_lesson(1)
 # %% [markdown]
 # <a id="part-a"></a>
 #
-# ## Part A. From a picture to a learned filter (24 min, core)
+# ## Part A. From a picture to a learned filter (23 min, core)
 #
 # - Read a picture as a table of numbers.
 # - Work out a convolution's sum by hand.
@@ -195,18 +195,7 @@ show("four-kernels", plot_panels([*kernels.values()], [*kernels]))
 # the brightness: blur takes the mean of nine pixels, and sharpen adds to each pixel its differences from four
 # neighbors.
 # </details>
-
-# %%
-from course_lib.tables import Table
-
-wall = torch.full((3, 3), 0.5)
-rows = [
-    (name, f"{weights.sum():.1f}", f"{slide(wall, weights).item():.1f}")
-    for name, weights in kernels.items()
-]
-Table("A gray wall through four kernels", ("kernel", "sum of weights", "output"), rows)
-
-# %% [markdown]
+#
 # Now an X-ray. In a chest, the ribs run mostly sideways, and the sides of the chest up and down.
 
 # %%
@@ -436,6 +425,8 @@ print(f"dense {count_parameters(dense):,} | convolution {count_parameters(conv):
 # Which of the two ideas saves more? Count what the two million outputs of the convolution would need without them.
 
 # %%
+from course_lib.tables import Table
+
 outputs = 32 * 254 * 254
 rows = [
     ("every pixel, own weights", f"{outputs * (256 * 256 + 1):,}"),
