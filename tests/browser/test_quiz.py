@@ -46,7 +46,7 @@ def use(quiz: "Locator") -> None:
     first, second = (quiz.locator("fieldset").nth(n) for n in (0, 1))
     asked = questions(1)
     assert score(quiz) == "0 of 8 answered, 0 right at the first try."
-    first.get_by_text("Convolution is equivariant").click()
+    first.get_by_text("Some kernel whose weights add up to 0").click()
     assert first.get_by_role("status").inner_text().startswith("✓ Right.")
     right = right_place(asked[1])
     wrong = second.get_by_role("button").nth(right - 1)
