@@ -3,7 +3,7 @@
 #
 # You will look at chest radiographs before you model them, build a network for them as a class of your own, check every
 # shape in it, count what it costs and where, and put it through the first test that a network has to pass. At the end
-# it is wired correctly and has learnt nothing yet; you will be able to say exactly what that means.
+# it is wired correctly and has learned nothing yet; you will be able to say exactly what that means.
 #
 # Prerequisites: lesson 1 (layers, output sizes, logits) and Python classes. Computing takes 37 s on two cores (18 s
 # with real images); allow two hours of your own.
@@ -72,7 +72,7 @@ train = splits.train
 print(f"{train.name}: {tuple(train.images.shape)} {train.images.dtype}, classes {train.classes}")
 
 # %% [markdown]
-# One channel, whole numbers from 0 (black) to 255 (white), one label an image: 0 for NORMAL, 1 for PNEUMONIA. Positive
+# One channel, whole numbers from 0 (black) to 255 (white), one label per image: 0 for NORMAL, 1 for PNEUMONIA. Positive
 # means sick, as in a clinic, and has nothing to do with good.
 #
 # **Before you run the cells:** take paper. Twelve images follow without labels; write down an N or a P for each before
@@ -99,17 +99,18 @@ show("twelve-with-labels", plot_images(twelve.images, answers, masks=twelve.mask
 # Zhang and Goldbaum (2018): front views of **children aged one to five, from one hospital in Guangzhou**. The label is
 # what two physicians read from the picture. A child's chest is not a small adult's: the heart takes up more of it, it
 # does not hold its breath when told to, arms and chin get into the picture. One hospital means a few machines and one
-# habit of taking pictures. Nothing learnt here transfers to adults, to another hospital or to another machine by
+# habit of taking pictures. Nothing learned here transfers to adults, to another hospital or to another machine by
 # itself, and nothing in this course is for diagnosis. The simulated images are further away still: their bodies are no
 # particular child's, their proportions were set by eye, and a score on them says something about the network and
 # nothing about medicine.
 #
 # ### Which images for what
 #
-# A network is fitted on *train*, choices are made on *val* (validation), and *test* is asked once, at the end. That is
-# worth nothing if the same picture, or the same child, sits on two sides: memory would pass for skill. That is called a
-# *leak*. `audit_splits` asks the dull questions that are so often left out; a *group* in its report is a patient. It
-# fits nothing, so it may look at the test images. **Before you run the cell:** which of its counts should be zero?
+# A network is fitted on the *training set* (train), choices are made on the *validation set* (val), and the *test set*
+# is asked once, at the end. That is worth nothing if the same picture, or the same child, sits on two sides: memory
+# would pass for skill. That is called a *data leak*. `audit_splits` asks the dull questions that are so often left out;
+# a *group* in its report is a patient. It fits nothing, so it may look at the test images. **Before you run the cell:**
+# which of its counts should be zero?
 
 # %%
 audit = audit_splits(splits)
@@ -117,9 +118,9 @@ print(audit)
 
 # %% [markdown]
 # The first line names the data; if it says *simulated*, nothing below it is a statement about patients. Then comes a
-# paragraph for each split: how many images of how many patients, the share of each class, the duplicates, and a score
-# called AUC, which you will work out on six files below; 0.5 is harmless. The last lines each compare two splits, and
-# there every number should be zero. Between train and val it must be, so `load_chest_xray` cuts val out of the real
+# paragraph for each split: how many images of how many patients, the fraction of each class, the duplicates, and a
+# score, the *AUC*, which you will work out on six files below; 0.5 is harmless. The last lines each compare two splits,
+# and there every number should be zero. Between train and val it must be, so `load_chest_xray` cuts val out of the real
 # train folder by patient and not by image. The small copy that `get_real_images()` fetches (MedMNIST) has a val of its
 # own, and tells neither patients nor the files' sizes. Each image of it counts as a group, so that its zeros for groups
 # say nothing: children may be on both sides, and a score on its val may be too good.
@@ -128,7 +129,7 @@ print(audit)
 # and several images of many children. The published files contain *duplicates*, images that are equal pixel by pixel:
 # 30 groups of them, mostly pairs, none across the published folders. (The audit counts the images, both of a pair; a
 # copy that was compressed once more is not equal and escapes it.) Each weighs double in every average, and a careless
-# cut could put twins on two sides. And 170 of the 427 patient names in the published test folder also occur in train.
+# split could put twins on two sides. And 170 of the 427 patient names in the published test folder also occur in train.
 # Nobody has said whether equal names mean equal children, and the published test folder should stay as it is, for the
 # sake of comparison. So this line is not zero. Report such a thing; do not tidy it away.
 #
@@ -143,7 +144,7 @@ print(audit)
 on_real("02.audit", audit, splits.train, splits.val, splits.test)
 
 # %% [markdown]
-# Would the audit notice a fault? The cut below starts ten images too early. (`Splits` holds the three sets.) **Before
+# Would the audit notice a fault? The split below starts ten images too early. (`Splits` holds the three sets.) **Before
 # you run the cell:** which numbers will differ from zero, and will anything else look wrong?
 
 # %%
@@ -153,13 +154,13 @@ print(audit_splits(faulty))
 
 # %% [markdown]
 # The line about train and val gives it away: ten images are in both, and with them their patients (on real data a few
-# patients more, since a cut by image tears the images of one child apart). Nothing else looks wrong. There is no error,
-# sizes and shares are plausible, and yet one val image in six is an image that the network is fitted on. This is what
-# leaks look like, and why one looks for them with a program.
+# patients more, since a split by image tears the images of one child apart). Nothing else looks wrong. There is no
+# error, sizes and fractions are plausible, and yet one val image in six is an image that the network is fitted on. This
+# is what leaks look like, and why one looks for them with a program.
 #
-# ### What you get for looking at nothing
+# ### The baseline: what you get without looking
 #
-# Take a classifier that answers with the commonest class, always, and score it twice: by its accuracy, and by its
+# Take a classifier that always answers with the most common class, and score it twice: by its accuracy, and by its
 # *balanced* accuracy, the mean of the fraction found among the sick (the *sensitivity*) and the fraction found among
 # the healthy (the *specificity*).
 
@@ -177,15 +178,15 @@ all_counts = {
 for name, counts in all_counts.items():
     majority = max(counts, key=counts.get)
     accuracy = counts[majority] / sum(counts.values())
-    found = [float(label == majority) for label in counts]  # share of each class called correctly
+    found = [float(label == majority) for label in counts]  # fraction of each that is right
     balanced = sum(found) / len(found)
     print(f"{name:16} always {majority:9}  accuracy {accuracy:.3f}  balanced {balanced:.3f}")
 
 # %% [markdown]
-# The accuracy of a constant is the fraction of the commoner class: on the published train folder it looks like a decent
-# model, and between train and test it drops by more than ten points although the "model" did not change at all. Its
-# balanced accuracy does not move. Whenever you read an accuracy, ask first what a constant would have. Here are the
-# splits that you train and test on: look at how far the last column moves from train to test.
+# The accuracy of a constant answer is the fraction of the more common class: on the published train folder it looks
+# like a decent model, and between train and test it drops by more than ten points although the "model" did not change
+# at all. Its balanced accuracy does not move. Whenever you read an accuracy, ask first what a constant would have. Here
+# are the splits that you train and test on: look at how far the last column moves from train to test.
 
 # %%
 on_real(
@@ -200,9 +201,9 @@ on_real(
 # ### What the network must not see
 #
 # The files of the real data differ in size, and not at random. How much does a size give away? The AUC (the area under
-# the ROC curve, which lesson 3 draws) answers: of all pairs of one sick and one healthy, it is the share that a score
-# puts in the right order, and a tie counts half. Take six invented files, and the height of each as the score. **Before
-# you run the cell:** there are nine pairs; in how many is the healthy file the taller one?
+# the ROC curve, which lesson 3 draws) answers: of all pairs of one sick and one healthy, it is the fraction that a
+# score puts in the right order, and a tie counts half. Take six invented files, and the height of each as the score.
+# **Before you run the cell:** there are nine pairs; in how many is the healthy file the taller one?
 
 # %%
 normal_heights, pneumonia_heights = [1900, 1500, 1300], [1400, 1000, 800]  # pixels
@@ -218,8 +219,8 @@ print(f"AUC of the height alone, no pixel looked at: {taller / len(pairs):.2f}")
 #
 # In the original files of Kermany, Zhang and Goldbaum the size of the picture alone separates the classes with an AUC
 # of 0.92; NORMAL files are larger. And of 1,566 originals that were looked into for this course, 85 are stored in
-# colour (RGB), every one of them PNEUMONIA. Neither says anything about lungs. Yet a loader that pads small files with
-# black up to a common square, or that keeps colour where there is some, hands the answer to the network, and the
+# color (RGB), every one of them PNEUMONIA. Neither says anything about lungs. Yet a loader that pads small files with
+# black up to a common square, or that keeps color where there is some, hands the answer to the network, and the
 # network takes it: a file-format detector with a fine test score.
 #
 # So the loader of this course squeezes every file into the same square, and makes all of them gray. That keeps borders
@@ -249,9 +250,9 @@ show("squeezed-discs", plot_images(films, ["the narrow film, squeezed", "the wid
 # %% [markdown]
 # The ratio has only moved, from the edge of the film into the body that it shows. A heart is no disc, but ribs, heart
 # and chest together tell a network enough. This cue can't be hidden. It can be made worthless: stretch each training
-# image a little, in both directions, by an amount drawn anew each time the network sees it. Then no proportion belongs
-# to one class. `Augmentation` in `course_lib.data` does that, and lesson 3 shows what it changes. Lesson 6 asks what a
-# trained network really looked at.
+# image a little, in both directions, by an amount drawn afresh each time the network sees it. Then no proportion
+# belongs to one class. `Augmentation` in `course_lib.data` does that, and lesson 3 shows what it changes. Lesson 6 asks
+# what a trained network really looked at.
 #
 # How bright a picture is on the whole depends mostly on the exposure. Take the mean of all pixels as the score, choose
 # the threshold on train, and judge it on the other two splits.
@@ -307,7 +308,7 @@ class Exposure(nn.Module):
 
 film = torch.tensor([[0.5, 0.5, 0.5], [0.5, 1.0, 0.5], [0.0, 0.5, 0.5]])
 exposure = Exposure()
-print(exposure(film).detach())  # the numbers alone: no gradient is wanted of them
+print(exposure(film).detach())  # the numbers alone: we need no gradient of them
 
 # %% [markdown]
 # Middle: $2 \cdot (1.0 - 0.5) = 1$. Lower left: $2 \cdot (0 - 0.5) = -1$. You wrote two methods; the next cell shows
@@ -370,7 +371,7 @@ print("parameters found in the list:", count_parameters(HiddenInAList()))
 # `super().__init__()` creates the registers into which layers are entered; without it there is nowhere to enter them,
 # and PyTorch says so. (Older code writes `super(NoSuper, self).__init__()`; Python has not needed that for many years.)
 # The plain list is worse: no error, and an optimizer that is given none of the thirty numbers. `nn.ModuleList` around
-# the list mends it. Change it and run the cell again.
+# the list fixes it. Change it and run the cell again.
 #
 # ### When `nn.Sequential` is enough
 #
@@ -396,7 +397,7 @@ except TypeError as error:
 # (convolution, linear, batch norm, dropout) is a module, declared in `__init__`; what has neither may be a function.
 # Section 8 shows what happens to those who use `F.dropout` in the way they use `F.relu`.
 #
-# A chain ends where data takes two roads. `return features + self.inner(features)` adds what went in to what came out,
+# A chain ends where data takes two paths. `return features + self.inner(features)` adds what went in to what came out,
 # a *skip connection*, the idea behind the residual networks of lesson 5. It takes a class with a `forward`, if only of
 # this one line. Most networks mix the two: chains for the blocks, a class to connect them. So will yours.
 #
@@ -472,7 +473,7 @@ class PneumoniaCNN(nn.Module):
 # 128 maps of 32x32 are 131,072.
 #
 # Three decisions in the class. It ends with logits, without softmax, since the loss of section 7 applies softmax
-# itself. `in_channels` and `num_classes` are arguments, so the class would serve colour images and ten classes as well.
+# itself. `in_channels` and `num_classes` are arguments, so the class would serve color images and ten classes as well.
 # And after the linear layers stands `F.relu`, while the blocks, being Sequentials, hold `nn.ReLU`.
 #
 # ## 4. Do the shapes fit? Three ways to look
@@ -502,8 +503,8 @@ show("volumes-of-blocks", plot_volumes(shapes))
 
 # %% [markdown]
 # Taller means more pixels, wider means more channels. The picture turns from one large sheet into many small ones. Note
-# that the first block makes *eight times as many* numbers out of the input; only then do they become fewer. It
-# does not compress from the start: it first describes each place in more words.
+# that the first block makes *eight times as many* numbers out of the input; only then do they become fewer. It does not
+# compress from the start: it first describes each position in more words.
 #
 # A dry run by hand looks simpler. Here is one, shortened, as it can be found in tutorials.
 
@@ -572,15 +573,15 @@ except RuntimeError as error:
 # Only when data arrives. Read the message like this: a linear layer multiplies two matrices. `mat1` is what arrived: 2
 # images, 8192 numbers each. `mat2` is the layer's weight: 32768 numbers in, 512 out. The two inner numbers must be
 # equal. The one that arrived is the fact; the other one is your claim. So if the images are as they should be, the
-# message contains the mend: `in_features=8192`, and $8192 = 128 \cdot 8 \cdot 8$ tells you what the maps really were.
+# message contains the fix: `in_features=8192`, and $8192 = 128 \cdot 8 \cdot 8$ tells you what the maps really were.
 #
-# Four more inputs that a 64-pixel network for grey images should refuse. **Before you run the cell:** it refuses three.
+# Four more inputs that a 64-pixel network for gray images should refuse. **Before you run the cell:** it refuses three.
 # Which one gets through?
 
 # %%
 small = PneumoniaCNN(64).eval()
 inputs = {
-    "colour": (2, 3, 64, 64),
+    "color": (2, 3, 64, 64),
     "72 pixels": (2, 1, 72, 72),
     "70 pixels": (2, 1, 70, 70),
     "no batch": (1, 64, 64),
@@ -592,15 +593,14 @@ for what, shape in inputs.items():
         print(f"{what}: {error}".replace(", but", ",\n    but"))
 
 # %% [markdown]
-# *Colour*: the weight `[32, 1, 3, 3]` reads: 32 filters over 1 channel, 3x3 each. The input has 3. Either make the
-# image grey or build `PneumoniaCNN(64, in_channels=3)`.
+# *Color*: the weight `[32, 1, 3, 3]` reads: 32 filters over 1 channel, 3x3 each. The input has 3. Either make the
+# image gray or build `PneumoniaCNN(64, in_channels=3)`.
 #
 # *72 pixels*: `mat1` again; 10368 is $128 \cdot 9 \cdot 9$, so the images were larger than those that the network was
 # built for.
 #
 # *70 pixels* gets through. Pooling drops an odd last row and column: 70, 35, 17, 8. The last maps are 8x8 as they
-# should be, and the last six rows and columns of each picture hardly count, without a word. Everything from 64 to 71
-# passes.
+# should be, and the last six rows and columns of each picture hardly count, silently. Everything from 64 to 71 passes.
 #
 # *No batch*: the convolution would take a single image without the batch axis; batch norm will not. The shape of one
 # image is (1, 1, 64, 64), and `image[None]` or `image.unsqueeze(0)` adds the missing dimension.
@@ -611,7 +611,7 @@ for what, shape in inputs.items():
 # ## 6. Where the 67 million sit
 #
 # Look at the trace of section 4 again, at its last column but one and its last. **Before you run the cell:** estimate
-# from it which share of all parameters is in `fc1`, and which share of all multiply-adds, each in percent.
+# from it which fraction of all parameters is in `fc1`, and which fraction of all multiply-adds, each in percent.
 
 # %%
 weighty = [layer for layer in trace.layers if layer.multiply_adds]
@@ -627,7 +627,7 @@ show("parameters-and-multiply-adds", plot_shares(names, quantities))
 # %% [markdown]
 # `fc1` owns practically all of the parameters and a tenth of the arithmetic; the second and third convolutions own next
 # to no parameters and most of the arithmetic. The weights of a kernel are used again at every pixel; a weight of a
-# linear layer is used once an image. *Parameters* say how much has to be stored, *multiply-adds* roughly how long it
+# linear layer is used once per image. *Parameters* say how much has to be stored, *multiply-adds* roughly how long it
 # takes: two questions, two answers.
 #
 # There is some irony here. Lesson 1 refused to put a dense layer with 1,000 outputs on the 65,536 pixels of an image,
@@ -635,12 +635,12 @@ show("parameters-and-multiply-adds", plot_shares(names, quantities))
 # were pixels, and a dense layer was put on *those*. The architecture is common in tutorials all the same. There is a
 # way out, and it is a small change.
 #
-# ### One number a map
+# ### One number per map
 #
 # Why does the head want all 32x32 values of a map? To know where a pattern was. If it is enough to know *how much* of
 # it there was, take the mean of each map, the global average pooling of lesson 1: 128 numbers, whatever the size of the
 # image. The price is easily seen on maps of 2x2. The mean of 1, 3, 0 and 4 is 2, and so is the mean of 0, 0, 8 and 0: a
-# pattern spread out and a single strong spot look alike, and the spot's place is gone.
+# pattern spread out and a single strong spot look alike, and the spot's position is gone.
 #
 # Below is what it buys. **Before you run the cell:** the network keeps the three blocks and has a single linear layer.
 # How many parameters does that layer have? And which of these image sizes will it accept?
@@ -673,9 +673,9 @@ for height, width in ((64, 64), (70, 70), (100, 180), (256, 256)):
 #
 # What do the two cost in training? Weights are float32, 4 bytes each. AdamW, the optimizer of this course, keeps four
 # numbers for each weight: itself, its gradient (how the loss changes with it) and two running averages. And gradients
-# are computed backwards through the network, from results of the way forward, the *activations*, which have to be kept
-# for every image of the batch. That can be measured: autograd, the part of PyTorch that computes gradients, reports
-# each tensor that it keeps.
+# are computed in the *backward pass*, from the last layer to the first, out of results of the *forward pass*, the
+# *activations*, which have to be kept for every image of the batch. That can be measured: autograd, the part of PyTorch
+# that computes gradients, reports each tensor that it keeps.
 #
 # **Before you run the cells:** the pooled network has some seven hundred times fewer parameters. Guess how many times
 # less arithmetic it does for an image of 256 pixels, and how many times less memory its activations take.
@@ -683,7 +683,7 @@ for height, width in ((64, 64), (70, 70), (100, 180), (256, 256)):
 
 # %%
 def kept_megabytes(model, images):
-    """Megabytes (10^6 bytes) that autograd keeps for the way back, the parameters not counted."""
+    """Megabytes (10^6 bytes) that autograd keeps for the backward pass, the parameters not counted."""
     own, kept = {parameter.data_ptr() for parameter in model.parameters()}, {}
 
     def note(tensor):
@@ -733,11 +733,11 @@ print(f"each value of the last maps sees {field.size} x {field.size} pixels of t
 #
 # ## 7. The first weights
 #
-# Before training, the weights are random numbers. How large should they be? Follow random images through ten
-# convolutions with ReLU, and measure the size of the signal after each: the root of its mean square. All that differs
-# is the standard deviation of the weights: too small; too large; as Kaiming He and colleagues proposed in 2015
-# ($\sqrt{2 / n}$, where $n$, the *fan-in*, is how many products each output sums: here $64 \cdot 9$), and what
-# `nn.Conv2d` does if you say nothing.
+# Before training, the weights are random numbers, and how they are drawn is called the *initialization*. How large
+# should they be? Follow random images through ten convolutions with ReLU, and measure the size of the signal after
+# each: the root of its mean square. All that differs is the standard deviation of the weights: too small; too large; as
+# Kaiming He and colleagues proposed in 2015 ($\sqrt{2 / n}$, where $n$, the *fan-in*, is how many products each output
+# sums: here $64 \cdot 9$), and what `nn.Conv2d` does if you say nothing.
 #
 # The reasoning is short. A sum of $n$ products with independent weights of mean zero and variance $v$ has, in mean
 # square, $n v$ times the mean square of the inputs; it is negative as often as positive, so ReLU takes half of that
@@ -828,7 +828,7 @@ print(f"ln 2 = {math.log(2):.3f}; loss of the fresh network {fresh:.3f}, by hand
 print(f"with a loud last layer {loud:.2f}")
 
 # %% [markdown]
-# A fresh network starts within a whisker of ln 2. A loud one bets heavily before it has learnt anything, pays for it,
+# A fresh network starts within a whisker of ln 2. A loud one bets heavily before it has learned anything, pays for it,
 # and spends its first steps unlearning that. So look at the very first loss of every training run: it costs nothing,
 # and if it is far from the logarithm of the number of classes, find out why before you go on.
 #
@@ -939,10 +939,10 @@ for mode in (True, False):
     print(f"training={mode!s:5}  same logits twice: {same!s:5}  depends on the others: {changed}")
 
 # %% [markdown]
-# In training mode dropout draws anew at each call, and batch norm standardises with the mean and spread of whoever is
-# in the batch. A patient's result must not depend on who else was X-rayed that morning, so: evaluation mode, always,
-# outside training. Batch norm then uses its running averages, and the answer is as good as they are. While the weights
-# move, the averages lag behind; lesson 3 shows what that can do to a validation loss.
+# In training mode dropout draws new random numbers at each call, and batch norm standardizes with the mean and spread
+# of all the patients in the batch. A patient's result must not depend on who else was X-rayed that morning, so:
+# evaluation mode, always, outside training. Batch norm then uses its running averages, and the answer is as good as
+# they are. While the weights move, the averages lag behind; lesson 3 shows what that can do to a validation loss.
 #
 # `torch.no_grad()` stood in that cell, and it is often taken for the same thing. It is not. **Before you run the
 # cell:** fill in the four lines. Which of the two switches decides whether gradients can be computed, and which decides
@@ -963,9 +963,9 @@ for training in (True, False):
 # %% [markdown]
 # Two independent switches. The mode decides what the layers *compute*; `no_grad` decides whether PyTorch *records* it
 # for gradients. To go without the record saves memory and time and changes no number. Look at the second line: with
-# `no_grad` alone, in training mode, batch norm's averages moved. Whoever evaluates like that lets the validation images
-# leak into the network. For an answer you want both: `model.eval()` and `torch.no_grad()` (or
-# `torch.inference_mode()`, the stricter form, whose results cannot be used for gradients later).
+# `no_grad` alone, in training mode, batch norm's averages moved. If you evaluate like that, the validation images leak
+# into the network. For an answer you want both: `model.eval()` and `torch.no_grad()` (or `torch.inference_mode()`, the
+# stricter form, whose results cannot be used for gradients later).
 #
 # A trap from section 2 is due. `F.dropout` is a function; it belongs to no module and has no mode to read. **Before you
 # run the cell:** what does the second line print?
@@ -995,7 +995,7 @@ print("F.dropout  in evaluation mode makes of ones:", deaf(ones).unique().tolist
 # *sigmoid* of the difference.
 #
 # **Before you run the cell:** what changes if 100 is added to both logits? If both are doubled? And if PNEUMONIA is to
-# be called from a probability of 0.3 on, can the 0.3 be compared with the logit instead?
+# be predicted from a probability of 0.3 on, can the 0.3 be compared with the logit instead?
 
 # %% tags=["tol-0.02"]
 for pair in ([1.0, 2.0], [101.0, 102.0], [2.0, 4.0]):
@@ -1007,9 +1007,9 @@ torch.manual_seed(0)
 logits = 5 * torch.randn(1000, 2)  # a thousand invented answers, (1000, 2)
 probs = logits.softmax(dim=1)  # along the classes: each row sums to 1
 called = probs[:, 1] >= 0.3
-print("same calls from a logit of 0.3:", torch.equal(logits[:, 1] >= 0.3, called))
+print("same predictions from a logit of 0.3:", torch.equal(logits[:, 1] >= 0.3, called))
 cut, gaps = math.log(0.3 / 0.7), logits[:, 1] - logits[:, 0]
-print(f"same calls from a difference of {cut:.2f}:", torch.equal(gaps >= cut, called))
+print(f"same predictions from a difference of {cut:.2f}:", torch.equal(gaps >= cut, called))
 best = logits.argmax(dim=1)
 print("argmax the same before and after softmax:", torch.equal(best, probs.argmax(dim=1)))
 print("argmax with dim=1:", tuple(best.shape), "and without:", tuple(logits.argmax().shape))
@@ -1022,9 +1022,9 @@ print("the untrained network on four radiographs:", [round(prob, 2) for prob in 
 # probability that comes out of a softmax is the network's opinion; whether it deserves belief (whether it is
 # *calibrated*) is a question for trained networks and later lessons.
 #
-# Softmax keeps the order, so the argmax needs none, whatever you may read. What is a bug: leaving out `dim=1`, which
-# gives one number for the whole batch, and comparing a logit with a threshold that was meant for a probability. One who
-# screens may call from 0.3 on, to miss fewer; that threshold belongs to the probability, or, turned back by
+# Softmax keeps the order, so the argmax needs none. Two things are bugs: leaving out `dim=1`, which gives one number
+# for the whole batch, and comparing a logit with a threshold that was meant for a probability. In screening, PNEUMONIA
+# may be predicted from 0.3 on, to miss fewer patients; that threshold belongs to the probability, or, turned back by
 # $\ln(0.3 / 0.7) = -0.85$, to the difference of the logits.
 #
 # And put the last line in its place: the untrained network says about one half for everyone. That is not a suspicion.
@@ -1033,10 +1033,10 @@ print("the untrained network on four radiographs:", [round(prob, 2) for prob in 
 # ## 10. The first test: overfit one batch
 #
 # Before you spend hours on training, spend seconds on this. Give the network 16 images, again and again. It has
-# millions of weights; if its wiring is right, it must be able to learn them by heart, to *overfit* them, and the loss
-# must go to nearly zero. If it cannot, more data will not help.
+# millions of weights; if its wiring is right, it must be able to learn them by heart, which is called *overfitting*,
+# and the loss must go to nearly zero. If it cannot, more data will not help.
 #
-# Dropout is noise, meant to make memorising hard, so its layers are put into evaluation mode and the rest into training
+# Dropout is noise, meant to make memorizing hard, so its layers are put into evaluation mode and the rest into training
 # mode. The loop has five steps that lesson 3 takes apart: clear the old gradients, predict, measure, compute gradients,
 # step. `lr`, the learning rate, says how far a step goes. `.to(profile.device)` sends the network and the images to the
 # same device; they must meet there. **Before you run the cells:** where does the loss start (section 7), and will
@@ -1077,14 +1077,14 @@ batch = {
 }
 network = fresh_network()
 sound = overfit_one_batch(network, adam(network), **batch)
-assert sound[-1] < 0.05, "a network that is wired correctly memorises 16 images"
+assert sound[-1] < 0.05, "a network that is wired correctly memorizes 16 images"
 print(f"first loss {sound[0]:.2f}, last loss {sound[-1]:.2f}")
 
 # %% [markdown]
 # It passes. A test is worth as much as what it catches, so here are three faults, each a single slip. The network ends
 # with a softmax, and `F.cross_entropy` applies its own to the result. The optimizer holds the weights of another
-# network, as happens when you build yours anew after making it. And `zero_grad` is missing, so the gradients of all
-# steps pile up.
+# network, as happens when you build yours again after making the optimizer. And `zero_grad` is missing, so the
+# gradients of all steps pile up.
 #
 # **Before you run the cells:** predict for each of them what the curve will do. Two have an exact answer. A softmax
 # offers 0 and 1 at best; what is the cross-entropy of the "logits" 0 and 1?
@@ -1127,18 +1127,18 @@ show("four-runs-on-one-batch", plot_curves(curves, xlabel="step", ylabel="loss (
 # look at the whole curve and not at its last point.
 #
 # So a failure tells you a lot. What does a pass tell? Give the 16 images labels by the toss of a coin, the same at
-# every step, so that there is nothing to be learnt about lungs. **Before you run the cell:** passes or fails?
+# every step, so that there is nothing to be learned about lungs. **Before you run the cell:** passes or fails?
 
 # %% tags=["tol-0.02"]
 coin = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1], device=profile.device)
 network = fresh_network()
 memorised = overfit_one_batch(network, adam(network), images=batch["images"], labels=coin)
-assert memorised[-1] < 0.05, "sixteen arbitrary labels can be memorised, too"
+assert memorised[-1] < 0.05, "sixteen arbitrary labels can be memorized, too"
 print(f"tosses that agree with the diagnosis: {int((coin == batch['labels']).sum())} of 16")
 print(f"last loss {memorised[-1]:.2f}")
 
 # %% [markdown]
-# It memorises the coin as readily as the diagnoses. So passing this test shows the *wiring*: loss, gradients and
+# It memorizes the coin as readily as the diagnoses. So passing this test shows the *wiring*: loss, gradients and
 # optimizer are connected, and the network has room. It would not notice labels that belong to other images, and it
 # shows nothing about *learning*, which means being right on images that the network has never seen. That takes many
 # images, a validation set and patience: lesson 3.
@@ -1149,8 +1149,8 @@ print(f"last loss {memorised[-1]:.2f}")
 # ## Summary
 #
 # Pneumonia is white where lung should be dark, among much that is white by right. The real images are of young children
-# from one hospital. Before any modelling you counted classes, patients, duplicates and leaks, worked out the score of a
-# constant answer, and saw why the size and the colour of a file must stay out of sight.
+# from one hospital. Before any modeling you counted classes, patients, duplicates and leaks, worked out the score of a
+# constant answer, and saw why the size and the color of a file must stay out of sight.
 #
 # `nn.Module` remembers, lists, saves, moves and nests what you assign to `self`, once `super().__init__()` has run;
 # `__init__` declares, `forward` connects, and you call the model, not `forward`. A dry run, hooks and `trace_shapes`
@@ -1160,7 +1160,7 @@ print(f"last loss {memorised[-1]:.2f}")
 #
 # Weights of variance 2 over fan-in keep a signal alive, batch norm forgives those that do not, and a fresh classifier
 # of two classes starts near ln 2. The mode decides what layers compute, `no_grad` what is recorded. Argmax needs no
-# softmax; a threshold on a probability does. And a network that memorises one batch is wired, which is the least that
+# softmax; a threshold on a probability does. And a network that memorizes one batch is wired, which is the least that
 # it must be.
 #
 # None of this is for diagnosis.
@@ -1182,7 +1182,7 @@ Quiz(2)
 # asks for a function, a cell below it checks yours at once, and hints come in steps.
 #
 # And a question that only your own images answer: run the audit of the last task on a folder of them, and write four
-# sentences on what you would have to mend before training.
+# sentences on what you would have to fix before training.
 
 # %% [markdown]
 # ## What you may now import

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 3. Training on GPU (and on what you have)
 #
-# You will write the loop that turns a wired network into one that has learnt something, read its curves, choose its
+# You will write the loop that turns a wired network into one that has learned something, read its curves, choose its
 # learning rate by measuring, make it faster one change at a time, and then ask the harder question: how good is the
 # result, and how sure may you be of the answer? Everything runs on two processor cores. Where a GPU changes something,
 # the cell takes it if there is one.
@@ -18,7 +18,7 @@ profile = start_lesson(3)
 # The images come from the loader of lesson 2. On this page they are simulated radiographs, nobody's, with as many
 # healthy patients as sick ones; the same cells run on the real X-rays, which `get_real_images()` fetches. The network
 # is `CompactCNN`: blocks and global pooling as you built them in lesson 2, but five narrower blocks instead of three,
-# so that it sees more of the picture, and a first step that standardises each image so that exposure does not matter.
+# so that it sees more of the picture, and a first step that standardizes each image so that exposure does not matter.
 # Its whole code is a page in `course_lib/models.py`.
 #
 # Files often come sorted by class, so that "the first hundred" would all be healthy. The cell shuffles the training
@@ -83,10 +83,11 @@ print(pick_device() == device, next(model.parameters()).device == batch.device)
 # ## 2. One step downhill, by hand
 #
 # Training is one idea repeated: ask in which direction each weight should move to make the loss smaller, and move it a
-# little. The answer is the loss's slope with respect to each weight; all slopes together are called the *gradient*.
-# Take the smallest network there is, one weight: it says $w \cdot x$, the input is $x = 2$, the right answer is $6$,
-# and the loss is the squared error $(2w - 6)^2$. At $w = 1$ the loss is $16$ and its slope is $2 \cdot (2w - 6) \cdot 2
-# = -16$: increasing $w$ a little makes the loss fall, sixteen times as fast.
+# little. The answer is the derivative of the loss with respect to each weight, which says how steeply the loss rises;
+# all derivatives together are called the *gradient*. Take the smallest network there is, one weight: it says $w \cdot
+# x$, the input is $x = 2$, the right answer is $6$, and the loss is the squared error $(2w - 6)^2$. At $w = 1$ the loss
+# is $16$ and its gradient is $2 \cdot (2w - 6) \cdot 2 = -16$: increasing $w$ a little makes the loss fall, sixteen
+# times as fast.
 #
 # **Before you run the cell:** with a learning rate of 0.1, where does one step take $w$?
 
@@ -94,7 +95,7 @@ print(pick_device() == device, next(model.parameters()).device == batch.device)
 w = torch.tensor(1.0, requires_grad=True)
 loss = (2 * w - 6) ** 2
 loss.backward()  # fills w.grad
-print("loss", loss.item(), " slope", w.grad.item())
+print("loss", loss.item(), " gradient", w.grad.item())
 with torch.no_grad():  # the step itself is not part of what is differentiated
     w -= 0.1 * w.grad
 print(f"w after one step {w.item():.1f}, loss {(2 * w.item() - 6) ** 2:.2f}")
@@ -134,7 +135,7 @@ for learning_rate in (0.02, 0.1, 0.125, 0.25, 0.3):
 
 # %% [markdown]
 # Too small is slow, too large diverges, and the border between the two is set by how sharply the loss curves: here the
-# slope changes by 8 for each unit of $w$, and any rate above $2/8$ overshoots further each time. A network has a
+# gradient changes by 8 for each unit of $w$, and any rate above $2/8$ overshoots further each time. A network has a
 # curvature in every direction, it changes while it learns, and nobody knows it beforehand. Section 5 measures what rate
 # a network bears.
 #
@@ -150,9 +151,9 @@ descent_explorer()
 # %% [markdown]
 # ## 3. How do images reach the network?
 #
-# One image gives a noisy slope, all of them a slow one; a *batch* of some dozens is the usual bargain. PyTorch's way
-# has two parts. A `Dataset` answers "how many?" and "give me number i", and a `DataLoader` draws an order, collects
-# items and stacks them. Our image sets are such a `Dataset`.
+# One image gives a noisy gradient, and all of them together take long; a *batch* of some dozens is the usual
+# compromise. PyTorch's way has two parts. A `Dataset` answers "how many?" and "give me number i", and a `DataLoader`
+# draws an order, collects items and stacks them. Our image sets are such a `Dataset`.
 
 # %%
 from torch.utils.data import DataLoader
@@ -168,7 +169,7 @@ print("a batch: ", tuple(images.shape), tuple(labels.shape), "of", len(loader))
 # `DataLoader` offers helpers: `num_workers=2` fetches in two other processes while the network computes, and
 # `pin_memory=True` puts batches into memory that the system may not move, from which a GPU can copy while Python goes
 # on. Workers have a price. Starting them takes time at every epoch. On Windows and macOS (and on Linux from Python 3.14
-# on) each is a fresh Python that must import whatever the data set is made of. So a data set class defined in a
+# on) each is a fresh Python that must import whatever the dataset is made of. So a dataset class defined in a
 # notebook's cell cannot be found there, and a script that makes workers without `if __name__ == "__main__":` would
 # start itself again in each; Python stops it with a RuntimeError about "bootstrapping". Begin with `num_workers=0`;
 # raise it when the network waits.
@@ -185,8 +186,8 @@ def batches(images, labels, batch_size):
 
 
 # %% [markdown]
-# **Before you run the cell:** one pass over the training images by each of three roads. Which is fastest, and do two
-# workers make the second road faster than the first?
+# **Before you run the cell:** one pass over the training images by each of three pipelines. Which is fastest, and do
+# two workers make the second one faster than the first?
 
 # %% tags=["tol-x20"]
 import time
@@ -204,21 +205,21 @@ roads = {
     "one tensor in memory": batches(train.images, train.labels, 32),
 }
 for name, road in roads.items():
-    print(f"{name:24} {images_per_second(road):9,.0f} images a second")
+    print(f"{name:24} {images_per_second(road):9,.0f} images per second")
 
 # %% [markdown]
 # The numbers are those of one machine, and yours will differ; the order is what to look at. Nothing is decoded here, so
 # workers have nothing to help with, and starting them costs more than they save. With files of two megapixels to
-# decode, expect the second road to beat the first; exercise 3 measures it. The third road does the least work for each
-# image and will be ours; `Batches` in `course_lib.data` is this function with a few comforts.
+# decode, expect the second pipeline to beat the first; exercise 3 measures it. The third one does the least work for
+# each image and will be ours; `Batches` in `course_lib.data` is this function with a few comforts.
 
 # %% [markdown]
 # ## 4. The loop
 #
 # Here is the whole of training. Seven lines do the work, and their order matters: put the network into training mode
-# (dropout drops, batch norm uses the batch); for each batch clear the old slopes, predict, measure the loss, find the
-# new slopes, and step. The last two lines only keep the books: the loss of each batch is counted by the number of its
-# images, since the last batch is shorter and would otherwise weigh too much.
+# (dropout drops, batch norm uses the batch); for each batch clear the old gradients, predict, measure the loss, compute
+# the new gradients, and step. The last two lines only keep the books: the loss of each batch is counted by the number
+# of its images, since the last batch is shorter and would otherwise weigh too much.
 
 
 # %%
@@ -244,7 +245,7 @@ def train_one_epoch(model, train, optimizer, *, schedule=None):
 # number. Collect `loss` itself and each one drags the remains of its graph along; where no `backward()` has run, the
 # whole of it, with all activations.
 #
-# The evaluation loop differs in what it leaves out: no record for slopes (`no_grad`, which saves the memory of what
+# The evaluation loop differs in what it leaves out: no record for gradients (`no_grad`, which saves the memory of what
 # each layer saw), no step, and no training mode. It collects logits and labels, since every score that you may want
 # follows from these two.
 
@@ -261,7 +262,7 @@ def evaluate(model, data):
 
 # %% [markdown]
 # Why does forgetting `model.eval()` not raise an error? Because both modes compute something sensible. Batch norm in
-# training mode standardises by the batch, so an image's answer depends on who else is in the batch. The next cell asks
+# training mode standardizes by the batch, so an image's answer depends on who else is in the batch. The next cell asks
 # a hardly trained network about the same image, in the company of one other and of seven.
 
 # %% tags=["tol-0.05"]
@@ -280,8 +281,8 @@ for mode in (True, False):
 # In evaluation mode the company does not matter. Note also that a pass in training mode changes the network even
 # without a step: it updates the running averages that evaluation uses.
 #
-# Now train. AdamW is gradient descent in which each weight follows a running mean of its slopes, divided by how large
-# they have been lately (the root of a running mean of their squares), with a pull of every weight towards zero.
+# Now train. AdamW is gradient descent in which each weight follows a running mean of its gradients, divided by how
+# large they have been lately (the root of a running mean of their squares), with a pull of every weight toward zero.
 # **Before you run the cell:** a network that only guesses between two classes has a loss of $\ln 2 = 0.69$ (in *nats*,
 # the unit that natural logarithms give); where three in four are sick, always answering "0.75" has 0.56. Guess the
 # training loss after the first and after the fifth pass.
@@ -314,7 +315,7 @@ show("constant-rate", figure, source=profile.source)
 
 # %% [markdown]
 # The training loss falls smoothly. The validation loss leaps about; on the simulated images it climbs above guessing
-# and comes back. If you looked at one such epoch only, you might conclude that the network has learnt nothing, or that
+# and comes back. If you looked at one such epoch only, you might conclude that the network has learned nothing, or that
 # it overfits. Neither would explain why a curve that measures the same images each time jumps while the other does not.
 #
 # The two modes above suggest a suspect: evaluation uses batch norm's running averages, which
@@ -359,15 +360,15 @@ on_real("03.curves", curves, val)
 # %% [markdown]
 # With the same weights and other averages the jumps are gone: they were the averages', not the weights'. What is left
 # is the curve that tells about the weights, and it need not fall at every epoch; a rise that stays after renewal is a
-# real one. A learning rate that shrinks towards the end gives the averages time to catch up, which is one of the
+# real one. A learning rate that shrinks toward the end gives the averages time to catch up, which is one of the
 # reasons why few people train at one constant rate. How large should it be to begin with?
 
 # %% [markdown]
 # ## 5. Which learning rate?
 #
 # Measure it. Start with a rate so small that nothing happens, raise it a little after every batch, and watch the loss:
-# it stays, falls, and then breaks out. The best rate lies somewhat below the breakout. This is the *range test*.
-# **Before you run the cell:** AdamW was used at 0.001 above. Guess at which rate it breaks out.
+# it stays, falls, and then diverges. The best rate lies somewhat below the one at which that begins. This is the *range
+# test*. **Before you run the cell:** AdamW was used at 0.001 above. Guess at which rate the loss diverges.
 
 
 # %%
@@ -404,15 +405,15 @@ figure = plot_curves(curves, xlabel="learning rate", ylabel=ylabel, log_x=True)
 show("range-test", figure)
 
 # %% [markdown]
-# The loss falls over a wide range of rates and then turns unsteady. Look for the rate at which it first leaves its
-# floor upwards, and stay below it by a factor of two or more; higher rates may look well for a moment, but each was
-# tried for one batch only. The next cell takes 0.01. The test shows an order of magnitude and no more, for the price of
-# eighty batches.
+# The loss falls over a wide range of rates and then turns unsteady. Look for the rate at which it first starts to rise
+# again, and stay below it by a factor of two or more; higher rates may look well for a moment, but each was tried for
+# one batch only. The next cell takes 0.01. The test shows an order of magnitude and no more, for the price of eighty
+# batches.
 #
-# A *peak*, because the rate need not stay where it is. The **one-cycle** schedule starts low while the first slopes are
-# wild, rises to the peak, and falls to nearly nothing, so that the network settles and its averages catch up. The loop
-# needs one more line, and has it: `schedule.step()` after each batch. **Before you run the cell:** the same network,
-# images and number of epochs as in section 4. What will the validation curve look like at the end?
+# A *peak*, because the rate need not stay where it is. The **one-cycle** schedule starts low while the first gradients
+# are wild, rises to the peak, and falls to nearly nothing, so that the network settles and its averages catch up. The
+# loop needs one more line, and has it: `schedule.step()` after each batch. **Before you run the cell:** the same
+# network, images and number of epochs as in section 4. What will the validation curve look like at the end?
 
 # %% tags=["tol-0.1"]
 torch.manual_seed(0)
@@ -460,7 +461,7 @@ show("constant-or-one-cycle", plot_curves(curves, xlabel="epoch", ylabel="loss (
 def plain_network(width):
     """Three convolutions, three poolings, two dense layers, and no batch norm."""
     side = train.images.shape[-1] // 8
-    blocks, before = [nn.InstanceNorm2d(1)], 1  # standardises each image
+    blocks, before = [nn.InstanceNorm2d(1)], 1  # standardizes each image
     for channels in (width, 2 * width, 4 * width):
         blocks += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         before = channels
@@ -521,7 +522,7 @@ show("three-pairs-of-curves", figure)
 # X-rays validation loss may hardly rise again, but it stays far above training loss; that depends on the copy.) On the
 # right the same network at the same rate with more images, each seen eight times: there is hardly a gap. (Validation
 # may even lie below training: the training loss is a mean over the epoch, and most of its batches met a network that
-# had learnt less.) More data is the best cure; where there is none to be had, augmentation (lesson 4), fewer
+# had learned less.) More data is the best cure; where there is none to be had, augmentation (lesson 4), fewer
 # parameters, weight decay and dropout are the others.
 #
 # So the moment to stop is where validation loss is lowest, if you will not wait to see whether it falls again.
@@ -536,7 +537,7 @@ for epoch in range(len(unseen)):
         best = epoch
     if epoch - best >= patience:
         break
-print(f"validation loss {unseen[best]:.2f} at best, {unseen[-1]:.2f} for who trains to the end")
+print(f"validation loss {unseen[best]:.2f} at best, {unseen[-1]:.2f} after training to the end")
 if profile.source == "simulated":  # on real ones by how much depends on the copy
     assert unseen[-1] > unseen[best] + 0.05, "the end is worse than the best"
 curves = {
@@ -555,10 +556,10 @@ show("early-stopping", plot_curves(curves, xlabel="epoch", ylabel="loss (nats)")
 # ## 7. When one class is rare
 #
 # Suppose that one patient in ten is healthy, as in a ward where everybody coughs. **Before you run the cell:** what
-# share of the answers is right if the network calls everybody ill? And what will the network do with the healthy
-# validation patients (half of the simulated ones, a quarter of the real ones)?
+# fraction of the answers is right if the network predicts that everybody is sick? And what will the network do with the
+# healthy validation patients (half of the simulated ones, a quarter of the real ones)?
 #
-# The usual remedy gives each class a weight in the loss, such that both count alike.
+# The usual remedy is *class weights*: each class gets a weight in the loss, such that both count alike.
 
 
 # %%
@@ -605,14 +606,14 @@ print(f"equal weights, threshold moved to the same sensitivity: specificity {spa
 assert rare["healthy count 9 times"][1] > rare["equal weights"][1], "weights move the balance"
 
 # %% [markdown]
-# Sensitivity is the share of the sick who are found, specificity the share of the healthy who are left in peace, and
-# AUC the probability that a sick patient gets a higher score than a healthy one, whatever the threshold. Calling
-# everybody ill is right for nine in ten of the training patients, so without weights the network finds the sick and is
-# free with the word "ill". Weights move the balance. Look at the AUC before you praise them, though: the order of the
-# patients has changed far less than the two rates have. The last line takes the network without weights and only moves
-# its threshold until it finds as many of the sick (on these same images, so for the comparison only; section 11 does it
-# properly). And a network that was weighted reports probabilities for a ward where both classes are equally common, not
-# for yours. What sixty healthy patients cannot teach, no weight can.
+# Sensitivity is the fraction of the sick who are found, specificity the fraction of the healthy who are predicted
+# healthy, and AUC the probability that a sick patient gets a higher score than a healthy one, whatever the threshold.
+# Predicting that everybody is sick is right for nine in ten of the training patients, so without weights the network
+# finds the sick and predicts many of the healthy to be sick as well. Weights move the balance. Look at the AUC before
+# you praise them, though: the order of the patients has changed far less than the two rates have. The last line takes
+# the network without weights and only moves its threshold until it finds as many of the sick (on these same images, so
+# for the comparison only; section 11 does it properly). And a network that was weighted reports probabilities for a
+# ward where both classes are equally common, not for yours. What sixty healthy patients cannot teach, no weight can.
 
 # %% [markdown]
 # ## 8. When the power fails
@@ -667,8 +668,9 @@ for with_optimizer in (True, False):
 
 # %% [markdown]
 # With the whole state the resumed run ends with the same weights; without the optimizer's it is another run, because
-# AdamW's running means of the slopes start from nothing again. A schedule, a gradient scaler (section 9) and the random
-# numbers are state too. `weights_only=True` keeps `torch.load` from running whatever program a pickled file contains.
+# AdamW's running means of the gradients start from nothing again. A schedule, a gradient scaler (section 9) and the
+# random numbers are state too. `weights_only=True` keeps `torch.load` from running whatever program a pickled file
+# contains.
 #
 # One thing is missing here: if the power fails *while* the file is written, both the old and the new state are gone.
 # `save_state` in `course_lib.checkpoint` writes beside the old file and then swaps the two in one step.
@@ -691,7 +693,7 @@ from course_lib.runtime import Precision
 
 
 def training_speed(*, batch_size, channels_last=False, precision=None, compiled=False):
-    """Images a second through forward pass, backward pass and step."""
+    """Images per second through forward pass, backward pass and step."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = CompactCNN().to(device).to(memory_format=layout).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
@@ -727,19 +729,19 @@ speeds = {name: training_speed(**settings) for name, settings in changes.items()
 first = previous = speeds["as written, batches of 32"]
 for name, speed in speeds.items():
     factors = f"{speed / previous:5.2f} times the row above, {speed / first:5.2f} times the first"
-    print(f"{name:30} {speed:7,.0f} images a second, {factors}")
+    print(f"{name:30} {speed:7,.0f} images per second, {factors}")
     previous = speed
 
 # %% [markdown]
 # The rows add up: each keeps the changes above it. Which brings how much depends on the processor; a factor below 1 is
-# a loss, and on yours another row may have it. That is why one measures. Channels last changes no result but for
+# a loss, and on yours another row may have it. That is why one measures. Channels last changes no result, apart from
 # rounding. Lower precision costs digits, mostly harmless ones; compare the losses. PyTorch calls it *automatic mixed
 # precision* (AMP): inside `autocast`, convolutions and matrix products use 16 bits, sums that need digits stay in 32.
-# Older GPUs, such as the T4 that Colab lends, have no fast bfloat16 and use float16, whose range is small: slopes below
-# about $10^{-7}$ become zero. A *gradient scaler* multiplies the loss by a large number before `backward()` and divides
-# the slopes again before the step; `fit` has one, and this stopwatch does without. A larger batch is not free either:
-# it means fewer steps for each epoch, and in general asks for a higher learning rate and sometimes for more epochs.
-# Judge it by the loss after a minute, not by images a second.
+# Older GPUs, such as the T4 that Colab lends, have no fast bfloat16 and use float16, whose range is small: gradients
+# below about $10^{-7}$ become zero. A *gradient scaler* multiplies the loss by a large number before `backward()` and
+# divides the gradients again before the step; `fit` has one, and this stopwatch does without. A larger batch is not
+# free either: it means fewer steps for each epoch, and in general asks for a higher learning rate and sometimes for
+# more epochs. Judge it by the loss after a minute, not by images per second.
 #
 # The fourth possibility, `torch.compile(model)`, rewrites the network into fused kernels. Compiling takes from some
 # seconds to a minute, so it pays in long trainings and on GPUs; the cell measures it there, and leaves it out of the
@@ -785,14 +787,14 @@ for batch_size, dtype in ((32, None), (64, None), (64, torch.bfloat16)):
     name = "float32" if dtype is None else "bfloat16"
     print(f"batch of {batch_size}, {name:8}: {megabytes_kept(batch_size, dtype):4.0f} MB kept")
 print(
-    f"weights, slopes and AdamW's two means: {4 * 4 * count_parameters(CompactCNN()) / 1e6:.0f} MB"
+    f"weights, gradients and AdamW's two means: {4 * 4 * count_parameters(CompactCNN()) / 1e6:.0f} MB"
 )
 
 # %% [markdown]
 # Twice the batch, twice the memory. Half the bits give more than half of it: the *activations* (lesson 2) are halved,
 # but each max pooling also keeps *where* its maximum was, as 64-bit whole numbers. When a GPU says "out of memory", the
-# batch is what to reduce first. At a batch of one image there would still be the weights, their slopes and two running
-# means for each: the four copies that lesson 2 counted.
+# batch is what to reduce first. At a batch of one image there would still be the weights, their gradients and two
+# running means for each: the four copies that lesson 2 counted.
 
 # %% [markdown]
 # ## 10. What changes on a GPU?
@@ -803,8 +805,8 @@ print(
 # much. Python hands work to a GPU and goes on before it is done; a stopwatch without `torch.cuda.synchronize()` (on a
 # Mac `torch.mps.synchronize()`) measures the handing over. `loss.item()` waits for the result, so a loop that calls it
 # for each batch, like ours, never lets Python run ahead; on a fast GPU with small batches add up `loss.detach()` there
-# instead, and call `.item()` once an epoch. And sums may be added in another order each time: two runs agree closely at
-# first and drift apart later. For memory, `torch.cuda.max_memory_allocated()` is the most that tensors took at once;
+# instead, and call `.item()` once per epoch. And sums may be added in another order each time: two runs agree closely
+# at first and drift apart later. For memory, `torch.cuda.max_memory_allocated()` is the most that tensors took at once;
 # `nvidia-smi` shows more, since PyTorch keeps freed memory for itself.
 #
 # In Colab choose *Runtime, Change runtime type, GPU*, in Kaggle *Settings, Accelerator*, and run all cells again.
@@ -866,14 +868,14 @@ for seed in range(3):
 # On simulated radiographs the two columns differ by about as much as the seeds do, because test patients are drawn as
 # the others were. On the real X-rays the test column is clearly lower for every seed, so it is no accident of one
 # network. Validation was cut out of the published train folder, with the same machines, habits and mixture of cases;
-# the published test folder was put together in another way, with a larger share of healthy children for one thing. No
-# choice on validation images can make up for what they do not contain. If you work with the real data, this fall is the
-# most important result of the page, and the reason why a hospital tests a network on its own patients first.
+# the published test folder was put together in another way, with a larger fraction of healthy children for one thing.
+# No choice on validation images can make up for what they do not contain. If you work with the real data, this fall is
+# the most important result of the page, and the reason why a hospital tests a network on its own patients first.
 #
 # ### A threshold, chosen before the test
 #
-# An AUC calls nobody ill. For that a probability has to be compared with a threshold, and 0.5 is merely the one that
-# needs no thought. Which errors are worse? A missed pneumonia is; so demand that 95 of 100 sick patients *of the
+# An AUC does not say who is sick. For that a probability has to be compared with a threshold, and 0.5 is merely the one
+# that needs no thought. Which errors are worse? A missed pneumonia is; so demand that 95 of 100 sick patients *of the
 # validation set* be found, and take the highest threshold that does it. **Before you run the cell:** will the
 # sensitivity on the test images be 0.95, too?
 
@@ -893,13 +895,14 @@ for seed, (on_val, on_test) in enumerate(said):
         print(f"seed {seed}  {name:18} {getattr(report, name):.2f}  [{low:.2f}, {high:.2f}]")
 
 # %% [markdown]
-# In brackets stand 95% intervals: of intervals built in this way, 95 in 100 hold the rate that unlimited patients of
-# the same kind would have shown. They come from the number of images alone, as if each were another patient. Where one
-# child has several images, as in the real set, they are narrower than they should be. The spread between the seeds
-# comes on top, from the training; so does the chance in the threshold, which rests on the sick of the validation set.
-# None of this includes what another hospital would do. And to compare two networks on the same images, do not lay two
-# intervals side by side: count the images that one gets right and the other wrong (McNemar's test), since most of the
-# chance is common to both.
+# The brackets hold 95% *confidence intervals*. Repeat the test many times, each time with new patients of the same
+# kind: about 95 in 100 such intervals would contain the true rate. (A rate has a formula for this. For the AUC,
+# `binary_report` uses the *bootstrap*: it draws many new sets from the same patients.) The intervals come from the
+# number of images alone, as if each were another patient. Where one child has several images, as in the real set, they
+# are narrower than they should be. The spread between the seeds comes on top, from the training; so does the chance in
+# the threshold, which rests on the sick of the validation set. None of this includes what another hospital would do.
+# And to compare two networks on the same images, do not lay two intervals side by side: count the images that one gets
+# right and the other wrong (McNemar's test), since most of the chance is common to both.
 #
 # And on the real X-rays? Read sensitivity and specificity together, and the accuracy beside the last line, which is
 # what a network without eyes would have.
@@ -908,8 +911,8 @@ for seed, (on_val, on_test) in enumerate(said):
 on_real("03.test", reports, splits.test)
 
 # %% [markdown]
-# The three seeds chose different thresholds, and none promised exactly 0.95 for the test. Here is the first network's
-# answer, patient by patient and for all thresholds at once.
+# The three seeds chose different thresholds, and none promised exactly 0.95 for the test. Here are the first network's
+# answers: counted in a *confusion matrix*, and as an ROC curve for all thresholds at once.
 
 # %%
 from course_lib.plots import plot_confusion, plot_roc
@@ -940,7 +943,7 @@ from course_lib.widgets import threshold_explorer
 threshold_explorer(on_val.probs[:, 1], on_val.labels)
 
 # %% [markdown]
-# The dearer a miss, the lower the cheapest threshold, and the more of the healthy are called ill.
+# The more expensive a miss, the lower the cheapest threshold, and the more of the healthy are predicted sick.
 #
 # Sensitivity and specificity look from the disease to the answer. A mother asks the other way round: the network says
 # "ill"; is my child ill?
@@ -953,7 +956,7 @@ for share_ill in (0.5, 0.05):
     found = share_ill * report.sensitivity
     alarms = (1 - share_ill) * (1 - report.specificity)
     print(
-        f"ill {share_ill:.0%} of all: of those called ill, {found / (found + alarms):.2f} are ill"
+        f"sick {share_ill:.0%} of all: of those predicted sick, {found / (found + alarms):.2f} are sick"
     )
 
 # %% [markdown]
@@ -963,18 +966,18 @@ for share_ill in (0.5, 0.05):
 #
 # ### Does 0.9 mean nine in ten?
 #
-# A score that ranks well may still be boastful. *Calibration* compares promise and outcome: of all images that were
-# given about 0.9, are nine in ten really ill? *Temperature scaling* divides all logits by one number $T$, fitted on the
-# validation images; $T$ above 1 makes a network less sure of itself. **Before you run the cell:** the network of
-# section 6 that learnt 128 patients by heart, and the first of the three above: which is the boaster? And can dividing
-# the logits change the AUC, or which class is the more probable one?
+# A score that ranks well may still be overconfident. *Calibration* compares probability and outcome: of all images that
+# were given about 0.9, are nine in ten really ill? *Temperature scaling* divides all logits by one number $T$, fitted
+# on the validation images; $T$ above 1 makes a network less sure of itself. **Before you run the cell:** the network of
+# section 6 that learned 128 patients by heart, and the first of the three above: which is the overconfident one? And
+# can dividing the logits change the AUC, or which class is the more probable one?
 
 # %% tags=["tol-0.5"]
 from course_lib.metrics import fit_temperature, reliability
 
 memoriser = trained["128 images"]
 judged = {
-    "learnt 128 by heart": [
+    "learned 128 by heart": [
         training.evaluate(memoriser, Batches(part, 100, device=device))
         for part in (val, splits.test)
     ],
@@ -996,7 +999,7 @@ for name, (on_val, on_test) in judged.items():
 from course_lib.plots import plot_reliability
 
 labels = said[0][1].labels
-before, after = promises["learnt 128 by heart"]
+before, after = promises["learned 128 by heart"]
 diagrams = {
     "before scaling": reliability(before, labels, num_bins=15),
     "after scaling": reliability(after, labels, num_bins=15),
@@ -1005,13 +1008,13 @@ show("reliability-of-memorizer", plot_reliability(diagrams))
 
 # %% [markdown]
 # The calibration error is the mean distance of the dots from the diagonal, weighted by their size. The network that
-# knows its 128 images by heart is too sure about everybody else: before scaling it promises nearly 0 or nearly 1, and
-# the patients do not keep the promise. One number pulls it back, and changes not one answer. Nor does it change the
-# AUC: the difference of the two logits is divided by the same number for every patient, so their order stays. The
-# network is as wrong as before, but says so more honestly.
+# knows its 128 images by heart is too sure about everybody else: before scaling its probabilities are nearly 0 or
+# nearly 1, and the patients do not bear them out. One number pulls it back, and changes not one answer. Nor does it
+# change the AUC: the difference of the two logits is divided by the same number for every patient, so their order
+# stays. The network is as wrong as before, but says so more honestly.
 #
 # Two warnings. The error is never zero, even for honest probabilities: in bins of forty patients chance alone leaves a
-# few hundredths, so a change of a hundredth says nothing. And $T$ can only mend what the validation images show. On the
+# few hundredths, so a change of a hundredth says nothing. And $T$ can only fix what the validation images show. On the
 # real X-rays the first network's error on the test images is large and stays large, since those patients differ from
 # the ones that $T$ was fitted on.
 
@@ -1117,12 +1120,12 @@ show("worst-errors", plot_images(splits.test.images[worst], captions, columns=5,
 # ## 13. Where one machine ends
 #
 # When one GPU is too slow, take two, and give each half of every batch. Each process holds a copy of the network,
-# computes the slopes on its half, and `DistributedDataParallel` averages the slopes over all processes before the step.
-# The mean of two half-batch means is the mean of the batch, if the halves are equally large, so the copies take the
-# same step as one process would have taken, and stay equal for ever. `torchrun` starts the processes and tells each its
-# number. This script runs on two cores of a laptop, with the messenger `gloo`. For GPUs three things change: the
-# messenger is `nccl`, each process takes the GPU of its number (`LOCAL_RANK`) and moves network and batches there, and
-# a `DistributedSampler` deals out the images.
+# computes the gradients on its half, and `DistributedDataParallel` averages the gradients over all processes before the
+# step. The mean of two half-batch means is the mean of the batch, if the halves are equally large, so the copies take
+# the same step as one process would have taken, and stay equal forever. `torchrun` starts the processes and tells each
+# its number. This script runs on two cores of a laptop, with the backend `gloo`. For GPUs three things change: the
+# backend is `nccl`, each process takes the GPU of its number (`LOCAL_RANK`) and moves network and batches there, and a
+# `DistributedSampler` deals out the images.
 #
 # The script is a file, since each process must be able to start it.
 
@@ -1182,11 +1185,11 @@ difference = max(
     for name, weights in network.state_dict().items()
 )
 print(f"{end['world']} processes and one process: largest difference of a weight {difference:.4f}")
-assert difference < 1e-3, "the same training, but for rounding"
+assert difference < 1e-3, "the same training, apart from rounding"
 
 # %% [markdown]
 # Equal to four decimals; the rest is the order in which floats are added. This network has no batch norm on purpose:
-# each process would standardise by its own half batch, which is another computation. `nn.SyncBatchNorm` shares the
+# each process would standardize by its own half batch, which is another computation. `nn.SyncBatchNorm` shares the
 # statistics where the halves get small. Do not expect two processes on two cores to beat one process with two threads;
 # what they show is the principle. For several machines `torchrun` is started on each, with `--nnodes` and a common
 # address instead of `--standalone`.
@@ -1235,5 +1238,5 @@ Quiz(3)
 # The same from the command line, at 128 pixels, with a model card and resumption: `course train pneumonia`. It takes
 # the real X-rays where they are here, or where the network gives them.
 #
-# Lesson 4 takes the loop to colour photographs in ten classes, and makes it ten times as fast as the tutorial that most
+# Lesson 4 takes the loop to color photographs in ten classes, and makes it ten times as fast as the tutorial that most
 # people start with.

@@ -18,10 +18,10 @@ profile = start_lesson(4)
 # %% [markdown]
 # ## 1. Ten classes, 32 pixels
 #
-# CIFAR-10 holds 60,000 colour photographs, 32 pixels wide and high, of ten kinds of things: airplane, automobile, bird,
-# cat, deer, dog, frog, horse, ship, truck. They were collected and labelled at the University of Toronto (Krizhevsky
+# CIFAR-10 holds 60,000 color photographs, 32 pixels wide and high, of ten kinds of things: airplane, automobile, bird,
+# cat, deer, dog, frog, horse, ship, truck. They were collected and labeled at the University of Toronto (Krizhevsky
 # 2009); 50,000 are published for training and 10,000 for testing. Most tutorials train
-# their first network for colour pictures on it.
+# their first network for color pictures on it.
 #
 # The pictures on this page are not those. They are *simulated objects*, computed in a few seconds, in ten other
 # classes, so that the lesson runs anywhere. On Colab and Kaggle the set-up cell fetches the real ones by itself;
@@ -59,13 +59,13 @@ captions = [train.classes[label].replace(" ", "\n", 1) for label in train.labels
 show("ten-classes", plot_images(train.images[chosen], captions, columns=10), source=profile.source)
 
 # %% [markdown]
-# A simulated class is a texture, a colour and a shape together: two classes share their texture and colour and differ
+# A simulated class is a texture, a color and a shape together: two classes share their texture and color and differ
 # in the outline alone. Nothing in the background helps. In a photograph a cue of that kind would be a beak or a wheel,
 # and the background often does help: ships stand on blue.
 #
 # **Before you run the cell:** what does a network score that always gives the same answer? And what does the mean
-# colour of a picture alone tell? The second question can be answered without a network: give each validation picture
-# the class whose mean colour (over all its training pictures) is nearest to its own.
+# color of a picture alone tell? The second question can be answered without a network: give each validation picture
+# the class whose mean color (over all its training pictures) is nearest to its own.
 
 
 # %% tags=["tol-0.02"]
@@ -77,12 +77,12 @@ colours = mean_colours(train.images)
 centres = torch.stack([colours[train.labels == label].mean(dim=0) for label in range(10)])
 nearest = torch.cdist(mean_colours(val.images), centres).argmin(dim=1)
 print(f"always the same answer: {(val.labels == 0).float().mean():.2f}")
-print(f"nearest mean colour:    {(nearest == val.labels).float().mean():.2f}")
+print(f"nearest mean color:     {(nearest == val.labels).float().mean():.2f}")
 
 # %% [markdown]
-# One in ten is chance, and the floor against which everything below is to be read. The mean colour hardly lifts it for
+# One in ten is chance, and the floor against which everything below is to be read. The mean color hardly lifts it for
 # simulated objects, and a little for photographs; whatever a network does beyond that, it owes to where in the picture
-# the colours stand.
+# the colors stand.
 
 # %% [markdown]
 # ## 2. The network of the tutorials, and a rival without convolutions
@@ -156,12 +156,12 @@ except RuntimeError as error:
 # is this dense head that wants images of one size; the convolutions before it take any.
 #
 # Now the rival: a *dense network* (a multilayer perceptron) with about as many parameters, which looks at all 3,072
-# numbers of a picture at once and knows nothing of neighbours.
+# numbers of a picture at once and knows nothing of neighbors.
 
 
 # %%
 class DenseNetwork(nn.Module):
-    """Two hidden layers and no convolution; centred input and dropout as in `SimpleCNN`."""
+    """Two hidden layers and no convolution; centered input and dropout as in `SimpleCNN`."""
 
     def __init__(self, hidden=340):
         super().__init__()
@@ -186,7 +186,7 @@ for name, network in (("SimpleCNN", SimpleCNN()), ("dense", DenseNetwork())):
 # %% [markdown]
 # ## 3. The loop as a beginner writes it
 #
-# In tutorials, a data set gives one picture at a time as a PIL image, transforms turn it into a tensor, and a
+# In tutorials, a dataset gives one picture at a time as a PIL image, transforms turn it into a tensor, and a
 # `DataLoader` collects 64 of them. The class below does what torchvision's `CIFAR10` does.
 
 # %%
@@ -248,8 +248,8 @@ def one_pass(model, data, optimizer, *, precision=FLOAT32, layout=torch.contiguo
 #
 # Three epochs, first the CNN, then the dense network. There are a tenth as many simulated pictures as photographs, so
 # their batches hold 16 instead of 64: otherwise there would be too few steps. The clock counts training only; accuracy
-# is measured on the validation pictures. (Tutorials print the accuracy on the test images after each training. Whoever
-# chooses anything by that number has used up the test images. Ours wait until section 12.)
+# is measured on the validation pictures. (Tutorials print the accuracy on the test images after each training. Once you
+# choose anything by that number, you have used up the test images. Ours wait until section 12.)
 
 # %% tags=["tol-0.12"]
 workers = profile.choose(simulated=0, real=2 if sys.platform == "linux" else 0)
@@ -278,22 +278,22 @@ assert beginner["CNN"][-1][1] > 0.15, "better than chance after three epochs"
 assert beginner["CNN"][-1][1] > beginner["dense"][-1][1], "and better than the dense network"
 
 # %% [markdown]
-# With as many parameters and as many looks at the pictures, the CNN is ahead and still climbing; of the simulated
+# With as many parameters, and having seen each picture as often, the CNN is ahead and still climbing; of the simulated
 # objects the dense network learns hardly anything after its first epoch. What the CNN knows beforehand is that a
-# pattern means the same wherever it stands, and that neighbouring pixels belong together. The dense network would have
-# to learn both from examples, anew for every place. That it has too many parameters, as tutorials say of dense
+# pattern means the same wherever it stands, and that neighboring pixels belong together. The dense network would have
+# to learn both from examples, separately for every position. That it has too many parameters, as tutorials say of dense
 # networks, cannot be the reason: here it has as many as the CNN.
 #
 # What did it cost?
 
 # %% tags=["tol-x8"]
 seconds = beginner["CNN"][-1][0]
-print(f"the CNN: {3 * len(train) / seconds:,.0f} images a second, in batches of {batch_size}")
+print(f"the CNN: {3 * len(train) / seconds:,.0f} images per second, in batches of {batch_size}")
 
 # %% [markdown]
 # Where does the time go? Time the parts, in the tutorials' batches of 64: the loader without a network, and the network
-# on one batch that is already there; then whole steps, with the way back and the update. **Before you run the cell:**
-# guess the share of the loader.
+# on one batch that is already there; then whole steps, with the backward pass and the update. **Before you run the
+# cell:** which fraction of the time will the loader take?
 
 
 # %%
@@ -322,18 +322,18 @@ parts = best_of(
     lambda: one_pass(model, waiting, optimizer),
 )
 for name, seconds in zip(("loader alone", "forward alone", "whole steps"), parts, strict=True):
-    print(f"{name:14} {1e6 * seconds / len(few):6,.0f} microseconds an image")
+    print(f"{name:14} {1e6 * seconds / len(few):6,.0f} microseconds per image")
 whole_epochs = 5 * 50_000 * (parts[0] + parts[2]) / len(few)
 print(f"five epochs of 50,000 photographs at this speed: {whole_epochs / 60:.1f} minutes")
 
 # %% [markdown]
 # The loader's microseconds and those of the steps add up, where no helper works beside the network. A whole step is the
-# way forward, the way back and the update. By arithmetic the way back is twice the way forward: one gradient for the
-# weights and one for the layer's input, each as many multiply-adds as the layer itself. The clock need not agree, since
-# multiplying is not all that is done.
+# forward pass, the backward pass and the update. By arithmetic the backward pass is twice the forward pass: one
+# gradient for the weights and one for the layer's input, each as many multiply-adds as the layer itself. The clock need
+# not agree, since multiplying is not all that is done.
 #
-# And inside the network? Take its layers one by one, each with its way back. **Before you run the cell:** pooling and
-# ReLU do not multiply at all. Which share of the time do they take?
+# And inside the network? Take its layers one by one, each with its backward pass. **Before you run the cell:** pooling
+# and ReLU do not multiply at all. Which fraction of the time do they take?
 
 # %% tags=["tol-x8"]
 maps = torch.cat([images for images, _ in waiting]).to(device)[:256]
@@ -352,8 +352,8 @@ for kind, seconds in shares.items():
 # %% [markdown]
 # On a processor the network is the larger part, and the loader what one could save at most by making batches otherwise.
 # On a GPU the steps shrink to a fraction while the loader stays as it is, and most of the time is waiting. Inside the
-# network, the layers without a single multiplication take a good share, pooling above all. Counting multiply-adds alone
-# would not have told you.
+# network, the layers without a single multiplication take a good part of the time, pooling above all. Counting
+# multiply-adds alone would not have told you.
 
 # %% [markdown]
 # ## 4. Batches that are made as one tensor
@@ -370,11 +370,11 @@ for kind, seconds in shares.items():
 row = torch.tensor([10, 20, 30, 40, 50, 60])
 moved = torch.arange(6) + 2  # 2 3 4 5 6 7: the last two do not exist
 mirrored = 5 - (5 - moved).abs()  # 2 3 4 5 4 3
-print("read from places", mirrored.tolist(), "->", row[mirrored].tolist())
+print("read from      ", mirrored.tolist(), "->", row[mirrored].tolist())
 print("read backwards  ", mirrored.flip(0).tolist(), "->", row[mirrored.flip(0)].tolist())
 
 # %% [markdown]
-# A shift and a flip are both a list of places to read from. With one list for each picture, `gather` reads them all:
+# A shift and a flip are both a list of positions to read from. With one list for each picture, `gather` reads them all:
 # `images.gather(2, rows)` takes for each output pixel the row that stands in `rows` at the same position.
 
 
@@ -405,9 +405,9 @@ show("augmented-versions", figure)
 
 # %% [markdown]
 # `PhotoAugmentation` in `course_lib.data` is this function as an object, with two more changes that it makes if asked:
-# `colour` varies contrast and the strength of each channel, `cutout` covers a square in grey, so that no single part of
+# `colour` varies contrast and the strength of each channel, `cutout` covers a square in gray, so that no single part of
 # a picture may be relied upon. First: is it the same? Then: what does it cost, against transforms that do it picture by
-# picture (with the rotation and colour jitter of tutorials besides)?
+# picture (with the rotation and color jitter of tutorials as well)?
 
 # %%
 from course_lib.data import PhotoAugmentation
@@ -430,18 +430,18 @@ roads = {
         Photos(few, transforms.Compose([*crop, *more, transforms.ToTensor()])), 64
     ),
     "as one tensor: crop, flip": Batches(few, 64, augment=PhotoAugmentation()),
-    "as one tensor: also colour, cutout": Batches(
+    "as one tensor: also color, cutout": Batches(
         few, 64, augment=PhotoAugmentation(colour=0.2, cutout=8)
     ),
 }
 times = best_of(3, *(lambda road=road: [None for _ in road] for road in roads.values()))
 for name, seconds in zip(roads, times, strict=True):
-    print(f"{name:35} {len(few) / seconds:8,.0f} images a second")
+    print(f"{name:35} {len(few) / seconds:8,.0f} images per second")
 
 # %% [markdown]
 # Compare the fourth row with the second, and the fifth with the third: the same kind of work, many times as fast, with
 # one process and no helpers. What an augmentation must never do is change the answer. A mirrored truck is a truck; a
-# mirrored letter is not, and on a chest X-ray the side of the heart is information. Colour may vary by a fifth because
+# mirrored letter is not, and on a chest X-ray the side of the heart is information. Color may vary by a fifth because
 # a cool blue varied by a fifth is still cool. The list of tutorials rotates by up to 15 degrees as well, which leaves
 # black corners; whether it helps is a question for an experiment, and in section 6 you will make such experiments. None
 # of this is done to validation pictures.
@@ -484,15 +484,15 @@ rows = {
 speeds = [len(few) / seconds for seconds in best_of(3, *rows.values())]
 factors = {name: speed / speeds[0] for name, speed in zip(rows, speeds, strict=True)}
 for (name, factor), speed in zip(factors.items(), speeds, strict=True):
-    print(f"{name:31} {speed:7,.0f} images a second, {factor:5.2f} times the first row")
+    print(f"{name:31} {speed:7,.0f} images per second, {factor:5.2f} times the first row")
 
 # %% [markdown]
 # The rows build on each other, so the last factor is that of all changes together. Lower precision has its factor only
 # where the processor has instructions for it; elsewhere that row repeats the one above. Larger batches are the change
-# to distrust: whatever they bring in images a second, the pass takes a quarter of the steps. What those teach, the next
-# section measures. One more change came before the first row and helps every row: on Linux, `start_lesson` has told the
-# C library to keep freed memory for the next tensor (`keep_freed_memory` in `course_lib.runtime`), which it would
-# otherwise give back to the system and fetch again page by page in every step.
+# to distrust: whatever they bring in images per second, the pass takes a quarter of the steps. What those teach, the
+# next section measures. One more change came before the first row and helps every row: on Linux, `start_lesson` has
+# told the C library to keep freed memory for the next tensor (`keep_freed_memory` in `course_lib.runtime`), which it
+# would otherwise give back to the system and fetch again page by page in every step.
 
 # %% [markdown]
 # ## 6. Better: one change at a time
@@ -503,7 +503,7 @@ for (name, factor), speed in zip(factors.items(), speeds, strict=True):
 #
 # **Label smoothing** asks for a little less than certainty. Of ten classes, and with a smoothing of 0.1, the right one
 # should get 0.91 and each other 0.01. **Before you run the cell:** the right logit stands above all others by a margin.
-# The plain loss falls for ever as the margin grows. Where is the smoothed loss lowest?
+# The plain loss falls forever as the margin grows. Where is the smoothed loss lowest?
 
 # %%
 for margin in (0, 2, 4, 4.5, 5, 8, 12):
@@ -516,13 +516,13 @@ for margin in (0, 2, 4, 4.5, 5, 8, 12):
     print(f"margin {margin:4}: plain {plain_loss:.2f}, smoothed {smoothed:.2f}")
 
 # %% [markdown]
-# At $\ln(0.91 / 0.01) = 4.5$, where the softmax gives just 0.91. Beyond it, boasting costs. The floor is 0.50 and not
-# 0, so never compare a smoothed loss with a plain one.
+# At $\ln(0.91 / 0.01) = 4.5$, where the softmax gives just 0.91. Beyond it, overconfidence costs. The floor is 0.50 and
+# not 0, so never compare a smoothed loss with a plain one.
 #
-# **Averaging weights.** While the rate is high, the weights jump about a good place rather than sit in it. A running
-# mean of them sits nearer: after each step, $m \leftarrow d\,m + (1 - d)\,w$, which is about the mean of the last $1 /
-# (1 - d)$ steps. Training goes on with $w$; the answer is given with $m$. **Before you run the cell:** one weight jumps
-# between 1 and 3. With $d = 0.9$, how far from 2 will the mean swing, once it has arrived?
+# **Averaging weights.** While the rate is high, the weights jump around a good point rather than rest there. A running
+# mean of them is nearer to it: after each step, $m \leftarrow d\,m + (1 - d)\,w$, which is about the mean of the last
+# $1 / (1 - d)$ steps. Training goes on with $w$; the answer is given with $m$. **Before you run the cell:** one weight
+# jumps between 1 and 3. With $d = 0.9$, how far from 2 will the mean swing, once it has arrived?
 
 # %%
 mean = 1.0
@@ -533,8 +533,9 @@ for step in range(60):
         print(f"weight {weight:.0f}, mean {mean:.2f}")
 
 # %% [markdown]
-# A twentieth of the swing is left. **Test-time flip** is the same idea for pictures: ask about the picture and about
-# its mirror image, and average the logits. It costs a second forward pass and no training.
+# A twentieth of the swing is left. **Test-time flip**, the simplest *test-time augmentation*, is the same idea for
+# pictures: ask about the picture and about its mirror image, and average the logits. It costs a second forward pass and
+# no training.
 
 
 # %%
@@ -566,7 +567,7 @@ changes = {  # network, augmentation, arguments of fit
     "+ label smoothing": (NORM, None, SMOOTH),
     "row 4, dropout": (NORM | {"dropout": 0.5}, None, SMOOTH),
     "row 4, crop and flip": (NORM, crop_flip, SMOOTH),
-    "row 4, colour": (NORM, PhotoAugmentation(shift=0, flip=False, colour=0.2), SMOOTH),
+    "row 4, color": (NORM, PhotoAugmentation(shift=0, flip=False, colour=0.2), SMOOTH),
     "row 4, cutout": (NORM, PhotoAugmentation(shift=0, flip=False, cutout=8), SMOOTH),
     "row 4, weights averaged": (NORM, None, SMOOTH | {"average_decay": 0.98}),
     "row 4, lower precision": (NORM, None, SMOOTH | {"precision": best}),
@@ -628,23 +629,23 @@ show("every-step", figure)
 on_real("04.changes", accuracies, val)
 
 # %% [markdown]
-# On the simulated objects batch norm is the change that clearly helps: tutorials promise it, and here the promise is
-# kept. Smoothing, the averaged weights and the test-time flip move the result by a few hundredths, about as much as
-# another seed. (Averaging has little to do here: the one cycle ends at a rate of nearly 0, where the weights no longer
-# jump.) Lower precision costs no accuracy that two seeds could show. Batches of 128 take a quarter of the steps and pay
-# for it: with so few steps each one counts, and larger batches want a larger rate or more epochs. Dropout *lowers* it,
-# and so do shifted and mirrored pictures; other colours and covered squares change little. Dropout against overfitting,
-# augmentation as if there were more pictures: so tutorials recommend them, and it is good advice for a network that has
-# begun to learn its pictures by heart. After four epochs this one has not; it is still learning the first things, and
-# both make its task harder. With photographs and more epochs the rows may come in another order. The method stays: one
-# change, equal effort, several seeds, and the courage to strike out what does not help.
+# On the simulated objects batch norm is the change that clearly helps, as tutorials say it does. Smoothing, the
+# averaged weights and the test-time flip move the result by a few hundredths, about as much as another seed. (Averaging
+# has little to do here: the one cycle ends at a rate of nearly 0, where the weights no longer jump.) Lower precision
+# costs no accuracy that two seeds could show. Batches of 128 take a quarter of the steps and pay for it: with so few
+# steps each one counts, and larger batches want a larger rate or more epochs. Dropout *lowers* it, and so do shifted
+# and mirrored pictures; other colors and covered squares change little. Dropout against overfitting, augmentation as if
+# there were more pictures: so tutorials recommend them, and it is good advice for a network that has begun to learn its
+# pictures by heart. After four epochs this one has not; it is still learning the first things, and both make its task
+# harder. With photographs and more epochs the rows may come in another order. The method stays: one change, equal
+# effort, several seeds, and the courage to strike out what does not help.
 
 # %% [markdown]
-# ## 7. The end of the road: another network, another optimizer
+# ## 7. Another network, another optimizer
 #
-# What does the smaller network still do badly? Its dense head learns each place of a map by itself: a wheel that it
+# What does the smaller network still do badly? Its dense head learns each position of a map by itself: a wheel that it
 # knows at the left it must learn again at the right. `FastCNN`, in `course_lib/models/fast.py`, is half a page to read:
-# convolutions with batch norm as you know them, in each group a pooling step *before* the first normalisation, so that
+# convolutions with batch norm as you know them, in each group a pooling step *before* the first normalization, so that
 # the cheap operations touch a quarter of the pixels, and at the end the largest value of each map, wherever it is,
 # instead of a flattened head. It takes pictures of any size. With `mirror=True` it does the test-time flip itself.
 
@@ -749,11 +750,11 @@ on_real("04.race", race, val)
 
 # %% [markdown]
 # On the simulated objects the beginner's CNN is still under way when the long fast training finishes. Two things work
-# together here: more images pass in each second (section 5), and more is learnt from each, which comes from the network
-# and its optimizer and not from the processor. The clock was not kind to the fast road: its seconds include scoring
-# validation pictures, and those of the beginner's do not. It was unkind to the beginner in the short profile, whose
-# small batches cost time. And remember what section 6 has said about one seed: the factor is one draw. A training of
-# this kind from the command line, with the real photographs, six epochs, a run folder and a model card:
+# together here: more images pass in each second (section 5), and more is learned from each, which comes from the
+# network and its optimizer and not from the processor. The clock was not kind to the fast pipeline: its seconds include
+# scoring validation pictures, and those of the beginner's do not. It was unkind to the beginner in the short profile,
+# whose small batches cost time. And remember what section 6 has said about one seed: the factor is one draw. A training
+# of this kind from the command line, with the real photographs, six epochs, a run folder and a model card:
 #
 #     course train cifar10 --preset fast
 #
@@ -788,7 +789,7 @@ assert accuracy_on_new["crop and flip"] > accuracy_on_new["as they are"], "and h
 #
 # A training step is mostly multiply-adds, so compare with what this processor does when it does nothing else. The
 # yardsticks are one large matrix product, in the same precision, and the network's convolutions, each by itself.
-# **Before you run the cell:** which share of the matrix product's rate does the training reach?
+# **Before you run the cell:** which fraction of the matrix product's rate does the training reach?
 
 
 # %%
@@ -807,7 +808,7 @@ def convolutions_alone(model, images, dtype):
         given = given.to(dtype, memory_format=torch.channels_last).requires_grad_(number > 0)
         weight = conv.weight.detach().to(dtype).requires_grad_()
         gradient = torch.ones_like(F.conv2d(given, weight, padding=1))
-        passes = 3 if number else 2  # forward, for the weights, and (but for the first) the input
+        passes = 3 if number else 2  # forward, for the weights, and (not in the first) the input
         multiply_adds += passes * gradient.numel() * weight[0].numel()
         works.append(lambda g=given, w=weight, d=gradient: F.conv2d(g, w, padding=1).backward(d))
     return multiply_adds, works
@@ -833,7 +834,7 @@ product, whole, without_muon, making, *alone = best_of(
     *works,
 )
 product_rate, alone_rate = left.numel() * 1024 / product, multiply_adds / sum(alone)
-print(f"one matrix product:     {product_rate / 1e9:6.0f} billion multiply-adds a second")
+print(f"one matrix product:     {product_rate / 1e9:6.0f} billion multiply-adds per second")
 print(f"the convolutions alone: {alone_rate / 1e9:6.0f}, {alone_rate / product_rate:4.0%} of that")
 print(f"whole training steps:   {multiply_adds / whole / 1e9:6.0f}")
 
@@ -858,9 +859,9 @@ for name, seconds in parts.items():
 # narrow (some dozens of channels) and must first be gathered from the maps. The whole step falls short of the
 # convolutions: the last lines say by how much, and where. "The rest" is pooling, batch norm, activations, changes of
 # format and Python; Muon does multiply, but its products are not counted in the network's. (Convolutions timed by
-# themselves are a little faster or slower than inside a step, so the shares need not add up to 100.) What you should
-# take along is the way of asking: not "is it fast?" but "which share of what this machine can do, and where is the
-# rest?".
+# themselves are a little faster or slower than inside a step, so the percentages need not add up to 100.) What you
+# should take along is the way of asking: not "is it fast?" but "which fraction of what this machine can do, and where
+# is the rest?".
 
 # %% [markdown]
 # ## 8. What is still wrong?
@@ -874,21 +875,21 @@ from course_lib.metrics import multiclass_report
 outcome = evaluate(fast, on_val)
 probs, labels = outcome.probs, outcome.labels
 report = multiclass_report(probs, labels)
-matrix = torch.tensor(report.confusion)  # (10, 10): rows are true classes, columns called ones
+matrix = torch.tensor(report.confusion)  # (10, 10): rows are true classes, columns predicted ones
 right = matrix.diagonal()
 recalls, precisions = right / matrix.sum(dim=1), right / matrix.sum(dim=0).clamp(min=1)
 for name, recall, precision in zip(train.classes, recalls, precisions, strict=True):
-    print(f"{name:22} {recall:.2f} of them found, {precision:.2f} of those called so are")
+    print(f"{name:22} {recall:.2f} of them found, {precision:.2f} of its predictions right")
 
 # %%
 show("confusion-of-ten", plot_confusion(matrix, train.classes))
 
 # %% [markdown]
 # The first column is the *recall* of a class, sensitivity in the medical word of lesson 3; the second its *precision*,
-# the positive predictive value. Errors are not spread evenly over the matrix. Which classes change places says what the
-# network does not see. The next cell sorts the errors by what the two classes have in common: for simulated objects,
-# which single cue was mistaken; for photographs, whether an animal was taken for another animal. **Before you run the
-# cell:** guess the order.
+# the positive predictive value. Errors are not spread evenly over the matrix. Which classes are mistaken for each other
+# says what the network does not see. The next cell sorts the errors by what the two classes have in common: for
+# simulated objects, which single cue was mistaken; for photographs, whether an animal was taken for another animal.
+# **Before you run the cell:** guess the order.
 
 
 # %%
@@ -903,7 +904,7 @@ def what_was_mistaken(true, called):
 
 
 # %% tags=["tol-30"]
-simulated = ("texture", "colour", "shape", "more than one")
+simulated = ("texture", "color", "shape", "more than one")
 cues = profile.choose(simulated=simulated, real=("animals", "vehicles", "one of each"))
 called = probs.argmax(dim=1)
 wrong = (called != labels).nonzero().flatten()
@@ -913,7 +914,7 @@ for cue in cues:
 
 # %% [markdown]
 # Nearly every error is about one cue alone. On the simulated objects texture is hardly ever mistaken: stripes and dots
-# fill the whole object and survive every shift. Colour is judged against a light whose own colour changes from picture
+# fill the whole object and survive every shift. Color is judged against a light whose own color changes from picture
 # to picture, and an outline is a matter of a few pixels.
 #
 # And on photographs? Look for the class that is found least, and for two classes that are taken for each other.
@@ -940,7 +941,7 @@ show("surest-mistakes", plot_images(val.images[surest], captions, columns=5))
 #
 # ### Does it know when it does not know?
 #
-# With ten classes, take the probability of the class that was called, and ask how often the call was right. The
+# With ten classes, take the probability of the predicted class, and ask how often the prediction was right. The
 # temperature is fitted on one half of the validation pictures and judged on the other, since a number looks best on the
 # pictures it was fitted to.
 
@@ -958,10 +959,10 @@ for name, divisor in (("before", 1.0), ("after", temperature)):
     scaled = (outcome.logits[half:] / divisor).softmax(dim=1)
     sure, right = scaled.max(dim=1).values, (scaled.argmax(dim=1) == judged).long()
     bins = reliability(sure, right, num_bins=10)
-    enough = bins.counts >= 10  # a share of fewer says nothing
+    enough = bins.counts >= 10  # a fraction of fewer says nothing
     curves[name] = (bins.promised[enough].tolist(), bins.observed[enough].tolist())
     error = multiclass_report(scaled, judged).ece
-    print(f"{name:6} promised {sure.mean():.2f}, right {right.double().mean():.2f}", end=", ")
+    print(f"{name:6} predicted {sure.mean():.2f}, right {right.double().mean():.2f}", end=", ")
     print(f"error {error:.2f}")
 
 # %% [markdown]
@@ -975,9 +976,9 @@ figure = plot_curves(
 show("reliability-of-classes", figure)
 
 # %% [markdown]
-# A temperature below 1: this network is not a boaster but a modest one. It is right more often than it promises. Label
-# smoothing is one reason, a mean over two answers and so short a training are others. After scaling, the points lie
-# nearer to the diagonal, and no call has changed.
+# A temperature below 1: this network is not overconfident but underconfident. It is right more often than its
+# probabilities say. Label smoothing is one reason, a mean over two answers and so short a training are others. After
+# scaling, the points lie nearer to the diagonal, and no prediction has changed.
 
 # %% [markdown]
 # ## 9. Blocks that made history
@@ -1008,9 +1009,10 @@ def cost(name, block):
 cost("plain 3x3", conv(64, 64))
 
 # %% [markdown]
-# **ResNet** (2015) adds the input to the output. The block then learns a *residue*, what is to be changed, and doing
-# nothing is easy: all weights zero. The basic block has two 3x3 convolutions. The *bottleneck* narrows to a quarter
-# first, and widens after. **Before you run the cell:** which of the two is cheaper, and by how much?
+# **ResNet** (2015) adds the input to the output, by a skip connection of the kind that is also called a *residual
+# connection*. The block then learns the *residual*, what is to be changed, and doing nothing is easy: all weights zero.
+# The basic block has two 3x3 convolutions. The *bottleneck* narrows to a quarter first, and widens after. **Before you
+# run the cell:** which of the two is cheaper, and by how much?
 
 
 # %%
@@ -1256,7 +1258,7 @@ assert max(losses["with skip connections"]) < min(losses["plain"] + [2.3]), "it 
 #
 # `load_folder` takes a folder with one folder for each class: `my-pictures/cat/1.jpg`, `my-pictures/coffee/a.png`, of
 # any size, in any of the usual formats, and says in one line what it found and what it left out. To have an example,
-# cut pieces of random size and place out of three photographs that scikit-image ships, and save them so.
+# cut pieces of random size and position out of three photographs that scikit-image ships, and save them in this way.
 
 # %%
 import tempfile
@@ -1306,7 +1308,7 @@ assert own_accuracy > 0.6, "three photographs are easy to tell apart"
 # %% [markdown]
 # Do not be proud of that number. All pieces of the cat are pieces of one photograph, and so training and test pictures
 # overlap. The network can tell this photograph from two others; whether it knows a cat nobody has tested. Where several
-# pictures show the same thing, the same patient, or the same minute of a film, they must stay on one side of the cut
+# pictures show the same thing, the same patient, or the same minute of a film, they must stay on one side of the split
 # (lesson 2). `load_folder` cannot know that and treats each file as a case of its own; make `train/` and `test/`
 # folders yourself, and it will keep to them (validation is cut from `train/`, file by file, unless there is a `val/`).
 #
@@ -1349,7 +1351,7 @@ on_real("04.test", {"FastCNN": final}, splits.test)
 
 # %% [markdown]
 # The interval comes from the number of pictures alone: another set of as many, drawn in the same way, would give
-# another number. It is no promise about pictures that were taken in another way, as lesson 3 has shown. Validation and
+# another number. It says nothing about pictures that were taken in another way, as lesson 3 has shown. Validation and
 # test pictures come from one source here, so the two numbers should differ by chance and by the little that choosing
 # has cost.
 
@@ -1361,9 +1363,9 @@ on_real("04.test", {"FastCNN": final}, splits.test)
 # more. A better network and optimizer make each picture teach more, and that was the larger factor here. Of the changes
 # that everybody recommends some help and some do not, depending on how long you train: equal effort and several seeds
 # tell. Errors gather in few pairs of classes. Convolutions beat a dense network of the same size because they know what
-# a neighbour is. Famous blocks are short programs, and their costs can be counted before anything is trained. A skip
+# a neighbor is. Famous blocks are short programs, and their costs can be counted before anything is trained. A skip
 # connection keeps the gradient alive through twenty layers. Your own pictures need nothing but folders, and care with
-# the cut. And the test pictures were asked once.
+# the split. And the test pictures were asked once.
 
 # %% [markdown]
 # ## Quiz
@@ -1382,10 +1384,11 @@ Quiz(4)
 # [Exercises 4](exercises/04_cifar10.ipynb) sets six tasks, from one line to a real piece of work. Each asks for a
 # function, a cell below it checks yours at once, and hints come in steps.
 #
-# And three questions that only an experiment answers. Draw one permutation of the 1,024 places and apply it to all
-# pictures: does `SimpleCNN` or the dense network lose more? Add a row to section 6, rotation by up to 15 degrees for a
-# whole batch (`F.affine_grid` and `F.grid_sample`), over three seeds. And train on photographs of your own, in at least
-# three classes with no scene on both sides of the cut; look at the surest mistakes: what would you collect next?
+# And three questions that only an experiment answers. Draw one permutation of the 1,024 pixel positions and apply it to
+# all pictures: does `SimpleCNN` or the dense network lose more? Add a row to section 6, rotation by up to 15 degrees
+# for a whole batch (`F.affine_grid` and `F.grid_sample`), over three seeds. And train on photographs of your own, in at
+# least three classes with no scene on both sides of the split; look at the surest mistakes: what would you collect
+# next?
 
 # %% [markdown]
 # ## What you may now import

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 5. Transfer learning
 #
-# A network that has learnt a million photographs knows what edges, textures and parts look like. You will take such a
-# network, give it a new head, and find out what its knowledge is worth: for photographs, for radiographs, with fifty
-# labelled images and with a thousand. You will freeze layers and check that they stay frozen, choose among famous
-# networks by what they cost, feed grey images into a network for colour, and store the result so that it runs without
+# A network that has learned from a million photographs knows what edges, textures and parts look like. You will take
+# such a network, give it a new head, and find out what its knowledge is worth: for photographs, for radiographs, with
+# fifty labeled images and with a thousand. You will freeze layers and check that they stay frozen, choose among famous
+# networks by what they cost, feed gray images into a network for color, and store the result so that it runs without
 # this course. Everything works without a connection to the network.
 #
 # Prerequisites: lessons 2 to 4 (chest X-rays, the training loop, CIFAR-10). Computing takes 114 s on two cores
@@ -24,7 +24,7 @@ profile = start_lesson(5)
 # lesson 4, with ReLU6 and without squeeze and excitation, then a 1x1 convolution. Its weights were installed together
 # with the course, so no download is needed. `None` says: keep the head for the 1,000 classes.
 #
-# **Before you run the cell:** it will be shown four photographs that scikit-image ships. The camera picture is grey,
+# **Before you run the cell:** it will be shown four photographs that scikit-image ships. The camera picture is gray,
 # and shows a man in a coat with a camera on a stand. What will the network say of it?
 
 # %%
@@ -81,10 +81,10 @@ show("four-photographs", figure)
 # %% [markdown]
 # ## 2. The input that it expects
 #
-# A network only knows images as they were prepared when it learnt. This one wants 224 pixels, and numbers from -1 to 1:
-# $(x - 0.5) / 0.5$ for bytes divided by 255. Others want ImageNet's mean and standard deviation taken out, colour by
-# colour. Whoever forgets gets no error, only worse answers. `transfer_model` therefore makes the preparation a part of
-# the network: it takes images in 0..1 of any size.
+# A network only knows images as they were prepared when it learned. This one wants 224 pixels, and numbers from -1 to
+# 1: $(x - 0.5) / 0.5$ for bytes divided by 255. Others want ImageNet's mean and standard deviation taken out, color by
+# color. If you forget, there is no error, only worse answers. `transfer_model` therefore makes the preparation a part
+# of the network: it takes images in 0..1 of any size.
 #
 # **Before you run the cell:** which of these mistakes costs most?
 
@@ -94,7 +94,7 @@ mistakes = {
     "as it should be": four,
     "bytes from 0 to 255": 255 * four,
     "prepared twice": (four - 0.5) / 0.5,
-    "not centred": four / 2 + 0.5,
+    "not centered": four / 2 + 0.5,
     "red and blue exchanged": four.flip(1),
     "32 pixels, enlarged": F.interpolate(four, (32, 32), mode="bilinear", antialias=True),
     "upside down": four.flip(2),
@@ -107,7 +107,7 @@ with torch.no_grad():
 # %% [markdown]
 # Bytes leave one answer of four standing. Of the small pictures only a cat is left, and turning them upside down costs
 # two answers. The other mistakes cost one or none here, and that is the trouble with them: no error, nothing that would
-# tell you that your network works below its strength. By how much, only a set of labelled images can say.
+# tell you that your network works below its strength. By how much, only a set of labeled images can say.
 #
 # With torchvision's own networks you would prepare the images yourself: each set of weights knows how, as
 # `weights.transforms()`. Numbers typed in by hand from an older tutorial are how such mistakes come about.
@@ -117,10 +117,9 @@ with torch.no_grad():
 #
 # The last layer of the network turns 1,280 numbers, the *features* of an image, into 1,000 logits. Your images have
 # other classes: ten, for CIFAR-10 or the simulated objects of lesson 4. So the head goes, and a new one with ten logits
-# takes its place. Everything before it can be *frozen*: left as it is. The network takes images of any size, since it
-# averages its last maps over all places; 64 pixels instead of 224 cost a twelfth of the time, and some accuracy.
-# **Before you run the cell:** which share of the
-# parameters will be left to learn?
+# takes its place. Everything before it, the *backbone*, can be left as it is, which is called *freezing*. The network
+# takes images of any size, since it averages its last maps over all positions; 64 pixels instead of 224 cost a twelfth
+# of the time, and some accuracy. **Before you run the cell:** which fraction of the parameters will be left to learn?
 
 # %%
 import time
@@ -188,7 +187,7 @@ assert right.double().mean() > 0.3
 # A head on given features is logistic regression, and for that there is no need of a loop with a learning rate:
 # scikit-learn finds the weights that fit the training images best, under a penalty on large ones (`C=0.01`; a larger
 # `C` is a smaller penalty). `linear_probe` asks it, on features that were brought to mean 0 and standard deviation 1,
-# and hands back an ordinary `nn.Linear`. The name says what it is for: a *probe* into what features know.
+# and hands back an ordinary `nn.Linear`. Such a head is called a *linear probe*: it shows what the features know.
 
 # %% tags=["tol-0.1"]
 from course_lib.training import evaluate, extract_features, fit, linear_probe
@@ -201,7 +200,7 @@ print(f"validation accuracy: {right.double().mean():.2f}")
 # ## 4. What is the knowledge worth?
 #
 # Compare three kinds of features under the same probe: the pixels themselves; those of the same network with *random*
-# weights; and those of the trained one. Each with few labelled images and with
+# weights; and those of the trained one. Each with few labeled images and with
 # more, and each three times with other images, since fifty images can be a lucky draw.
 
 
@@ -264,7 +263,7 @@ assert min(on_photos["ImageNet features", 640]) > max(on_photos["random features
 
 # %%
 def curves_of(scores):
-    """Mean of the draws against the number of labelled images, by kind."""
+    """Mean of the draws against the number of labeled images, by kind."""
     curves = {}
     for (kind, count), values in scores.items():
         numbers, means = curves.setdefault(kind, ([], []))
@@ -286,17 +285,17 @@ show("probe-on-objects", figure)
 on_real("05.photos", on_photos, photos_val)
 
 # %% [markdown]
-# Read the picture sideways, since labels are what costs: with how many labelled images are the features as good as
+# Read the picture sideways, since labels are what costs: with how many labeled images are the features as good as
 # pixels are with 640? And with how many are pixels as good as features with forty? The distance is there even for
 # simulated objects, which no photograph of ImageNet resembles. And the shape of the network alone is worth little: what
 # random weights make of the pixels serves the probe hardly better than the pixels themselves, or worse.
 
 # %% [markdown]
-# ## 5. Grey images, and where the knowledge helps less
+# ## 5. Gray images, and where the knowledge helps less
 #
-# The X-rays of lessons 2 and 3 have one channel, and the first convolution wants three. One could copy the grey image
+# The X-rays of lessons 2 and 3 have one channel, and the first convolution wants three. One could copy the gray image
 # three times. But then three filter slices are multiplied with the same numbers, and $w_r x + w_g x + w_b x = (w_r +
-# w_g + w_b)\,x$: add up the weights over colour, once, and a third of this layer's work remains.
+# w_g + w_b)\,x$: add up the weights over color, once, and a third of this layer's work remains.
 # **Before you run the cell:**
 # some take the mean of the three slices instead. What does that do to the output?
 
@@ -310,10 +309,10 @@ print("sum equals three copies:", torch.allclose(summed, copied, atol=1e-5))
 print(f"mean: {averaged.norm() / copied.norm():.2f} of the strength")
 
 # %% [markdown]
-# With a third of the strength, everything behind it gets input such as it has never seen. The sum is exact. (Where a
-# network is given other means and deviations for each colour, it is nearly so.) `transfer_model(name, 2, 1)`
-# builds the network for one channel so. Now the same comparison as before on chest X-rays, scored by the area under the
-# ROC curve of lesson 3. **Before you run the cells:** will pixels be as far behind as they were for photographs?
+# With a third of the strength, everything behind it gets input that it has never seen. The sum is exact. (Where a
+# network is given other means and deviations for each color, it is nearly so.) `transfer_model(name, 2, 1)` builds the
+# network for one channel in this way. Now the same comparison as before on chest X-rays, scored by the AUC of lesson 3.
+# **Before you run the cells:** will pixels be as far behind as they were for photographs?
 
 # %%
 from course_lib.metrics import binary_auc
@@ -354,8 +353,8 @@ show("probe-on-xrays", figure, source=profile.source)
 on_real("05.xrays", on_xrays, xrays_val)
 
 # %% [markdown]
-# Accuracy among ten classes and the area for two cannot be compared, but numbers of labels can. For each task: with how
-# few labelled images do ImageNet features reach what pixels reach with 640?
+# The accuracy for ten classes and the AUC for two cannot be compared, but numbers of labels can. For each task: with
+# how few labeled images do ImageNet features reach what pixels reach with 640?
 
 # %%
 for task, scores in (("photographs", on_photos), ("X-rays", on_xrays)):
@@ -369,7 +368,7 @@ for task, scores in (("photographs", on_photos), ("X-rays", on_xrays)):
 
 # %% [markdown]
 # The features help here too, but look at the pixels: now they are worth something by themselves. All X-rays show the
-# same thing from the same side at the same size, so that each place of the image has a meaning, as it never has in a
+# same thing from the same side at the same size, so that each position in the image has a meaning, as it never has in a
 # photograph. A probe on pixels can use that, whether it is the disease or the way in which the pictures were taken
 # (lesson 6 asks which). What a backbone is worth depends on the task, so measure it against pixels before you believe
 # in it.
@@ -435,9 +434,9 @@ print(f"accuracy after:  {after:.2f}")
 # %% [markdown]
 # The names in the list are the running mean and variance of each batch norm, and its count of batches. They are no
 # parameters, so they need no gradient to move, and `requires_grad` says nothing about them. The head was fitted to the
-# features as they were before. The mend: frozen layers belong in evaluation mode, and have to stay there when
-# `model.train()` is called, as every training loop does. So a network that shall keep its frozen stages needs a `train`
-# of its own:
+# features as they were before. The fix: frozen layers belong in evaluation mode, and have to stay there when
+# `model.train()` is called, as every training loop does. So a network that should keep its frozen stages needs a
+# `train` of its own:
 
 
 # %%
@@ -489,7 +488,7 @@ assert all(name.startswith(("stage7", "stage8")) for name in changed)
 # Bit for bit the rest is what it was, weights and statistics.
 
 # %% [markdown]
-# Should the statistics move at least in layers that learn? In training, batch norm standardises by the numbers of the
+# Should the statistics move at least in layers that learn? In training, batch norm standardizes by the numbers of the
 # batch at hand; in evaluation, by the running ones, which lag behind. In a long training they catch up. In a short one
 # the network is trained on one kind of input and judged on another. **Before you run the cell:** the same short
 # fine-tuning twice, from the same probe, on 160 images. How much do moving statistics cost?
@@ -523,16 +522,17 @@ print(f"the probe before: {accuracy(head(features_val), photos_val.labels):.2f}"
 assert tuned["frozen statistics"] > tuned["moving statistics"]
 
 # %% [markdown]
-# A smaller learning rate does not mend it: as the first cell of this section showed, statistics move and do their
-# damage with no learning at all. So `transfer_model` keeps the statistics of ImageNet in training as well
-# (`frozen_batch_norm`), wherever ImageNet's weights were loaded. So kept, the tuning does the probe little harm here,
-# and little good; more of that below. The scale and shift of each batch norm are ordinary parameters, and learn.
+# A smaller learning rate does not fix it: as the first cell of this section showed, statistics move and do their damage
+# with no learning at all. So `transfer_model` keeps the statistics of ImageNet in training as well
+# (`frozen_batch_norm`), wherever ImageNet's weights were loaded. With frozen statistics, fine-tuning does the probe
+# little harm here, and little good; there is more on that below. The scale and shift of each batch norm are ordinary
+# parameters, and learn.
 
 # %% [markdown]
 # ## 7. Further than the head
 #
 # A probe leaves the features as they are. *Fine-tuning* changes them. How far, and where? Early layers know what all
-# images share, edges and colours; late ones know ImageNet's classes. So early layers need less change, and a common
+# images share, edges and colors; late ones know ImageNet's classes. So early layers need less change, and a common
 # recipe gives each stage a smaller learning rate than the one after it. An optimizer takes a list of *parameter groups*
 # for that, each with its own rate:
 
@@ -549,10 +549,10 @@ print("rates from head to stem:", *(f"{group['lr']:.2g}" for group in by_hand))
 
 # %% [markdown]
 # Now a contest. *Head only* trains the new head and leaves the stages frozen, in the loop, with augmentation.
-# *Layer-wise* starts from the probe and trains all, the rate falling towards the stem. *Gradual* starts from the probe,
+# *Layer-wise* starts from the probe and trains all, the rate falling toward the stem. *Gradual* starts from the probe,
 # unfreezes the last three stages for the first half of the time and three more for the second. *From scratch* is the
 # same network with random weights, all of it trained. The budgets of these four are equal: each may look at the same
-# number of images, and the fewer labelled ones there are, the more often it sees each. Beside them stand the two probes
+# number of images, and the fewer labeled ones there are, the more often it sees each. Beside them stand the two probes
 # of section 4, on ImageNet's features and on random ones, which look at each image once. **Before you run the cell:**
 # which wins with forty images, and which with the most?
 
@@ -582,7 +582,7 @@ def gradual(images, probe):
 
 # %% [markdown]
 # A network from scratch needs statistics of its own images, and in a training as short as this one the running ones lag
-# behind. So `update_bn` sets them anew at the end, from one more pass:
+# behind. So `update_bn` recomputes them at the end, from one more pass:
 
 # %%
 from torch.optim.swa_utils import update_bn
@@ -637,20 +637,20 @@ on_real("05.contest", contest, photos_val)
 
 # %% tags=["tol-x8"]
 for name, taken in seconds.items():
-    print(f"{name:12} {taken:5.1f} s for {LOOKS} looks")
+    print(f"{name:12} {taken:5.1f} s for {LOOKS} images seen")
 
 # %% [markdown]
 # One training each is one draw, and the draws of section 4 tell how far apart draws lie, so small distances say
 # nothing. What can be said: all that begins at ImageNet ends far above what begins at random weights, which after so
-# few looks have hardly left chance. And tuning is no certain gain over the probe, which costs seconds for all of these
-# budgets together, while each look of the others has the price in the table: a forward pass for the head only,
-# gradients for the others. So the order of work is: probe first; then fine-tune from the probe, with as many looks as
-# you can pay for, and keep that only if validation says that it paid.
+# few images are hardly better than chance. And tuning is no certain gain over the probe, which costs seconds for all of
+# these budgets together, while the others pay for each image that they see: a forward pass for the head only, gradients
+# for the others. So the order of work is: probe first; then fine-tune from the probe, for as long as you can afford,
+# and keep that only if validation says that it paid.
 
 # %% [markdown]
 # ## 8. What it knew before
 #
-# "Accuracy with forty labelled images" keeps quiet about the 1.28 million labels that ImageNet took. If your classes
+# "Accuracy with forty labeled images" keeps quiet about the 1.28 million labels that ImageNet took. If your classes
 # are among its thousand, the backbone has already been told the answer. (ImageNet has no deer, only its relatives.)
 # **Before you run the cells:** can the whole
 # network, with its old head, sort your images without a single label of yours? For photographs, add up what it gives to
@@ -700,7 +700,7 @@ else:
 # and says little of what would happen with classes that ImageNet never had. A second leak is worse: collections are
 # gathered from the same web, so an image of your test set may lie in the backbone's training set, label and all. For
 # medical images that were published before a backbone was trained, one has to ask. And one leak has nothing to do with
-# pretraining: whoever tries seven backbones on the test images has chosen by them.
+# pretraining: if you try seven backbones on the test images, you have chosen by them.
 
 # %% [markdown]
 # ## 9. Choosing a backbone
@@ -740,7 +740,7 @@ def milliseconds(model, images, rounds=3):
 
 # %% tags=["tol-x8"]
 print("                                    million   billion")
-print("backbone               px  ImageNet  param.  mult-adds  ms an image  ms a billion")
+print("backbone               px  ImageNet  param.  mult-adds     ms/image    ms/billion")
 for name, model in networks.items():
     side = model.image_size
     trace = trace_shapes(model, (1, 3, side, side))
@@ -788,7 +788,7 @@ print("operations:", len([node for node in program.graph.nodes if node.op == "ca
 
 # %% tags=["tol-x8"]
 for name, model in (("as a module", final), ("as an exported program", stored)):
-    print(f"{name:23} {milliseconds(model, five[:1]):6.1f} ms an image")
+    print(f"{name:23} {milliseconds(model, five[:1]):6.1f} ms per image")
 
 # %% [markdown]
 # Equal within rounding, and, run as it is, about as fast. (Faster than in the table of section 9: there the images had
@@ -852,9 +852,9 @@ on_real("05.test", {"probe": report}, xray_splits.test)
 # A network that was trained on a million photographs carries features that serve other images: without it many times as
 # many labels would be needed. A new head is all it needs at first, and features are computed once. The preparation of
 # the images belongs to the network. Frozen means weights and statistics, and in short trainings the statistics stay
-# frozen everywhere. Fine-tuning begins at the probe, costs gradients at each look, and is kept if validation says that
-# it paid. Grey images go in through weights that were summed over colour. What the backbone was told before counts as
-# knowledge, and may be a leak. And what is finished can be exported, and checked.
+# frozen everywhere. Fine-tuning begins at the probe, costs gradients for each image, and is kept if validation says
+# that it paid. Gray images go in through weights that were summed over color. What the backbone was told before counts
+# as knowledge, and may be a leak. And what is finished can be exported, and checked.
 
 # %% [markdown]
 # ## Quiz
@@ -876,7 +876,7 @@ Quiz(5)
 # And four questions that only an experiment answers. Repeat section 4 with `size = 96`: what do larger images bring,
 # and what do they cost? Take features after stage 4, the mean over each map: for which task are they better? Fine-tune
 # from the probe with `decay` 0.5, 0.7 and 1.0, three seeds each: is there a difference beyond the seeds? And choose the
-# forty images to be labelled as far apart in features as possible: does the probe gain?
+# forty images to be labeled as far apart in features as possible: does the probe gain?
 
 # %% [markdown]
 # ## What you may now import

@@ -46,8 +46,8 @@ print(f"a mask covers {val.masks[val.labels == 1].float().mean():.3f} of a sick 
 
 # %% [markdown]
 # The network is `CompactCNN` with four blocks, so that its last maps are not too coarse; more of that in section 6. Its
-# images are turned and moved while it learns, but not relit as in lesson 3: no other hospital will send any. A copy of
-# the network as it was before training will be needed, too.
+# images are turned and moved while it learns, but their brightness and contrast are left alone, unlike in lesson 3: no
+# other hospital will send any. A copy of the network as it was before training will be needed, too.
 
 # %% tags=["tol-0.06"]
 import copy
@@ -69,7 +69,7 @@ untrained = copy.deepcopy(model).eval()
 model = trained(model, train, val, epochs=15)
 outcome = evaluate(model, Batches(val, 100, device=device))
 auc = binary_auc(outcome.probs[:, 1], outcome.labels)
-print(f"validation: area {auc:.2f}, accuracy {outcome.accuracy:.2f}")
+print(f"validation: AUC {auc:.2f}, accuracy {outcome.accuracy:.2f}")
 assert auc > 0.9
 
 # %% [markdown]
@@ -105,7 +105,7 @@ stem = (stem - low) / (high - low)
 show("filters-of-backbone", plot_images(stem, columns=16))
 
 # %% [markdown]
-# Edges in several directions, spots, and colours against their opposites: what an image is made of at the scale of
+# Edges in several directions, spots, and colors against their opposites: what an image is made of at the scale of
 # three pixels. From the second layer on filters look at maps, not at pixels, and a picture of their weights says
 # nothing. There one looks at what they answer to.
 
@@ -119,7 +119,7 @@ show("filters-of-backbone", plot_images(stem, columns=16))
 
 # %%
 def maps_of(model, images, layer):
-    """What `layer` puts out while the model looks at images: (N, channels, height, width)."""
+    """What `layer` returns while the model looks at images: (N, channels, height, width)."""
     kept = []
     hook = layer.register_forward_hook(
         lambda module, inputs, output: kept.append(output.detach().clone())
@@ -150,10 +150,9 @@ figure = plot_panels([maps[channel] for channel in (0, 1) for maps in shown], na
 show("maps-through-depth", figure)
 
 # %% [markdown]
-# What is lost is place and detail; what is left is a rough answer to "is it there?".
-# The same with a photograph, all channels of a stage together, and the network that knows a million
-# of them. `feature_maps` of `course_lib.explain` is the
-# function above for several layers at once:
+# What is lost is position and detail; what is left is a rough answer to "is it there?". The same with a photograph, all
+# channels of a stage together, and the network that knows a million of them. `feature_maps` of `course_lib.explain` is
+# the function above for several layers at once:
 
 # %%
 from skimage import data as photographs
@@ -167,7 +166,7 @@ stages = dict(lite.stages.named_children())
 names = ["stem", "stage2", "stage3", "stage5", "stage7"]
 panels = [cat[0].cpu()]
 for maps in feature_maps(lite, cat, *(stages[name] for name in names)):
-    strength = maps.abs().mean(dim=1, keepdim=True)  # of all channels, at each place
+    strength = maps.abs().mean(dim=1, keepdim=True)  # of all channels, at each position
     panels.append(F.interpolate(strength, (160, 160))[0, 0].cpu())
 show("stages-of-cat", plot_panels(panels, ["the photograph", *names], columns=6))
 
@@ -175,7 +174,7 @@ show("stages-of-cat", plot_panels(panels, ["the photograph", *names], columns=6)
 # ## 4. What makes a channel answer?
 #
 # Two ways to find out. One is to go through many images and cut out the patches to which a channel answered most, each
-# as large as the channel's receptive field (lesson 1). The other is to start from grey with a little noise and climb:
+# as large as the channel's receptive field (lesson 1). The other is to start from gray with a little noise and climb:
 # the gradient of the channel's answer with respect to the *pixels* says how to change them so that it answers more.
 #
 # **Before you run the cell:** six channels after block 3, whose receptive field is 18 pixels wide. What would you
@@ -215,7 +214,7 @@ show("images-by-ascent", plot_images(torch.cat(dreams).cpu(), captions, columns=
 # show one thing that excites a channel, not all.
 #
 # A third way looks at all channels at once: which images are close to each other *in feature space*? The features are
-# the means of the last maps, 96 numbers an image. **Before you run the cell:** will the neighbours of a sick patient's
+# the means of the last maps, 96 numbers per image. **Before you run the cell:** will the neighbors of a sick patient's
 # image be sick?
 
 
@@ -244,7 +243,7 @@ for name, near in (("features", by_features), ("pixels", by_pixels)):
 
 # %%
 wrong = outcome.probs.argmax(dim=1) != val.labels
-surest_mistake = (outcome.probs[:, 1] * wrong).argmax()  # healthy, and called sick
+surest_mistake = (outcome.probs[:, 1] * wrong).argmax()  # healthy, and predicted sick
 patient = sick[1]
 rows = torch.cat(
     [
@@ -265,10 +264,10 @@ figure = plot_images(val.images[rows], titles, columns=6, rows=near_by, masks=va
 show("nearest-neighbors", figure)
 
 # %% [markdown]
-# By pixels, neighbours are people of the same build in the same light. By features, build matters less and the disease
+# By pixels, neighbors are people of the same build in the same light. By features, build matters less and the disease
 # more; the numbers say so for all images, the picture for one patient. The last row asks about a mistake, the healthy
-# patient whom the network calls sick most surely: its neighbours are the company in which the network saw it. To look
-# at them is a good way to understand a wrong answer, and needs no gradient.
+# patient whom the network predicts to be sick with the highest probability: its neighbors are the images that the
+# network took it to be like. To look at them is a good way to understand a wrong answer, and needs no gradient.
 
 # %% [markdown]
 # ## 5. Which pixels does one answer rest on?
@@ -290,7 +289,7 @@ def saliency_by_hand(model, images, target):
 # (The sum over the batch is a trick: image 3 has no influence on the logit of image 5, so one call gives all
 # gradients. In training mode that would be wrong, as batch norm ties the images together.)
 #
-# The probability depends on the difference of the two logits. To explain one of them alone is the custom, and leaves
+# The probability depends on the difference of the two logits. It is usual to explain one of them alone, which leaves
 # out what the other would say.
 #
 # The second idea needs no gradient: cover a square and see what happens to the logit. What the square is filled with
@@ -303,7 +302,7 @@ def saliency_by_hand(model, images, target):
 
 # %%
 def occlusion_by_hand(model, images, target, side=12):
-    """How much the logit falls when a square is covered: (N, rows, columns), one number a square."""
+    """How much the logit falls when a square is covered: (N, rows, columns), one number per square."""
     cover = images.mean(dim=(2, 3), keepdim=True)
     places = SIZE // side
     falls = torch.zeros(len(images), places, places)
@@ -323,7 +322,7 @@ def occlusion_by_hand(model, images, target, side=12):
 from course_lib.plots import plot_heat_maps
 
 called = outcome.probs[:, 1] > 0.5
-found = (called & (val.labels == 1)).nonzero().flatten()  # sick, and called so
+found = (called & (val.labels == 1)).nonzero().flatten()  # sick, and predicted sick
 four = images_val[found[:4]]
 hand_made = {
     "saliency": saliency_by_hand(model, four, 1),
@@ -334,14 +333,14 @@ hand_made = {
 show("saliency-and-occlusion", plot_heat_maps(four, hand_made, masks=val.masks[found[:4]]))
 
 # %% [markdown]
-# The cross marks the hottest pixel, or the middle of several. Saliency is a spray of single pixels. Neighbouring pixels
+# The cross marks the hottest pixel, or the middle of several. Saliency is a spray of single pixels. Neighboring pixels
 # of an image hardly ever change alone, and how the logit would react if one did is a question about the network far
 # from any radiograph. Occlusion asks a question that means something, at the price of one pass for each square, and
 # answers it as coarsely as the squares are.
 #
 # *Integrated gradients* (Sundararajan, Taly and Yan 2017) ask more than one gradient: those on the way from an image
 # that says nothing to this one. Multiplied by how far each pixel goes, they add up to the change of the logit. Black is
-# the usual beginning, but `CompactCNN` standardises each image, and black with a hint of the lung looks to it like the
+# the usual beginning, but `CompactCNN` standardizes each image, and black with a hint of the lung looks to it like the
 # lung. So begin with a blurred copy, in which no border can be seen.
 
 # %% tags=["tol-0.3"]
@@ -364,13 +363,13 @@ for total, wanted in zip(parts.sum(dim=(1, 2)).tolist(), change.tolist(), strict
 #
 # `CompactCNN` ends with the mean of each map and one dense layer. So the logit of class $c$ is $\sum_k w_{ck} \cdot
 # \mathrm{mean}(A_k)$, for maps $A_k$ and weights $w_{ck}$, plus a bias. A mean of a weighted sum can be taken in the
-# other order: it is the mean over all places of $\sum_k w_{ck} A_k$, one number for each place, which says how much
-# that place adds. This is a *class activation map* (Zhou et al. 2016), and needs no gradient at all.
+# other order: it is the mean over all positions of $\sum_k w_{ck} A_k$, one number for each position, which says how
+# much that position adds. This is a *class activation map* (Zhou et al. 2016), and needs no gradient at all.
 #
 # Other networks do more between maps and logits. Grad-CAM (Selvaraju et al. 2017) replaces $w_{ck}$ by something that
-# any network has: the gradient of the logit with respect to the map $A_k$, averaged over the places. Where the head is
-# mean and dense layer, that is $w_{ck}$ divided by the number of places, and so the same picture. Negative sums are cut
-# off: what speaks against the class is not shown.
+# any network has: the gradient of the logit with respect to the map $A_k$, averaged over the positions. Where the head
+# is mean and dense layer, that is $w_{ck}$ divided by the number of positions, and so the same picture. Negative sums
+# are cut off: what speaks against the class is not shown.
 
 
 # %%
@@ -389,7 +388,7 @@ def grad_cam_by_hand(model, images, target, layer):
 
 # %% [markdown]
 # **Before you run the cell:** is the map of `course_lib.explain`, which asks the library captum, the same to five
-# decimals? And the class activation map, without a gradient, but for its scale?
+# decimals? And the class activation map, which needs no gradient, apart from its scale?
 
 # %%
 from course_lib.explain import grad_cam
@@ -411,7 +410,7 @@ print(
 # %% [markdown]
 # ### Which layer?
 #
-# Any layer that puts out maps can be asked. Early ones have fine maps that know little; late ones know what the answer
+# Any layer that returns maps can be asked. Early ones have fine maps that know little; late ones know what the answer
 # rests on, but their grid is coarse, and each of their squares looks at a wide part of the image, the *receptive
 # field*. Nothing says that what a square reports lies in its middle. **Before you run the cell:** which layer of the
 # four, taken before its pooling, will point best at the disease?
@@ -434,9 +433,9 @@ for number, block in enumerate(model.blocks):
 
 # %% [markdown]
 # Early layers point hardly better than chance would. The two late ones point well, and too few patients were asked to
-# rank these two. The last layer is the custom, each network of this course names its own as `model.last_maps`, and the
-# next section keeps to it. (Before its pooling the grid is twice as fine as in the cell above, where the two maps were
-# the same; the weights are the same, too, since pooling passes each gradient on to one winner.)
+# rank these two. The last layer is the usual choice, each network of this course names its own as `model.last_maps`,
+# and the next section keeps to it. (Before its pooling the grid is twice as fine as in the cell above, where the two
+# maps were the same; the weights are the same, too, since pooling passes each gradient on to one winner.)
 #
 # Look for yourself, at the sick patients of whom the network is surest or at an image of your own: how does Grad-CAM
 # change from block to block?
@@ -452,12 +451,12 @@ feature_explorer(model, images_val[surest], val.classes, layers=blocks)
 # ## 7. Is it faithful?
 #
 # A map always looks like an explanation: our eyes find a reason for whatever glows. So ask for more than a glance. Four
-# methods are asked about all sick test patients that the network calls sick, and stand beside three maps that explain
-# nothing: the centre of the image, a network with random weights (`untrained`, from the beginning), and noise. Negative
-# values, which speak against the class, are left out, as in Grad-CAM.
+# methods are asked about all sick test patients that the network predicts to be sick, and stand beside three maps that
+# explain nothing: the center of the image, a network with random weights (`untrained`, from the beginning), and noise.
+# Negative values, which speak against the class, are left out, as in Grad-CAM.
 #
-# **Before you run the cell:** write down an order of the seven. Besides the hits it is printed which share of a map's
-# heat lies inside the mask; chance would be the share that the mask covers.
+# **Before you run the cell:** write down an order of the seven. Next to the hits the cell prints which fraction of a
+# map's heat lies inside the mask; chance would be the fraction of the image that the mask covers.
 
 # %%
 from course_lib.explain import energy_inside, occlusion, saliency
@@ -466,7 +465,7 @@ outcome = evaluate(model, Batches(test, 100, device=device))
 chosen = ((outcome.probs[:, 1] > 0.5) & (test.labels == 1)).nonzero().flatten()
 x, masks = test.images[chosen].to(device).float() / 255, test.masks[chosen].to(device)
 rows = torch.linspace(-1, 1, SIZE, device=device)
-middle = -torch.hypot(rows[:, None], rows).expand(len(x), -1, -1)  # hottest in the centre
+middle = -torch.hypot(rows[:, None], rows).expand(len(x), -1, -1)  # hottest in the center
 torch.manual_seed(0)
 heat = {
     "Grad-CAM": grad_cam(model, x, 1, layer=model.last_maps),
@@ -477,7 +476,7 @@ heat = {
     "occlusion": occlusion(model, x, 1, side=16, stride=8).clamp(min=0),
     "Grad-CAM, random weights": grad_cam(untrained, x, 1, layer=untrained.last_maps),
     "noise": torch.rand(len(x), SIZE, SIZE).to(device),
-    "centre": middle - middle.min(),
+    "center": middle - middle.min(),
 }
 
 # %% [markdown]
@@ -492,7 +491,7 @@ for name, map_ in heat.items():
     hits[name] = pointing_hits(map_, masks, tolerance=NEAR).mean()
     print(f"{name:25} {strict:11.2f} {hits[name]:17.2f} {energy_inside(map_, masks).mean():13.2f}")
 assert hits["Grad-CAM"] >= 0.8
-assert hits["Grad-CAM"] >= 2 * hits["centre"]
+assert hits["Grad-CAM"] >= 2 * hits["center"]
 
 # %%
 names = ["Grad-CAM", "integrated gradients", "saliency", "occlusion"]
@@ -502,11 +501,11 @@ show("four-methods", figure)
 # %% [markdown]
 # Hits say whether a map finds the disease. They mix two things: whether the *network* looks there, and whether the
 # *map* shows where the network looks. Few real collections come with masks, and without them only the second can be
-# asked. One way: replace the hottest places by a blurred copy of the image, some more, and so on, and watch the
+# asked. One way: replace the hottest positions by a blurred copy of the image, some more, and so on, and watch the
 # probability. If the map found what the answer needs, it falls at once (*deletion*, after Petsiuk et al. 2018, who
-# replaced by a constant). Or begin with the blurred image and put the hottest places back first (*insertion*): it rises
-# at once. Here whole squares of 8 pixels go and come, by their mean heat: single pixels all over a picture would be
-# speckles, an image still stranger than one with blurred squares.
+# replaced by a constant). Or begin with the blurred image and put the hottest positions back first (*insertion*): it
+# rises at once. Here whole squares of 8 pixels go and come, by their mean heat: single pixels all over a picture would
+# be speckles, an image still stranger than one with blurred squares.
 
 # %%
 from course_lib.explain import deletion_curve, insertion_curve
@@ -522,7 +521,7 @@ def in_squares(maps):
 
 
 fall, rise = {}, {}
-for name in [*names, "noise", "centre"]:
+for name in [*names, "noise", "center"]:
     order = in_squares(heat[name][:40])
     fall[name] = deletion_curve(model, few, order, targets, fill=smooth).mean(dim=1).cpu()
     rise[name] = insertion_curve(model, few, order, targets, fill=smooth).mean(dim=1).cpu()
@@ -550,14 +549,14 @@ show("deletion-and-insertion", figure)
 print("                       an eighth deleted   inserted")
 for name in fall:
     print(f"{name:22} {fall[name][2]:17.2f} {rise[name][2]:10.2f}")
-assert fall["Grad-CAM"][2] < min(fall["noise"][2], fall["centre"][2])
+assert fall["Grad-CAM"][2] < min(fall["noise"][2], fall["center"][2])
 
 # %% [markdown]
 # The sooner it falls or rises, the better a map found what the answer needs. The right part says little: there cold
 # squares go, in no particular order. And note what the test itself does: a radiograph with blurred squares is an image
 # that the network has never seen, and part of every change is surprise.
 #
-# The second test needs neither masks nor pixels: make the network forget. If a map explains what was *learnt*, it must
+# The second test needs neither masks nor pixels: make the network forget. If a map explains what was *learned*, it must
 # change when layers are given random weights, from the head downwards (Adebayo et al. 2018). **Before you run the
 # cell:** a map that stays the same, what does it show?
 
@@ -649,12 +648,12 @@ for name, images in (("as in training", same), ("no letters", unmarked), ("excha
     outcome = evaluate(cheat, Batches(images, 100, device=device))
     scores[name] = outcome.accuracy
     area = binary_auc(outcome.probs[:, 1], outcome.labels)
-    print(f"{name:15} accuracy {outcome.accuracy:.2f}, area {area:.2f}")
+    print(f"{name:15} accuracy {outcome.accuracy:.2f}, AUC {area:.2f}")
 
 # %% [markdown]
-# It learnt the letter first of all. Without it the ranking still knows a little of the disease (the area), and the
+# It learned the letter first of all. Without it the ranking still knows a little of the disease (the AUC), and the
 # answers know nothing (the accuracy). Did the validation set of the same two hospitals know? Its one number hid it. A
-# few patients in it carry a letter that misleads, or none where one is expected, and whoever suspects the letter can
+# few patients in it carry a letter that misleads, or none where one is expected, and if you suspect the letter, you can
 # count them apart:
 
 # %% tags=["tol-0.35"]
@@ -662,7 +661,7 @@ carries = (same.images != unmarked.images).flatten(start_dim=1).any(dim=1)
 misled = carries != (same.labels == 1)
 right = evaluate(cheat, Batches(same, 100, device=device)).probs.argmax(dim=1) == same.labels
 print(f"{misled.sum()} of {len(same)} patients are misled by their letter, or by having none")
-print(f"of these {right[misled].float().mean():.2f} are called rightly")
+print(f"of these {right[misled].float().mean():.2f} are predicted correctly")
 assert scores["no letters"] < 0.7
 assert scores["exchanged"] < 0.3
 
@@ -688,7 +687,7 @@ cheated = {
 
 # %% tags=["tol-0.2"]
 def on_letter(maps):
-    """The share of maps whose hottest pixel lies in the letter's box, or within 2 pixels of it (15 of 500)."""
+    """The fraction of maps whose hottest pixel lies in the letter's box, or within 2 pixels of it (15 of 500)."""
     return pointing_hits(maps, box, tolerance=2).mean().item()
 
 
@@ -762,10 +761,10 @@ for name, keep in (("border", border), ("middle", ~border)):
         probs = head(pixels(xrays.test, keep)).softmax(dim=1)[:, 1]
     report = seeing[name] = binary_report(probs, xrays.test.labels, threshold=0.5)
     low, high = report.ci95["auc"]
-    print(f"{name}: area {report.auc:.2f}, 95% interval {low:.2f} to {high:.2f}")
+    print(f"{name}: AUC {report.auc:.2f}, 95% interval {low:.2f} to {high:.2f}")
 
 # %% [markdown]
-# A simulated border knows nothing of the disease, as it was made to: an area of 0.5 lies within the interval. Does the
+# A simulated border knows nothing of the disease, as it was made to: an AUC of 0.5 lies within the interval. Does the
 # border of a real X-ray know nothing, either?
 
 # %%
@@ -805,8 +804,8 @@ report = binary_report(outcome.probs[:, 1], pictures.labels)
 on_real("06.network", {"CompactCNN": report}, pictures)
 
 # %% [markdown]
-# Deletion needs no outlines, so it can be asked of real X-rays, too: forty sick test patients who were called sick, and
-# two maps beside two orders that know nothing.
+# Deletion needs no outlines, so it can be asked of real X-rays, too: forty sick test patients who were predicted sick,
+# and two maps beside two orders that know nothing.
 
 # %% tags=["tol-0.2"]
 found = ((outcome.probs[:, 1] > 0.5) & (pictures.labels == 1)).nonzero().flatten()[:40]
@@ -815,7 +814,7 @@ orders = {
     "Grad-CAM": grad_cam(network, x, 1, layer=network.last_maps),
     "occlusion": occlusion(network, x, 1, side=16, stride=8).clamp(min=0),
     "noise": torch.rand(len(x), SIZE, SIZE).to(device),
-    "centre": (middle[:1] - middle.min()).expand(len(x), -1, -1),
+    "center": (middle[:1] - middle.min()).expand(len(x), -1, -1),
 }
 targets, falls = torch.ones(len(x), dtype=torch.int64, device=device), {}
 for name, order in orders.items():
@@ -824,7 +823,7 @@ for name, order in orders.items():
     print(f"{name:9} {curve[2]:.2f} with an eighth of the image blurred")
 
 # %% [markdown]
-# A map that found what the answer needs makes the probability fall sooner than noise and centre do. On the real X-rays,
+# A map that found what the answer needs makes the probability fall sooner than noise and center do. On the real X-rays,
 # look first at the right end, where all of the image is blurred: what does the network say of an X-ray without detail?
 
 # %%
@@ -854,7 +853,7 @@ on_real("06.deletion", falls, pictures.subset(found))
 # ## 11. A map for an answer, in one command
 #
 # For a network of lesson 3 or 5, trained by `course train`, the command below draws the image as the network sees it
-# and Grad-CAM of the class that it was called, with probability, threshold and network in the title:
+# and Grad-CAM of the predicted class, with probability, threshold and network in the title:
 #
 #     course predict runs/first some_scan.png --explain why.png
 #
@@ -864,12 +863,12 @@ on_real("06.deletion", falls, pictures.subset(found))
 # ## Summary
 #
 # Filters can be looked at in the first layer only; later ones are known by what they answer to: maps, the patches and
-# the climbed images that excite them, the neighbours in feature space. Heat maps say which pixels an answer rests on,
+# the climbed images that excite them, the neighbors in feature space. Heat maps say which pixels an answer rests on,
 # each by another question: saliency asks what a small change of a pixel would do, occlusion what is missed when a
-# square is covered, Grad-CAM which places of a layer's maps speak for the class. Whether a map tells the truth can be
-# measured: against masks where they are known, by deletion where not, and by making the network forget. A network can
-# have a high score and look at the wrong thing, and a map can look at the right thing and be wrong about the network.
-# Not for diagnosis.
+# square is covered, Grad-CAM which positions of a layer's maps speak for the class. Whether a map tells the truth can
+# be measured: against masks where they are known, by deletion where not, and by making the network forget. A network
+# can have a high score and look at the wrong thing, and a map can look at the right thing and be wrong about the
+# network. Not for diagnosis.
 
 # %% [markdown]
 # ## Quiz
@@ -913,4 +912,4 @@ print("the same saliency, maps and occlusion")
 
 # %% [markdown]
 # This was the last lesson. You have built networks from a single kernel upwards, trained and measured them, borrowed
-# what others had learnt, and asked what they see. What remains is a question of your own, and images to put it to.
+# what others had learned, and asked what they see. What remains is a question of your own, and images to put it to.
