@@ -123,7 +123,7 @@ def load_state(path: str | Path) -> dict[str, Any]:
     """
     path = as_path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; there is nothing to resume from, so start anew.")
+        raise FileNotFoundError(f"{path}: no such file; there is nothing to resume from, so start again.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:

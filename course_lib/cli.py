@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="The data sets: what there is, fetching, auditing.", no_args_is_help=True)
+data_app = typer.Typer(help="The datasets: what there is, fetching, auditing.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
@@ -146,7 +146,7 @@ def site(out: Annotated[Path, typer.Option(help="Folder of the site.")] = Path("
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has, what is missing, and how to mend it.
+    """Say what this machine has, what is missing, and how to fix it.
 
     Example: course doctor
     """
@@ -159,7 +159,7 @@ def doctor() -> None:
 
 @data_app.command("list")
 def data_list() -> None:
-    """List the data sets and where they lie.
+    """List the datasets and where they lie.
 
     Example: course data list
     """
@@ -176,7 +176,7 @@ def data_list() -> None:
 
 @data_app.command("get")
 def data_get(name: DataSet) -> None:
-    """Download a data set and verify it.
+    """Download a dataset and verify it.
 
     Example: course data get chest_xray
     """
@@ -214,7 +214,7 @@ def train(
     root: Root = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/TASK-SEED.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.", show_default=False)] = None,
-    image_size: Annotated[int | None, typer.Option(min=32, help="Pixels a side.", show_default=False)] = None,
+    image_size: Annotated[int | None, typer.Option(min=32, help="Pixels per side.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the cut, the weights and the order.")] = 0,
     preset: Annotated[
         Preset | None, typer.Option(help="Of cifar10: how it is trained; default fast.", show_default=False)
@@ -423,7 +423,7 @@ def export(
 
 
 def print_scores(scores: dict[str, Any]) -> None:
-    """A report as a table: each score with its 95% interval, the share of unlike images, the confusion matrix."""
+    """A report as a table: each score with its 95% interval, the fraction of unlike images, the confusion matrix."""
     print(f"{scores['data']}, {scores['split']}: {scores['n']} images")
     for name in ("auc", "balanced_accuracy", "accuracy", "sensitivity", "specificity", "ece", "threshold", "unlike"):
         if scores.get(name) is not None:

@@ -36,7 +36,7 @@ def main() -> None:
         with dots("Making .venv"):
             failed = subprocess.call([sys.executable, "-m", "venv", str(BIN.parent)])
         if failed:
-            sys.exit("No .venv was made, Python's reason is above; mend that, and call this again.")
+            sys.exit("No .venv was made, Python's reason is above; fix that, and call this again.")
     _pip("pip>=25.1")  # the first that shows how far it is while it installs
     if asked.torch_backend:
         replaced = ("--reinstall-package=torch", "--reinstall-package=torchvision")

@@ -269,7 +269,7 @@ def choose_threshold(
     if criterion not in get_args(Criterion):
         raise ValueError(f"criterion {criterion!r} is not known; choose one of: {', '.join(get_args(Criterion))}.")
     if not 0 <= target <= 1:
-        raise ValueError(f"target={target} must be a share of class 1, from 0 to 1; write 95 percent as 0.95.")
+        raise ValueError(f"target={target} must be a fraction of class 1, from 0 to 1; write 95 percent as 0.95.")
     probs, labels = _checked(as_scores(probs), labels, num_classes=2)
     scores, inverse = probs.double().unique(return_inverse=True)  # ascending
     positives = torch.bincount(inverse, weights=labels.double())

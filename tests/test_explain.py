@@ -186,7 +186,7 @@ def test_a_layer_that_runs_twice_or_gives_no_maps_is_refused_and_the_network_res
     model, plain = FastCNN((8, 8, 8), mirror=True), FastCNN((8, 8, 8))
     with pytest.raises(ValueError, match="groups runs 2 times"):
         explain.grad_cam(model, torch.rand(1, 3, 32, 32), layer=model.groups)
-    with pytest.raises(ValueError, match=r"head puts out \(1, 10\)"):
+    with pytest.raises(ValueError, match=r"head returns \(1, 10\)"):
         explain.feature_maps(plain, torch.rand(1, 3, 32, 32), plain.head)
     with pytest.raises(ValueError, match="runs 0 times"):
         explain.feature_maps(model, torch.rand(1, 3, 32, 32), nn.Conv2d(3, 3, 1))
@@ -350,9 +350,9 @@ class ChannelsLast(nn.Module):
 def test_maps_with_the_channels_last_are_refused_and_others_are_not(channels: int, shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     model, images = ChannelsLast(channels), torch.rand(2, 1, *shape)
-    with pytest.raises(ValueError, match=r"layer block puts out .*: its channels come last"):
+    with pytest.raises(ValueError, match=r"layer block returns .*: its channels come last"):
         explain.grad_cam(model, images, layer=model.block)
-    with pytest.raises(ValueError, match=r"layer block\.2 puts out .*: its channels come last"):
+    with pytest.raises(ValueError, match=r"layer block\.2 returns .*: its channels come last"):
         explain.grad_cam(model, images, layer=model.block[2])
     heat = explain.grad_cam(model, images, 1, layer=model.back)
     torch.testing.assert_close(explain.grad_cam(model, images, 1, layer=model.first).shape, heat.shape)
@@ -418,9 +418,9 @@ def test_logits_are_taken_out_of_what_holds_them_and_anything_else_is_named() ->
         torch.testing.assert_close(explain.grad_cam(model, images, layer=model.maps), expected)
     for answer, said in (
         (lambda found: [found], "a list without logits"),
-        (lambda found: found.sum(), r"puts out \(\)"),
+        (lambda found: found.sum(), r"it returns \(\)"),
     ):
-        with pytest.raises(ValueError, match=f"the network must put out logits .*{said}"):
+        with pytest.raises(ValueError, match=f"the network must return logits .*{said}"):
             explain.saliency(Answering(answer), images)
 
 
@@ -435,7 +435,7 @@ def test_a_layer_that_puts_out_no_tensor_or_that_the_answer_does_not_use_is_name
             return super().forward(self.both(images)[0])
 
     model, images = Odd(), torch.rand(2, 1, 16, 16)
-    with pytest.raises(ValueError, match="layer both puts out a tuple, not maps"):
+    with pytest.raises(ValueError, match="layer both returns a tuple, not maps"):
         explain.grad_cam(model, images, layer=model.both)
     with pytest.raises(ValueError, match="no gradient of the classes reaches layer aside"):
         explain.grad_cam(model, images, layer=model.aside)

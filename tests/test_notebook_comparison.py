@@ -130,7 +130,7 @@ FAULTS = {
     "page_in_its_state": (run(PAGE, "explore(weight=0.25)"), PAGE, "saved was 0.5, now came 0.25"),
     "page_with_another_picture": (run(PAGE, "explore(width=90)"), PAGE, "saved was 256x256 pixels, now came 90x256"),
     "new_stderr": (run(LAST, "print('done')\nprint('beware', file=sys.stderr)"), LAST, "now came stdout, stderr"),
-    "saved_stderr": (warned, LAST, "stderr was saved, 'careful\\n'; mend what warns"),
+    "saved_stderr": (warned, LAST, "stderr was saved, 'careful\\n'; fix what warns"),
     "silent": (run(LAST, "x = 1"), LAST, "saved was stdout; now came nothing"),
     "exception": (run(LAST, "raise KeyError('lung')"), LAST, "KeyError: 'lung'"),
     "never_run": (never_run, SHAPE, "saved without having been run"),

@@ -132,7 +132,7 @@ def test_without_a_network_the_error_names_the_offline_choice(monkeypatch: pytes
 def test_what_is_not_known_is_named() -> None:
     with pytest.raises(ValueError, match=r"backbone 'vgg' is not known; choose one of: tf_efficientnet_lite0, "):
         transfer_model("vgg", 2)
-    with pytest.raises(ValueError, match=r"in_channels=2 is neither 1 \(grey\) nor 3 \(colour\)"):
+    with pytest.raises(ValueError, match=r"in_channels=2 is neither 1 \(gray\) nor 3 \(color\)"):
         transfer_model(OFFLINE, 2, 2)
     with pytest.raises(ValueError, match=r"weights='best' is not known; choose one of: imagenet, random, imagenet or"):
         transfer_model(OFFLINE, 2, weights="best")  # type: ignore[arg-type]

@@ -96,7 +96,7 @@ def refusals(cell: Cell) -> list[str]:
     except ValueError as error:
         return [str(error)]
     warned = [output["text"] for output in cell["outputs"] if output.get("name") == "stderr"]
-    return [f"stderr was saved, {text!r}; mend what warns, and build the notebook again." for text in warned]
+    return [f"stderr was saved, {text!r}; fix what warns, and build the notebook again." for text in warned]
 
 
 def differences(saved: Sequence[Output], new: Sequence[Output], tolerance: Tolerance) -> list[str]:

@@ -12,7 +12,7 @@ REPEATED = {  # in README.md or the set-up cell, and what stands there as long a
     "git clone https://github.com/OWNER/NAME.git cnn-course": (
         "git clone ADDRESS cnn-course  # nobody has published this copy yet: ADDRESS is where you have it from"
     ),
-    "[say which](https://github.com/OWNER/NAME/issues/new)": "tell whoever gave you the course",
+    "[say which](https://github.com/OWNER/NAME/issues/new)": "tell the person who gave you the course",
     "url    = {https://github.com/OWNER/NAME}": "url    = {not published yet}",
     'COURSE, TAG = "https://github.com/OWNER/NAME", "RELEASE"': 'COURSE, TAG = "", "RELEASE"',
 }

@@ -201,7 +201,7 @@ def _medmnist(path: Path, image_size: int) -> Splits:
         if images.ndim != 3 or images.dtype != torch.uint8 or not len(images):
             found = f"{images.dtype} {tuple(images.shape)}"
             raise ValueError(
-                f"{path}: {split}_images must be grey bytes, uint8 (N, H, W), found {found}; convert them."
+                f"{path}: {split}_images must be gray bytes, uint8 (N, H, W), found {found}; convert them."
             )
         if set(labels.tolist()) != {0, 1}:
             raise ValueError(f"{path}: {split}_labels must hold 0 and 1, both, found {sorted(set(labels.tolist()))}.")

@@ -17,7 +17,7 @@ from course_lib.files import as_path, data_dir
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LABELS = "trainLabels.csv"
-LICENCE = "Krizhevsky 2009, 'Learning multiple layers of features from tiny images'; no formal licence"
+LICENCE = "Krizhevsky 2009, 'Learning multiple layers of features from tiny images'; no formal license"
 KAGGLE = ("swaroopkml/cifar10-pngs-in-folders", "pankrzysiu/cifar10-python")  # class folders; the archive
 ARCHIVE = Remote(
     (

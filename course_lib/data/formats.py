@@ -176,7 +176,7 @@ def _unread_format(path: Path, head: bytes, error: Exception) -> tuple[str, str]
         return BY_SUFFIX[".avif"]
     said = str(error)
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and isinstance(error, NotImplementedError):
-        return f"TIFF ({said})", "save it as 8 or 16 bits a channel without compression"
+        return f"TIFF ({said})", "save it as 8 or 16 bits per channel without compression"
     if "cannot find loader" in said or "Ghostscript" in said:
         return (Image.registered_extensions().get(path.suffix.lower()) or "a format that Pillow only names"), TO_JPEG
     if "text chunk" in said.lower() or "Decompressed data too large" in said:  # Pillow's guard against bombs

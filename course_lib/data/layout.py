@@ -234,7 +234,7 @@ def _refuse_splits_below(top: Folder, classes: Sequence[str] | None) -> None:
         if below and classes is None:
             raise ValueError(
                 f"{top.path}: can be read in two ways. Either {', '.join(top.folders)} are the classes: "
-                f"{choice('classes', ','.join(top.folders))}. Or {name} is a data set of its own, with "
+                f"{choice('classes', ','.join(top.folders))}. Or {name} is a dataset of its own, with "
                 f"{' and '.join(found.path.name for found in below.values())} in it: name that folder, {folder.path}."
             )
 

@@ -76,7 +76,7 @@ def simulate_radiographs(
     """
     _check(num_images, image_size, seed, difficulty)
     if len(marker_rates) != 2:
-        raise ValueError(f"marker_rates must be two shares, got {marker_rates}; give (in NORMAL, in PNEUMONIA).")
+        raise ValueError(f"marker_rates must be two fractions, got {marker_rates}; give (in NORMAL, in PNEUMONIA).")
     _check_shares(("prevalence", prevalence), *(("marker_rates", rate) for rate in marker_rates))
     labels = np.zeros(num_images, dtype=np.int64)
     labels[: round(prevalence * num_images)] = 1

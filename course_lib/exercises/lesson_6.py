@@ -83,7 +83,7 @@ def asked(answer: Callable[..., Any], model: nn.Module, *arguments: Any, fails: 
     hook.remove()
     if isinstance(found, Tensor) and found.requires_grad:
         slip = "The graph keeps all maps of the pass in memory: detach the result, or compute it without gradients."
-        raise Wrong("a tensor that still hangs on its graph", "a tensor without a graph", slip)
+        raise Wrong("a tensor that is still part of its graph", "a tensor without a graph", slip)
     return found
 
 
@@ -144,7 +144,7 @@ def the_pointing_game(answer: Pair) -> str:
         (lambda h, m: (ties(h) & m).sum((1, 2)).clamp(max=1), "One hottest pixel inside gave a full score: share it."),
         (lambda h, m: share((h == h.max()) & m, h == h.max()), "One peak was sought in all maps: each has its own."),
         (lambda h, m: share(ties(h) & m, m), "Divide by the number of hottest pixels, not of those in the mask."),
-        (lambda h, m: share(h * m, h), "That is the share of heat inside; here only the hottest pixels count."),
+        (lambda h, m: share(h * m, h), "That is the fraction of heat inside; here only the hottest pixels count."),
         (lambda h, m: explain.pointing_hits(h, m).mean(), "That is the mean of the scores: return one for each map."),
     ]
     heat, masks = torch.cat([torch.randint(0, 4, (5, 4, 5)), torch.randn(2, 4, 5) - 9]), torch.rand(7, 4, 5) < 0.4
@@ -170,7 +170,7 @@ def the_maps_of_any_layer(answer: Callable[[nn.Module, Tensor, nn.Module], Tenso
         came, wanted, went = explain.feature_maps(model, images, before, layer, after)  # type: ignore[arg-type]
         slips = [
             (went, "A layer that works in place reached the maps: `detach()` shares memory, `clone()` does not."),
-            (came, "That is what came into the layer; what it puts out is the hook's third argument."),
+            (came, "That is what came into the layer; what it returns is the hook's third argument."),
             ([wanted], "That is a list with the maps in it: return its element."),
         ]
         expect(found, wanted, of="maps_of() for a layer in the middle", slips=slips)
@@ -230,12 +230,12 @@ def grad_cam_for_a_batch(answer: Callable[[nn.Module, Tensor, Tensor, nn.Module]
             (large(heat).relu(), "Cut off below 0 before enlarging, not after: pixels in between differ."),
             (heat.relu(), "That is as small as the layer's maps: enlarge it."),
             (large(heat.relu(), "nearest"), "It was enlarged in blocks: ask for `bilinear`."),
-            (large((slopes * maps).sum(dim=1).relu()), "Each place kept its own gradient: average them."),
+            (large((slopes * maps).sum(dim=1).relu()), "Each position kept its own gradient: average them."),
             (large(heat.relu()) * maps[0, 0].numel(), "The gradients of a map were summed, not averaged."),
             (large(heat.relu()) / maps.shape[1], "The weighted maps were averaged, not summed."),
             (large((weights * maps).relu().sum(dim=1)), "ReLU comes after the sum, in which negative maps count too."),
             (large((weights.mean(dim=0) * maps).sum(dim=1).relu()), "The mean runs over the batch, too: images mix."),
-            (right / right.amax((1, 2), keepdim=True), "Do not scale it: that hides how much a place adds."),
+            (right / right.amax((1, 2), keepdim=True), "Do not scale it: that hides how much a position adds."),
             *((cam(score, *inputs), said) for score, said in OTHER_SCORES),
         ]
         expect(found, right, of=f"grad_cam() for {len(targets)} images", slips=slips, tolerance=1e-5)
@@ -248,7 +248,7 @@ def grad_cam_for_a_batch(answer: Callable[[nn.Module, Tensor, Tensor, nn.Module]
     "Put a shortcut to the test",
     "Write a function that returns a copy of some images with the box of their donors, and use it four times.",
     "`donors[torch.arange(len(images)) % len(donors)]` are all donors; `images.roll(-1, dims=0)` are the next images.",
-    "One more function: of the images called rightly before, which change their answer? `torch.cat` makes one heap.",
+    "One more function: which of the images predicted correctly before change their answer? `torch.cat` pools them.",
 )
 def put_a_shortcut_to_the_test(answer: Callable[..., dict[str, float]]) -> str:
     box, head, reads = (slice(1, 4), slice(9, 14)), nn.Linear(448, 2), torch.zeros(2, 2, 14, 16)
@@ -281,18 +281,18 @@ def put_a_shortcut_to_the_test(answer: Callable[..., dict[str, float]]) -> str:
     expect(keys, sorted(heaps), of="sorted(shortcut_test())", slips=[(keys, "Return a dictionary with these keys.")])
     for name, (rightly, flipped) in heaps.items():
         slips: list[tuple[object, str]] = [
-            ((flipped & rightly).double().mean(), "Divide by the images called rightly before, not by all."),
-            (flipped.double().mean(), "Images called wrongly before count here: leave them out."),
-            ((flipped == rightly).double().mean(), "Who was called wrongly all along did not flip: compare answers."),
-            ((flipped & rightly).sum(), "That is a count: divide by the number of images called rightly before."),
-            (share(rightly[:61], flipped[:61]), "Not all images were asked: where donors run out, begin anew."),
-            (sum(share(*kind) for kind in kinds) / 2, "That is the mean of two shares: throw both kinds in one heap."),
+            ((flipped & rightly).double().mean(), "Divide by the images predicted correctly before, not by all."),
+            (flipped.double().mean(), "Images predicted wrongly before count here: leave them out."),
+            ((flipped == rightly).double().mean(), "An image that was wrong all along did not flip: compare answers."),
+            ((flipped & rightly).sum(), "That is a count: divide by the number of images predicted correctly before."),
+            (share(rightly[:61], flipped[:61]), "Not all images were asked: where donors run out, begin again."),
+            (sum(share(*kind) for kind in kinds) / 2, "That is the mean of two fractions: pool both kinds first."),
             (share(*before), "`roll(1)` brings the box of the image before; the next one's is asked for."),
             special[name],
         ]
         expect(found[name], share(rightly, flipped), of=f'shortcut_test()["{name}"]', slips=slips)
     nothing = dict.fromkeys(heaps, 0.0)
     if not agrees(found := asked(answer, model, healthy + 9, sick - 9, box), nothing, 0):
-        raise Wrong(f"{shown(found)} where all are called wrongly", shown(nothing), "No image counts here: say 0.")
+        raise Wrong(f"{shown(found)} where all are predicted wrongly", shown(nothing), "No image counts here: say 0.")
     asked(answer, model.train(), healthy, sick, box, fails=True)
-    return "The control is what makes it a test: a share of 0.3 is a shortcut beside 0.02, and nothing beside 0.28."
+    return "The control is what makes it a test: a fraction of 0.3 is a shortcut beside 0.02, and nothing beside 0.28."

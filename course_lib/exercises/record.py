@@ -91,7 +91,7 @@ def _read() -> dict[str, Entry]:
         return dict(json.loads(place.read_text(encoding="utf-8"))) if place.is_file() else {}
     except ValueError as error:
         raise ValueError(
-            f"{place}: no longer a progress file ({error}); mend it, or delete it and run your checks again."
+            f"{place}: no longer a progress file ({error}); fix it, or delete it and run your checks again."
         ) from error
 
 

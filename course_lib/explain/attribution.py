@@ -183,7 +183,7 @@ def _refuse_channels_last(model: nn.Module, layer: nn.Module, name: str, maps: T
     axis = _height_axis(model, layer, images)
     if axis == 1 or (axis is None and as_last < as_first - 1e-6):
         raise ValueError(
-            f"layer {name} puts out {tuple(maps.shape)}: its channels come last, and Grad-CAM needs maps (N, channels, "
+            f"layer {name} returns {tuple(maps.shape)}: its channels come last, and Grad-CAM needs maps (N, channels, "
             "height, width); choose a layer before them or after their permute(0, 3, 1, 2)."
         )
 
@@ -236,7 +236,7 @@ def class_logits(output: object, count: int) -> Tensor:
     if not isinstance(found, Tensor) or found.ndim not in (1, 2) or len(found) != count:
         what = f"{tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(output).__name__} without logits"
         raise ValueError(
-            f"the network must put out logits ({count}, classes), it puts out {what}; wrap it in a module that returns "
+            f"the network must return logits ({count}, classes), it returns {what}; wrap it in a module that returns "
             "the logits alone."
         )
     if found.ndim == 1 or found.shape[1] == 1:

@@ -62,7 +62,7 @@ def only_maps(outputs: Sequence[object], name: str, images: Tensor) -> Tensor:
     if not isinstance(maps, Tensor) or maps.ndim != 4 or len(maps) != len(images):
         found = tuple(maps.shape) if isinstance(maps, Tensor) else f"a {type(maps).__name__}"
         raise ValueError(
-            f"layer {name} puts out {found}, not maps ({len(images)}, channels, height, width); "
+            f"layer {name} returns {found}, not maps ({len(images)}, channels, height, width); "
             "choose a convolution or a block of them."
         )
     return maps

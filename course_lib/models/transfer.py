@@ -129,7 +129,7 @@ def transfer_model(
     if name not in BACKBONES:
         raise ValueError(f"backbone {name!r} is not known; choose one of: {', '.join(BACKBONES)}.")
     if in_channels not in (1, 3):
-        raise ValueError(f"in_channels={in_channels} is neither 1 (grey) nor 3 (colour).")
+        raise ValueError(f"in_channels={in_channels} is neither 1 (gray) nor 3 (color).")
     if weights not in get_args(Weights):
         raise ValueError(f"weights={weights!r} is not known; choose one of: {', '.join(get_args(Weights))}.")
     network = _lite0() if name == OFFLINE else zoo.get_model(name, weights=None, **_BUILD.get(name, {}))

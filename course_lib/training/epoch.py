@@ -139,7 +139,7 @@ def _explained(images: Tensor) -> Iterator[None]:
             raise
         raise ValueError(
             f"batch norm cannot learn from {len(images)} image of {images.shape[2]} x {images.shape[3]} pixels, as one "
-            "value a channel is left of it; choose a batch_size that leaves no last batch of one, or larger images."
+            "value per channel is left of it; choose a batch_size that leaves no last batch of one, or larger images."
         ) from error
 
 

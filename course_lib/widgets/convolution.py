@@ -40,8 +40,8 @@ def convolution_explorer(image: Tensor | None = None) -> Page:
     channels = image[None] if image.ndim == 2 else image
     if channels.ndim != 3 or len(channels) > MOST_CHANNELS or not all(3 <= n <= LARGEST for n in channels.shape[1:]):
         raise ValueError(
-            f"expected an image (height, width) or (channels, height, width), of 3 to {LARGEST} pixels a side and with "
-            f"at most {MOST_CHANNELS} channels, got {tuple(image.shape)}; cut a piece out of it."
+            f"expected an image (height, width) or (channels, height, width), of 3 to {LARGEST} pixels per side and "
+            f"with at most {MOST_CHANNELS} channels, got {tuple(image.shape)}; cut a piece out of it."
         )
     pixels = finite(channels)
     name, tables = next(iter(KERNELS.items()))

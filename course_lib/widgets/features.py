@@ -150,7 +150,7 @@ def _check(model: nn.Module, images: Tensor, classes: Sequence[str], layers: dic
     logits = probabilities(model, images[:1])
     if not logits.isfinite().all():
         raise ValueError(
-            "expected finite logits, got NaN or infinity; the network has diverged: train it anew, with a smaller "
+            "expected finite logits, got NaN or infinity; the network has diverged: train it again, with a smaller "
             "learning rate."
         )
     if logits.ndim != 2 or logits.shape[1] != len(classes):

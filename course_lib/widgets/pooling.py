@@ -29,7 +29,7 @@ def pooling_explorer(image: Tensor | None = None) -> Page:
         image[2:4, 2:5] = 9
     if image.ndim != 2 or not all(SIDES[0] <= side <= SIDES[1] for side in image.shape):
         raise ValueError(
-            f"expected an image (height, width) of {SIDES[0]} to {SIDES[1]} pixels a side, got {tuple(image.shape)}; "
+            f"expected an image (height, width) of {SIDES[0]} to {SIDES[1]} pixels per side, got {tuple(image.shape)}; "
             "cut a piece out of it."
         )
     pixels = finite(image)

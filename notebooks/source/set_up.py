@@ -72,7 +72,7 @@ if here.get("course-lib") != TAG[1:]:
         said = (done.stdout + done.stderr).splitlines()
         told = r"ERROR:|error: externally|fatal:|No module named|depends on|\(constraint\)"
         reason = [line.strip() for line in said if re.search(told, line)] or said[-3:]
-        mend = "Mend that, and run this cell again."
+        mend = "Fix that, and run this cell again."
         if re.search(r"resolve host|[Cc]onnect|timed out|No matching distribution", "".join(said)):
             try:
                 socket.create_connection(("github.com", 443), timeout=3).close()

@@ -126,7 +126,7 @@ def test_an_archive_of_another_layout_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", images=np.zeros(3))
     with pytest.raises(ValueError, match=r"other\.npz: .*expected MedMNIST's layout with train_images"):
         _ = load_chest_xray("real", root=tmp_path / "other.npz").train
-    with pytest.raises(ValueError, match=r"train_images must be grey"):
+    with pytest.raises(ValueError, match=r"train_images must be gray"):
         _ = load_chest_xray("real", root=write_npz(tmp_path / "colour.npz", channels=3)).train
 
 
@@ -136,7 +136,7 @@ def test_an_archive_of_deeper_pixels_or_of_one_class_is_refused(tmp_path: Path) 
         ("alone", np.zeros((4, 28, 28), np.uint8), [1, 1, 1, 1]),
     ):
         np.savez(tmp_path / f"{name}.npz", test_images=images, test_labels=np.array(labels)[:, None])
-    with pytest.raises(ValueError, match=r"deep\.npz: test_images must be grey bytes, .* found torch\.uint16"):
+    with pytest.raises(ValueError, match=r"deep\.npz: test_images must be gray bytes, .* found torch\.uint16"):
         _ = load_chest_xray("real", root=tmp_path / "deep.npz").test
     with pytest.raises(ValueError, match=r"alone\.npz: test_labels must hold 0 and 1, both, found \[1\]"):
         _ = load_chest_xray("real", root=tmp_path / "alone.npz").test

@@ -199,7 +199,7 @@ def test_neither_brightness_nor_a_linear_model_solves_the_task():
         ({"prevalence": 30}, "prevalence must lie between 0 and 1, got 30; write 30 percent as 0.3"),
         ({"difficulty": -0.1}, "difficulty must lie between 0 and 1, got -0.1"),
         ({"marker_rates": (0.0, 1.5)}, "marker_rates must lie between 0 and 1, got 1.5"),
-        ({"marker_rates": (0.5,)}, "marker_rates must be two shares"),
+        ({"marker_rates": (0.5,)}, "marker_rates must be two fractions"),
         ({"prevalence": float("nan")}, "prevalence must lie between 0 and 1, got nan"),
     ],
 )

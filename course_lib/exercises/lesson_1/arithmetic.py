@@ -65,7 +65,7 @@ def max_pool_by_hand(answer: Callable[[Tensor, int], Tensor]) -> str:
 @task(
     "01.5",
     "Which pixels does an output see?",
-    "One layer: output x begins at x * stride - padding and reads `kernel` places from there. Where is the last one?",
+    "One layer: output x begins at x * stride - padding and reads `kernel` positions from there. Where is the last?",
     "Two layers: ask the last which outputs of the first it reads. Where does the first of these begin, the last end?",
     "So go through the layers from the last to the first, with two numbers in hand.",
 )
@@ -91,10 +91,10 @@ def pixels_seen(answer: Callable[[int, Layers], tuple[int, int]]) -> str:
         return first, last
 
     steps: Mistakes = [
-        (lambda f, e, k, s, p: (f * s - p, e * s - p + k), "A kernel of 3 at place 4 reads 4, 5 and 6, not 7."),
-        (lambda f, e, k, s, p: (f * s, e * s + k - 1), "Padding is left out: it moves everything towards the front."),
-        (lambda f, e, k, s, p: (f * s + p, e * s + p + k - 1), "Place 0 lies in the padding: subtract it."),
-        (lambda f, e, k, s, p: (f - p, e - p + k - 1), "Stride is left out: windows of neighbours lie that far apart."),
+        (lambda f, e, k, s, p: (f * s - p, e * s - p + k), "A kernel of 3 at position 4 reads 4, 5 and 6, not 7."),
+        (lambda f, e, k, s, p: (f * s, e * s + k - 1), "Padding is left out: it moves everything toward the front."),
+        (lambda f, e, k, s, p: (f * s + p, e * s + p + k - 1), "Position 0 lies in the padding: subtract it."),
+        (lambda f, e, k, s, p: (f - p, e - p + k - 1), "Stride is left out: windows of neighbors lie that far apart."),
         (lambda f, e, k, s, p: (f * s - p, e * s + k - 1), "Padding moves the last pixel as well as the first."),
         (lambda f, e, k, s, p: (f * s - p, f * s - p + k - 1), "Only one window is followed; the last one ends later."),
         (lambda f, e, k, s, p: ((f - p) * s, (e - p) * s + k - 1), "Padding is counted in pixels: multiply first."),
@@ -131,8 +131,8 @@ def depthwise(answer: Callable[..., Tensor]) -> str:
         return right(m, k, *mistaken)[:, :rows, :columns]
 
     said = {
-        "must match": "A window and its kernel differ in size. With dilation, both the slice and the number of places "
-        "follow from the span dilation * (k - 1) + 1, and both belong to the padded maps."
+        "must match": "A window and its kernel differ in size. With dilation, both the slice and the number of "
+        "positions follow from the span dilation * (k - 1) + 1, and both belong to the padded maps."
     }
     added = "The channels are added up; here each stays by itself."
 
@@ -151,7 +151,7 @@ def depthwise(answer: Callable[..., Tensor]) -> str:
         ),
         (
             lambda m, k, s, p, d: cut(m, k, s, p, d, 1, p, d),
-            "Places are counted by `stride`, but windows begin side by side.",
+            "Positions are counted by `stride`, but windows begin side by side.",
         ),
         (
             lambda m, k, s, p, d: cut(m, k, s, p, d, s, p, 1),
@@ -162,7 +162,7 @@ def depthwise(answer: Callable[..., Tensor]) -> str:
         (lambda m, k, s, p, d: right(m, k, s, 0, d), "`padding` is not used: zeros belong around each map."),
         (lambda m, k, s, p, d: right(m, k, s, p, 1), "`dilation` is not used: it spreads the weights apart."),
         (lambda m, k, s, p, d: right(F.pad(m, (p, 0, p, 0)), k, s, 0, d), "Zeros belong on all four sides."),
-        (lambda m, k, s, p, d: right(m, k, s, p, d)[:, :-1, :-1], "The last place is left out: one more fits."),
+        (lambda m, k, s, p, d: right(m, k, s, p, d)[:, :-1, :-1], "The last position is left out: one more fits."),
         (lambda m, k, s, p, d: right(m, k, s, p, d) / k[0].numel(), "That is the mean of the products; take the sum."),
     ]
     ways = [(3, 1, 0, 1), (3, 2, 1, 1), (3, 1, 0, 2), (3, 3, 2, 2), (2, 2, 1, 3)]  # k, stride, padding, dilation

@@ -195,7 +195,7 @@ def _expect_pooled(pool: nn.Module, blur: int, batches: list[Tensor]) -> None:
         (lambda x: _blurred(_peaks(x), torch.ones(blur) / blur), "All weights are alike: take Pascal's triangle."),
         (lambda x: right(x) * 4 ** (blur - 1), whole),
         (lambda x: right(x) * 2 ** (blur - 1), whole),
-        (lambda x: _peaks(x)[..., ::2, ::2], "Nothing is blurred before every second place is dropped."),
+        (lambda x: _peaks(x)[..., ::2, ::2], "Nothing is blurred before every second position is dropped."),
         (
             lambda x: _blurred(F.max_pool2d(x, 2), row, 1),
             "The maximum drops samples before the blur: give it stride 1.",

@@ -16,9 +16,9 @@ from course_lib.exercises.tasks import Wrong, expect, shown, task
 @task(
     "02.2",
     "Accuracy, and the two numbers beside it",
-    "`labels == label` marks the images of one class; among these, count how many were called so.",
-    "`labels.unique()` lists the classes that occur. Average their shares without weights.",
-    "The constant answer is right for every image of the commonest class, and for no other.",
+    "`labels == label` marks the images of one class; among these, count how many were predicted so.",
+    "`labels.unique()` lists the classes that occur. Average their recalls without weights.",
+    "The constant answer is right for every image of the most common class, and for no other.",
 )
 def fair_scores(answer: Callable[[Tensor, Tensor], tuple[float, float, float]]) -> str:
     few_sick = [0, 1, 0, 0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 1, 1, 0]
@@ -33,14 +33,14 @@ def fair_scores(answer: Callable[[Tensor, Tensor], tuple[float, float, float]]) 
         second = [
             (accuracy, "The second is the accuracy again: average class by class."),
             (precision, "The second divides by the calls (precision); divide by the labels."),
-            (shares[-1], "The second is the share of one class only: average over all."),
+            (shares[-1], "The second is the recall of one class only: average over all."),
             (sum(shares) / (max(calls + labels) + 1), "A class that no label has should not count as missed."),
             (sum(shares) / 2, "There may be more than two classes: divide by their number."),
         ]
         third = [
-            (calls.count(mode(calls)) / total, "The constant is the commonest label, not the commonest call."),
+            (calls.count(mode(calls)) / total, "The constant is the most common label, not prediction."),
             (1 / len(there), "The third would be right if all classes were equally common."),
-            (labels.count(0) / total, "The commonest class need not be class 0."),
+            (labels.count(0) / total, "The most common class need not be class 0."),
         ]
         slips = [((accuracy, value, constant), said) for value, said in second]
         slips += [((accuracy, balanced, value), said) for value, said in third]
@@ -72,8 +72,8 @@ def audit_folder(answer: Callable[[Path], dict[str, Any]]) -> str:
             _draw(Path(pets) / f"{place}.png", place[5:])
         _judge_audit(answer, Path(pets), wanted, of=" of a clean folder")
     return (
-        "Equal bytes are the least that duplicates can be: an image that was saved anew, cropped or made brighter "
-        "escapes. Of 1,566 real chest radiographs that were looked into, 85 are in colour, all of them PNEUMONIA."
+        "Equal bytes are the least that duplicates can be: an image that was saved again, cropped or made brighter "
+        "escapes. Of 1,566 real chest radiographs that were looked into, 85 are in color, all of them PNEUMONIA."
     )
 
 

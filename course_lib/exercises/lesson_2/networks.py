@@ -38,7 +38,7 @@ def largest_share(answer: Callable[[nn.Module], float]) -> str:
         usual = [_own(module) for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
         slips = [
             (max(own), "That is the number of its parameters; divide it by that of the whole model."),
-            (100 * max(own) / total, "That is in percent; a share goes from 0 to 1."),
+            (100 * max(own) / total, "That is in percent; a fraction goes from 0 to 1."),
             (1, "`modules()` lists the model itself as well, and `parameters()` goes into its parts."),
             (max(map(count_parameters, parts)) / total, "That is the largest block, which is no layer: look inside."),
             (max(map(_own, parts)) / total, "Layers in blocks are missed: `children()` goes one level deep."),
@@ -111,7 +111,7 @@ def _judge_block(block: nn.Module, conv: nn.Conv2d, norm: nn.Module, name: str) 
         (norm(F.max_pool2d(conved(keeps), 2)).relu(), "Pooling comes last; before batch norm it chooses others."),
         (norm(F.max_pool2d(conved(keeps).relu(), 2)), "Batch norm belongs directly behind the convolution."),
         (active, "Pooling is missing."),
-        (norm(conved(keeps, 2)).relu(), "A stride of 2 skips every second place; pooling looks at all of them."),
+        (norm(conved(keeps, 2)).relu(), "A stride of 2 skips every second position; pooling looks at all of them."),
         (F.max_pool2d(norm(conved(0)).relu(), 2), "Without padding the convolution shrinks the maps."),
         (F.max_pool2d(norm(conved(1)).relu(), 2), "A padding of 1 fits a kernel of 3; let it grow with the kernel."),
     ]
@@ -144,7 +144,7 @@ def region_head(answer: Callable[[int, int], nn.Module]) -> str:
         slip = "A softmax or sigmoid makes probabilities; the loss and the reader want logits."
         slip = slip if (logits <= 1).all() else "Leave out the ReLU behind the last layer: logits may be negative."
         raise Wrong("no number below 0 for 64 inputs", "logits of either sign", slip)
-    counts = [(21, "One number a map is the mean over all of it."), (0, "A plain list hides the layer from nn.Module.")]
+    counts = [(21, "One number per map is the mean over all of it."), (0, "A plain list hides it from nn.Module.")]
     expect(count_parameters(head), 291, of="count_parameters for 6 channels, 3 classes", slips=counts)
     for window in ((2, 2), (3, 5)):
         maps = torch.randn(4, 6, 4 * window[0], 4 * window[1])

@@ -25,7 +25,7 @@ def _at(cut: Any, test: Tensor, sick: Tensor) -> tuple[float, float]:
     "03.5",
     "A threshold, chosen before the test",
     "Only the sick validation patients decide on the threshold; only the healthy test patients on the specificity.",
-    "Each sick patient's score is a candidate. Which share of the sick has at least that score?",
+    "Each sick patient's score is a candidate. Which fraction of the sick has at least that score?",
 )
 def specificity_at_sensitivity(answer: Callable[..., Any]) -> str:
     right = _operating_point
@@ -52,13 +52,13 @@ def specificity_at_sensitivity(answer: Callable[..., Any]) -> str:
         (lambda v, y, t, z, s: right(t, z, t, z, s), "The test patients chose the threshold; let validation do it."),
         (lambda v, y, t, z, s: _at(right(v, y, t, z, s)[0], v, y), "That is the specificity on validation."),
         (of_test, "That is the sensitivity on test."),
-        (alarms, "That is the share of the healthy who are called ill: take the others."),
+        (alarms, "That is the fraction of the healthy who are predicted sick: take the others."),
         (strict, "A score equal to the threshold means ill, so that only scores below it count as healthy."),
-        (too_few, "Too few of the sick are found: where the share is no whole number of patients, round up."),
-        (too_far, "One patient too far: in a sorted list, place k has k patients before it."),
+        (too_few, "Too few of the sick are found: where it is no whole number of patients, round up."),
+        (too_far, "One patient too far: in a sorted list, position k has k patients before it."),
         (lambda *a: right(*a, lowest=True), "A higher threshold finds enough of the sick, too."),
         (lambda v, y, t, z, s: _at(v[y == 1].quantile(1 - s), t, z), "`quantile` interpolates between two patients."),
-        (lambda v, y, t, z, s: _at(v.quantile(1 - s), t, z), "The share is one of the sick, not of all patients."),
+        (lambda v, y, t, z, s: _at(v.quantile(1 - s), t, z), "The fraction is one of the sick, not of all patients."),
         (lambda v, y, t, z, s: _at(0.5, t, z), "0.5 finds whom it finds; the threshold depends on the sick."),
         (
             answer,

@@ -59,8 +59,8 @@ def _judge_image(found: Any, number: int, channels: int) -> None:
     slip = {
         (32, 32, channels): "The channels come first: `permute(2, 0, 1)`.",
         (4, 32, 32): "The fourth channel of an RGBA file is its opacity: drop it.",
-        (1, 32, 32): "A grey file must become three equal channels.",
-        (3, 32, 32): "A file in colour must become one channel of grey.",
+        (1, 32, 32): "A gray file must become three equal channels.",
+        (3, 32, 32): "A file in color must become one channel of gray.",
     }.get(shape, "(channels, size, size) is the shape for each file, whatever its own.")
     refuse(f"{wanted}", (shape != wanted, f"{of} has shape {shape}", slip))
     refuse("torch.float32", (found.dtype != torch.float32, f"{of} is {found.dtype}", "`.float()` turns it into that."))
@@ -81,8 +81,8 @@ def _judge_image(found: Any, number: int, channels: int) -> None:
         (right / right.max(), "A file's own maximum hides how it was exposed: divide by 255 or 65535."),
         (right.flip(0), "Red and blue are exchanged: Pillow reads RGB, OpenCV BGR."),
         (right[:, [0, 0, 1, 1]][..., [0, 3]].mT, "Rows and columns are exchanged: `permute(2, 0, 1)`."),
-        (scrambled, "`reshape` and `view` move no axis, they cut anew: `permute(2, 0, 1)` moves them."),
-        (plain.mean(dim=0, keepdim=True), "Pillow's grey weighs green most and blue least: `convert('L')` does it."),
+        (scrambled, "`reshape` and `view` move no axis, they cut it up again: `permute(2, 0, 1)` moves them."),
+        (plain.mean(dim=0, keepdim=True), "Pillow's gray weighs green most and blue least: `convert('L')` does it."),
         (right[..., [1, 1, 2, 2]], "The sides of the picture are missing: squeeze it, do not crop it."),
         *((_shown(other, channels), "That is another file: sort a class's files by name.") for other in range(7)),
     ]
@@ -97,9 +97,7 @@ def _judge_broken(answer: Callable[..., Any], root: Path) -> None:
     try:
         data = answer(root, size=32, channels=1)
     except (OSError, RuntimeError, SyntaxError, ValueError) as error:
-        raise Wrong(
-            f"making the data set read a broken file ({type(error).__name__})", "no file read", early
-        ) from error
+        raise Wrong(f"making the dataset read a broken file ({type(error).__name__})", "no file read", early) from error
     for index, name in ((7, "eel/2.png"), (8, "eel/3.png")):
         try:
             data[index]
@@ -132,10 +130,10 @@ def folder_images(answer: Callable[..., Any]) -> str:
             slip = next((said for holds, said in slips if holds), "")
             refuse(f"{CLASSES}", (classes != CLASSES, f"classes {classes}", slip))
             sizes = [(8, hidden), *((less, "Names may end in .JPG or .jpeg, too: take all files.") for less in (5, 6))]
-            expect(len(data), 7, of="len of a data set with 7 images", slips=sizes)
+            expect(len(data), 7, of="len of a dataset with 7 images", slips=sizes)
             items = [data[index] for index in range(7)]
             labels = [CLASSES.index(name[:3]) for name, *_ in FILES]
-            names = [(names := [name[:3] for name, *_ in FILES], "A label is a place in `classes`, not the name.")]
+            names = [(names := [name[:3] for name, *_ in FILES], "A label is a position in `classes`, not the name.")]
             expect([label for _, label in items], labels, of="the labels of all items", slips=names)
             for number, (image, _) in enumerate(items):
                 _judge_image(image, number, channels)

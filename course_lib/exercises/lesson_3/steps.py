@@ -26,10 +26,10 @@ def class_weights(answer: Callable[[Tensor, int], Tensor]) -> str:
         return len(labels) / (num_classes * labels.bincount())
 
     slips = [
-        (lambda y, k: y.bincount() / len(y), "These are the shares of the classes: the rarest must weigh most."),
+        (lambda y, k: y.bincount() / len(y), "These are the fractions of the classes: the rarest must weigh most."),
         (lambda y, k: 1 / y.bincount(), "The weights are not scaled yet: their mean over the images is far below 1."),
         (lambda y, k: len(y) / y.bincount(), "Their mean over the images is the number of classes, not 1."),
-        (lambda y, k: y.bincount().max() / y.bincount(), "The commonest class has weight 1, so the mean exceeds 1."),
+        (lambda y, k: y.bincount().max() / y.bincount(), "The most common class has weight 1, so the mean exceeds 1."),
         (lambda y, k: right(y, k) / right(y, k).sum(), "They sum to 1 over the classes; look at the mean over images."),
         (
             lambda y, k: right(y, k) * k / right(y, k).sum(),
@@ -174,7 +174,7 @@ def loss_and_accuracy(answer: Callable[..., Any]) -> str:
         ((mean, 0.5), f"{ALIKE}weigh each by its length, in both numbers."),
         ((mean, share), f"{ALIKE}weigh the loss of each by its length."),
         ((loss, 0.5), f"{ALIKE}count the right answers over all images."),
-        ((loss, 100 * share), "The accuracy is asked for as a share in 0..1, not in percent."),
+        ((loss, 100 * share), "The accuracy is asked for as a fraction in 0..1, not in percent."),
         ((share, loss), "The loss comes first, then the accuracy."),
         (
             (mean * 3 / 14, share),
@@ -242,7 +242,7 @@ def _loss_and_gradient(images: Tensor, labels: Tensor, loss: Loss = F.cross_entr
     "03.4",
     "A large batch in pieces",
     "The mean over N images is a sum of terms, each divided by N. `F.cross_entropy` has divided by the piece's length.",
-    "Multiply a piece's loss by its share of the batch, and call `backward()` before the next piece begins.",
+    "Multiply a piece's loss by its fraction of the batch, and call `backward()` before the next piece begins.",
 )
 def gradient_in_pieces(answer: Callable[..., Any]) -> str:
     for count, size in ((10, 4), (7, 3)):
@@ -265,7 +265,7 @@ def gradient_in_pieces(answer: Callable[..., Any]) -> str:
             ),
             (
                 gradients.sum(dim=0) / size,
-                "`F.cross_entropy` has divided by the piece's length already: take its share of N.",
+                "`F.cross_entropy` has divided by the piece's length already: take its fraction of N.",
             ),
             (right * count, "That is the gradient of a sum over the images: divide by their number."),
             (_loss_and_gradient(*batch, _softmaxed)[1], SOFTMAX),
@@ -277,4 +277,4 @@ def gradient_in_pieces(answer: Callable[..., Any]) -> str:
             (losses.sum(), "The gradient is right; the losses were added up without scaling."),
         ]
         expect(found[0], shares @ losses, of="the function", slips=slips)
-    return "With batch norm the pieces do not equal the whole, since each is standardised by its own images alone."
+    return "With batch norm the pieces do not equal the whole, since each is standardized by its own images alone."

@@ -20,7 +20,7 @@ Verdict = tuple[float, float, bool]
 @task(
     "04.1",
     "The accuracy of each class",
-    "First, which images are called right? `logits.argmax(dim=1) == labels` says it, one answer for each image.",
+    "First, which images are predicted correctly? `logits.argmax(dim=1) == labels` says it, one answer for each image.",
     "Then, for each class, look only at the images whose label it is. The mean of no numbers is nan already.",
 )
 def accuracy_of_each_class(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
@@ -39,9 +39,9 @@ def accuracy_of_each_class(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
 
     slips: Mistakes = [
         (partial(right, dim=0), "`dim=0` looks for the surest image of each class; take the maximum of each row."),
-        (lambda lo, la: right(lo, la).nan_to_num(), "0 would mean that all were called wrong; for no images use nan."),
+        (lambda lo, la: right(lo, la).nan_to_num(), "0 would mean that all were wrong; for no images use nan."),
         (lambda lo, la: right(lo, la)[la.unique()], "Classes without images are left out; they have a column, too."),
-        (partial(right, by_label=False), "Of those called so, that many are right: precision. Group by the labels."),
+        (partial(right, by_label=False), "Of those predicted so, that many are right: precision. Group by the labels."),
         (of_all, "You divide by the number of all images; divide by that of the class."),
         (lambda lo, la: (lo.argmax(dim=1) == la).double().mean(), "That is one accuracy over all classes together."),
     ]
@@ -106,7 +106,7 @@ def paired_comparison(answer: Callable[[list[float], list[float]], Verdict]) -> 
     "No scene on both sides",
     "Count first: for each scene, how many pictures of each class it holds. `collections.Counter` does it.",
     "Shuffle the sorted names with `random.Random(seed)`: sets of strings have another order each time Python starts.",
-    "How far is validation from what is wanted? Add up (share - val_fraction) squared over the classes.",
+    "How far is validation from what is wanted? Add up (fraction - val_fraction) squared over the classes.",
 )
 def split_by_scene(answer: Callable[[list[int], list[str], float, int], tuple[Sequence[int], Sequence[int]]]) -> str:
     found = []
@@ -138,7 +138,7 @@ def _indices(parts: Any) -> list[list[int]]:
     found = [part.tolist() if hasattr(part, "tolist") else [*part] for part in parts or ()]
     kinds = {type(index) for part in found for index in part}
     plain = len(found) == 2 and all(issubclass(kind, int | np.integer | Tensor) for kind in kinds - {bool})
-    slip = "Return the pictures' places in `labels`, training first."
+    slip = "Return the pictures' positions in `labels`, training first."
     refuse("two sequences of indices", (not plain or bool in kinds, f"the answer is {shown(parts)}", slip))
     return [[int(index) for index in part] for part in found]
 
@@ -189,9 +189,9 @@ def _expect_shares(labels: list[int], scenes: list[str], val: list[int], fractio
     elif max(shares) - min(shares) < 0.04:
         slip = "The classes agree, but not with `val_fraction`: is it used?"
     elif abs(of_all - fraction) < 0.01:
-        slip = "The whole has the right share, its classes do not: look at each class."
+        slip = "The whole has the right fraction, its classes do not: look at each class."
     elif abs(of_scenes - fraction) < 0.006:
         slip = "You took that fraction of the scenes; scenes differ in size, so count pictures."
     text = ", ".join(f"{share:.2f}" for share in shares)
     far = max(abs(share - fraction) for share in shares) > 0.05
-    refuse(f"{fraction} of each, within 0.05", (far, f"{of} validates on these shares of the classes: {text}", slip))
+    refuse(f"{fraction} of each, within 0.05", (far, f"{of} validates on these fractions of the classes: {text}", slip))

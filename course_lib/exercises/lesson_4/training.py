@@ -19,7 +19,7 @@ State = dict[str, Tensor]
 
 @task(
     "04.2",
-    "The tutorials' network with batch normalisation",
+    "The tutorials' network with batch normalization",
     "`SimpleCNN` in section 2 of the lesson builds its blocks in a loop; one line of it is about batch norm.",
     "Three poolings leave 4 of 32 pixels: the first dense layer has 128 * 4 * 4 inputs.",
     "`nn.Dropout` knows when the network is in eval mode; `F.dropout` must be told: `training=self.training`.",
@@ -62,7 +62,7 @@ def network_with_batch_norm(answer: Callable[[], nn.Module]) -> str:
     slips = [
         (run(lambda c, n, maps: pool(n(F.relu(c(maps))))), "Here ReLU comes first; batch norm goes before it."),
         (run(lambda c, n, maps: pool(n(c(maps)))), "No ReLU follows batch norm, which does not replace it."),
-        (run(lambda c, n, maps: F.relu(n(pool(c(maps))))), "You pool before you normalise."),
+        (run(lambda c, n, maps: F.relu(n(pool(c(maps))))), "You pool before you normalize."),
         (run(lambda c, n, maps: pool(F.relu(c(maps)))), "The batch norms are made, but never called."),
         (
             run(lambda c, n, maps: F.avg_pool2d(F.relu(n(c(maps))), 2)),
@@ -74,7 +74,7 @@ def network_with_batch_norm(answer: Callable[[], nn.Module]) -> str:
     expect(model(images), right, of="the network in eval mode", slips=slips)
     return (
         "In training, the first batch norm takes out the scale and the shift of the images (except at the padded "
-        "border), so centring them hardly matters. In all there are 224 parameters more: 448 new ones, 224 biases less."
+        "border), so centering them hardly matters. There are 224 more parameters: 448 new ones, 224 biases less."
     )
 
 
@@ -96,7 +96,7 @@ def _expect_parameters(model: nn.Module) -> None:
 @task(
     "04.3",
     "Shift and mirror, a whole batch at once",
-    "Pad by `shift` on all sides; then each image is a window of the padded one, at a place of its own.",
+    "Pad by `shift` on all sides; then each image is a window of the padded one, at a position of its own.",
     "Draw the windows' first rows with `torch.randint(2 * shift + 1, (N, 1))`; adding `torch.arange(H)` gives (N, H).",
     "Mirroring reverses an image's columns: `torch.where` with a condition (N, 1) chooses for each image.",
 )
@@ -206,7 +206,7 @@ def _expect_state(found: State, wanted: State, old: State, new: State, decay: fl
     slips = [
         (old, "Nothing was written into `average`: a name that is bound to a new tensor leaves it as it was."),
         (new, "That is a copy of the model; of the mean so far nothing is left."),
-        (wanted | swapped, "The shares are exchanged: `decay` belongs to the old mean."),
+        (wanted | swapped, "The weights are exchanged: `decay` belongs to the old mean."),
         (old | weights, "Only parameters were averaged; the running statistics of batch norm are buffers."),
         (new | weights, "The running statistics were copied; average them like the weights."),
         (wanted | {name: old[name] for name in counters}, "The buffers of whole numbers were left out: copy them."),

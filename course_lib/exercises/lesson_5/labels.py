@@ -86,7 +86,7 @@ def _asked(answer: Callable[..., Any], backbone: nn.Module, batches: Shuffling) 
     if any(training for training, _ in calls):
         raise Wrong("the backbone was asked in training mode", "asked in evaluation mode", slip)
     if batches.passes != 1:
-        slip = "Batches are shuffled anew each time, so labels of a second pass belong to other images."
+        slip = "Batches are shuffled again each time, so labels of a second pass belong to other images."
         raise Wrong(f"{batches.passes} passes through the batches", "one", slip)
     if sorted(size for _, size in calls) != sorted(batches.sizes):
         slip = "All at once may not fit into memory, and twice takes twice as long."
@@ -101,7 +101,7 @@ def _asked(answer: Callable[..., Any], backbone: nn.Module, batches: Shuffling) 
         raise Wrong("afterwards gradients were switched off", "switched on as before", slip)
     if found[0].requires_grad:
         slip = "The graph keeps all maps of all batches in memory: ask inside `torch.no_grad()`."
-        raise Wrong("features that hang on a graph", "features without one", slip)
+        raise Wrong("features that are still part of a graph", "features without one", slip)
     return found[0], found[1]
 
 

@@ -34,17 +34,17 @@ def how_much_is_left_to_learn(answer: Callable[[nn.Module], float]) -> str:
         return learning(model, count) / sum(count(p) for p in model.parameters())
 
     slips: list[tuple[Callable[[nn.Module], float], str]] = [
-        (lambda m: 1 - share(m), "That is the share that is frozen."),
+        (lambda m: 1 - share(m), "That is the fraction that is frozen."),
         (lambda m: share(m, lambda p: 1), "Tensors were counted: take how many numbers each holds, `numel()`."),
         (lambda m: share(m, len), "`len` is a tensor's first side only: `numel()` counts all its numbers."),
         (
             lambda m: learning(m) / sum(tensor.numel() for tensor in m.state_dict().values()),
             "`state_dict` also holds batch-norm statistics: count `parameters()`.",
         ),
-        (lambda m: 1.0, "Frozen parameters were counted as if they learnt: ask `requires_grad`."),
+        (lambda m: 1.0, "Frozen parameters were counted as if they learned: ask `requires_grad`."),
         (lambda m: 100 * share(m), "That is in percent: 1 stands for all."),
         (lambda m: share(m) / (1 - share(m) or 1), "Divide by the number of all parameters, not of the frozen ones."),
-        (lambda m: share(m) // 1, "`//` drops what is behind the point: a share needs `/`."),
+        (lambda m: share(m) // 1, "`//` drops what is behind the point: a fraction needs `/`."),
         (learning, "That is a number of parameters: divide it by the number of all."),
     ]
     frozen, headless = (nn.Sequential(small_backbone(), nn.Flatten(), nn.Linear(96, size)) for size in (5, 2))
@@ -52,19 +52,19 @@ def how_much_is_left_to_learn(answer: Callable[[nn.Module], float]) -> str:
     frozen[0][5].weight.requires_grad = True  # type: ignore[index, union-attr]
     headless[2].requires_grad_(False)
     for model, what in (
-        (frozen, "a network frozen but for its head and one more weight"),
+        (frozen, "a network frozen except for its head and one more weight"),
         (headless, "a network whose head is frozen"),
         (nn.Linear(3, 2), "a layer that learns"),
         (small_backbone().requires_grad_(False), "a network that is all frozen"),
     ):
         said = [(mistaken(model), slip) for mistaken, slip in slips]
         expect(answer(model), share(model), of=f"trained_share() of {what}", slips=said)
-    return "A share of exactly 0 or 1 after freezing is a warning: then the freezing met everything, or nothing."
+    return "A fraction of exactly 0 or 1 after freezing is a warning: then the freezing met everything, or nothing."
 
 
 @task(
     "05.2",
-    "A stem for grey images",
+    "A stem for gray images",
     "`nn.Conv2d` takes `conv.stride`, `conv.padding` and so on as they are; whether there is a bias says `conv.bias`.",
     "$w_r x + w_g x + w_b x$: which axis of the weight (out, in, height, width) has to be added up?",
     "Inside `torch.no_grad()`, `copy_` writes numbers into a parameter of the new layer, and shares nothing.",
@@ -87,9 +87,9 @@ def a_stem_for_grey_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
         slips: list[tuple[Tensor, str]] = [
             ((wanted - bias) / 3 + bias, "The slices were averaged: a third of the strength. Add them up."),
             (wanted - bias + own, "The bias is not that of the old layer: copy it, too."),
-            (alone, "One colour's slice was taken alone: add up all three."),
-            (seen, "Brightness to the eye is for turning colour into grey; here the image is grey, so just add up."),
-            (found, "The weights are not the sums over colour: does the new layer keep its random ones?"),
+            (alone, "One color's slice was taken alone: add up all three."),
+            (seen, "Brightness to the eye is for turning color into gray; here the image is gray, so just add up."),
+            (found, "The weights are not the sums over color: does the new layer keep its random ones?"),
         ]
         expect(found, wanted, of=f"grey_stem({conv})(image)", slips=slips)
         with torch.no_grad():
@@ -98,7 +98,7 @@ def a_stem_for_grey_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
         if not agrees([p.detach() for p in conv.parameters()], before, 0):
             slip = "Both layers hold the same tensor: copy its numbers instead."
             raise Wrong("training the new layer changes the old one", "two layers that share nothing", slip)
-    return "Exact for grey inputs alone: for anything coloured, its filters have lost what told red from blue."
+    return "Exact for gray inputs alone: for anything in color, its filters have lost what told red from blue."
 
 
 def _looks_like(grey: nn.Conv2d, conv: nn.Conv2d) -> None:
@@ -109,7 +109,7 @@ def _looks_like(grey: nn.Conv2d, conv: nn.Conv2d) -> None:
         slip = "Build a new `nn.Conv2d`, or change a `copy.deepcopy`."
         raise Wrong("the layer that was given in was changed", "it as it was, and another layer", slip)
     shape = (conv.out_channels, 1, *conv.kernel_size)
-    slip = "`sum(dim=1, keepdim=True)` keeps the axis of the colours, with length 1."
+    slip = "`sum(dim=1, keepdim=True)` keeps the axis of the colors, with length 1."
     expect(tuple(grey.weight.shape), shape, of="grey_stem().weight.shape", slips=[(tuple(grey.weight.shape), slip)])
     slip = "The weights are for one channel, but the layer says otherwise: set this, too."
     expect(grey.in_channels, 1, of="grey_stem().in_channels", slips=[(grey.in_channels, slip)])
@@ -152,7 +152,7 @@ def frozen_for_good(answer: Callable[[nn.Module], nn.Module]) -> str:
         raise Wrong("no gradient reached the layer in front", "a gradient that passes through", slip)
     model.train()
     first, second = part(images).detach(), part(images).detach()
-    slips = [(first, "Batch norm standardises by the batch at hand: it has to be in evaluation mode, too.")]
+    slips = [(first, "Batch norm standardizes by the batch at hand: it has to be in evaluation mode, too.")]
     if not agrees(first, second, 1e-5):
         slips = [(first, "Twice the same images, two answers: dropout is awake. Evaluation mode is for all parts.")]
     expect(first, wanted, of="the frozen backbone after model.train()", slips=slips)
@@ -271,6 +271,6 @@ RATE_SLIPS: list[tuple[Callable[[Sequence[nn.Module], float, float], dict[int, f
     ),
     (lambda s, r, d: _rates(s, r, d, first=True), "A shared parameter belongs to the last of its stages."),
     (lambda s, r, d: _rates(s, r, d, most=1), "It shrank only once: multiply by `decay` at each stage."),
-    (lambda s, r, d: _rates(s, r, 1 / d), "The rates grow towards the first stage: they have to shrink."),
+    (lambda s, r, d: _rates(s, r, 1 / d), "The rates grow toward the first stage: they have to shrink."),
     (lambda s, r, d: _rates(s[::-1], r, d, first=True), "The first stage got `rate`: the last has to, so begin there."),
 ]

@@ -21,7 +21,7 @@ from torch.utils.hooks import RemovableHandle
 # %% [markdown]
 # ## 02.1 The heaviest layer
 #
-# In PneumoniaCNN nearly all parameters sit in one layer. Write a function that says of any model which share of its
+# In PneumoniaCNN nearly all parameters sit in one layer. Write a function that says of any model which fraction of its
 # parameters the largest layer holds, as a number from 0 to 1. A layer is a module with parameters of its own, such as
 # `nn.Conv2d`; its weight and its bias belong together, and frozen parameters count like the others. Blocks are no
 # layers, but the layers inside them count, however deeply they are nested.
@@ -42,10 +42,11 @@ check("02.1", largest_share)
 # %% [markdown]
 # ## 02.2 Accuracy, and the two numbers beside it
 #
-# An accuracy says little without its company. Write a function that takes the calls of a classifier and the true labels
-# (both whole numbers, one for each image) and returns three numbers: the accuracy; the balanced accuracy, which is the
-# share called correctly in each class, averaged over the classes that occur among the labels; and the accuracy of a
-# constant answer, which calls every image by the commonest of these labels. Any number of classes should do.
+# An accuracy says little without its company. Write a function that takes the predictions of a classifier and the true
+# labels (both whole numbers, one for each image) and returns three numbers: the accuracy; the balanced accuracy, which
+# is the fraction predicted correctly in each class, averaged over the classes that occur among the labels; and the
+# accuracy of a constant answer, which gives every image the most common of these labels. Any number of classes should
+# do.
 
 
 # %%
@@ -90,12 +91,12 @@ check("02.3", lean_block)
 # %% [markdown]
 # ## 02.4 A head that knows roughly where
 #
-# The mean over a whole map forgets where a pattern was; flattening keeps each place and fixes the image size. In
+# The mean over a whole map forgets where a pattern was; flattening keeps each position and fixes the image size. In
 # between lies the mean over each of 4 x 4 regions. Write it as a class: `__init__` takes the number of channels and of
 # classes, `forward` takes the maps of the last block, averages each map over 4 x 4 regions of (nearly) equal size, and
 # gives the 16 numbers of all channels to one linear layer. It returns logits. Maps of any height and width should be
-# taken: behind the three blocks of the lesson, images of 64 x 64 pixels arrive as maps of 8 x 8, and images of
-# 100 x 180 as maps of 12 x 22.
+# taken: behind the three blocks of the lesson, images of 64 x 64 pixels arrive as maps of 8 x 8, and images of 100 x
+# 180 as maps of 12 x 22.
 
 
 # %%
@@ -140,7 +141,7 @@ def guard_shape(model: nn.Module, channels: int, height: int, width: int) -> Rem
         if arrived[1:] != expected:
             raise ValueError(
                 f"images (N, {channels}, {height}, {width}) expected, got {arrived}; "
-                "resize them, make them grey or coloured, or add the batch axis with images[None]."
+                "resize them, make them gray or color, or add the batch axis with images[None]."
             )
 
     return model.register_forward_pre_hook(refuse_others)
@@ -162,11 +163,11 @@ check("02.5", guard_shape)
 # - `"unreadable"`: a list of the images that cannot be decoded to the last pixel, as texts like `"NORMAL/1.png"`.
 # - `"duplicates"`: a list of groups, each a list of such texts: images whose files are equal byte by byte *and* lie in
 #   more than one class. The whole group is listed.
-# - `"modes"`: for each class a dictionary of the colour modes of its readable images, such as `{"L": 40, "RGB": 2}`, as
+# - `"modes"`: for each class a dictionary of the color modes of its readable images, such as `{"L": 40, "RGB": 2}`, as
 #   they are stored (`image.mode`).
 #
-# An image in two classes has a wrong label in one of them, and a colour mode that goes with a class gives the answer
-# away. Once the check is content, run the function on images of your own, and write down what you would have to mend
+# An image in two classes has a wrong label in one of them, and a color mode that goes with a class gives the answer
+# away. Once the check is content, run the function on images of your own, and write down what you would have to fix
 # before training.
 
 

@@ -77,7 +77,7 @@ check("03.2", train_step)
 #
 # Write the function that you will call after each epoch. It gets a network that returns logits (B, K) and a list of
 # batches, pairs of images (B, C, H, W) and labels (B,), the last of which may be shorter. Return the mean cross-entropy
-# and the accuracy, a share in 0..1, both over all images. Compute in evaluation mode and without a record for
+# and the accuracy, a fraction in 0..1, both over all images. Compute in evaluation mode and without a record for
 # gradients, and leave the network in the mode in which it came: a function that only measures should change nothing.
 
 
@@ -85,7 +85,7 @@ check("03.2", train_step)
 def loss_and_accuracy(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> tuple[float, float]:
-    """Batches of images (B, C, H, W) and labels (B,) to the mean loss and the share of right answers."""
+    """Batches of images (B, C, H, W) and labels (B,) to the mean loss and the fraction of right answers."""
     ### BEGIN SOLUTION
     was_training = model.training
     model.eval()
@@ -135,11 +135,11 @@ check("03.4", gradient_in_pieces)
 # %% [markdown]
 # ## 03.5 A threshold, chosen before the test
 #
-# A patient is called ill if the score is at least the threshold. Take the highest threshold that finds at least the
-# share `sensitivity` of the sick validation patients (label 1); it is the score of one of them. Then report what this
-# threshold costs on the test patients: the specificity, which is the share of the healthy (label 0) who are called
-# healthy. Return the threshold and the specificity. Scores may occur more than once, and the test patients choose
-# nothing.
+# A patient is predicted sick if the score is at least the threshold. Take the highest threshold that finds at least the
+# fraction `sensitivity` of the sick validation patients (label 1); it is the score of one of them. Then report what
+# this threshold costs on the test patients: the specificity, which is the fraction of the healthy (label 0) who are
+# predicted healthy. Return the threshold and the specificity. Scores may occur more than once, and the test patients
+# choose nothing.
 
 
 # %%
@@ -207,13 +207,13 @@ check("03.6", EarlyStopping)
 #
 # The real piece of work: a `Dataset` for images of your own. They lie in one folder for each class, as in
 # `root/cat/1.png` and `root/dog/7.JPG`. The attribute `classes` lists the names of these folders, sorted, and a label
-# is a place in that list. Items come class by class, within a class sorted by file name. Whatever begins with a dot is
-# ignored, and so are files that lie beside the class folders. All else in a class folder should be an image.
+# is a position in that list. Items come class by class, within a class sorted by file name. Whatever begins with a dot
+# is ignored, and so are files that lie beside the class folders. All else in a class folder should be an image.
 #
 # Item `i` is a pair: the image as a float32 tensor (channels, size, size) in 0..1, and its label as a whole number. The
 # whole picture is squeezed into the square, without cropping or a border. `channels` is 1 or 3, whatever the file is:
-# grey becomes three equal channels, colour becomes grey with Pillow's usual weights, and the opacity of an RGBA file is
-# dropped. Files with 8 bits a channel end at 255, grey ones with 16 bits (Pillow's mode `"I;16"`) at 65535.
+# gray becomes three equal channels, color becomes gray with Pillow's usual weights, and the opacity of an RGBA file is
+# dropped. Files with 8 bits per channel end at 255, gray ones with 16 bits (Pillow's mode `"I;16"`) at 65535.
 #
 # A folder may hold more than memory does, so a file is read when its item is asked for and not before. A file that
 # cannot be read then, because it is no image or was cut short, must raise an error whose message holds the file's name:

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 # %% [markdown]
 # ## 04.1 The accuracy of each class
 #
-# An accuracy of 0.8 can hide a class that is never found. Write a function that returns, for each class, the share of
-# its images that are called by their right name: one number for each column of the logits. A class without images gets
+# An accuracy of 0.8 can hide a class that is never found. Write a function that returns, for each class, the fraction
+# of its images that are predicted correctly: one number for each column of the logits. A class without images gets
 # `nan`, "not a number", because nothing is known about it. One or two lines are enough.
 
 
@@ -39,12 +39,12 @@ def class_accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 check("04.1", class_accuracy)
 
 # %% [markdown]
-# ## 04.2 The tutorials' network with batch normalisation
+# ## 04.2 The tutorials' network with batch normalization
 #
-# Adding batch normalisation to `SimpleCNN` is a classic exercise of the tutorials. Write the network for images
+# Adding batch normalization to `SimpleCNN` is a classic exercise of the tutorials. Write the network for images
 # (N, 3, 32, 32): three blocks, each a 3x3 convolution with padding 1 and without bias, batch norm, ReLU, and max
 # pooling over 2x2, with 32, 64 and 128 channels; then flatten, a dense layer of 512, ReLU, dropout of one half, and a
-# dense layer of 10 logits. Whether you centre the images first, as the lesson does, is up to you.
+# dense layer of 10 logits. Whether you center the images first, as the lesson does, is up to you.
 
 
 # %%
@@ -105,7 +105,7 @@ check("04.3", shift_and_mirror)
 # %% [markdown]
 # ## 04.4 A running mean of the weights
 #
-# While the rate is high the weights jump about; their running mean sits nearer to a good place. Write the function that
+# While the rate is high the weights jump about; their running mean is nearer to a good point. Write the function that
 # goes after `optimizer.step()`. `average` began as a copy of `model` (`copy.deepcopy(model)`); each call brings it a
 # little closer to the model, in place. Every parameter and every buffer of floating-point numbers, so also the running
 # statistics of batch norm, becomes `decay` times its old value plus `1 - decay` times the model's; buffers of whole
@@ -169,7 +169,7 @@ check("04.5", compare_settings)
 #   scenes are small enough for that.) Scenes differ in size, and some classes have few.
 # - The same arguments always give the same split, and another seed another one.
 #
-# One way: go through the scenes in random order and give each to validation if that brings the shares closer to what
+# One way: go through the scenes in random order and give each to validation if that brings the fractions closer to what
 # is wanted; then go through them once more, and let each change sides if that helps.
 
 

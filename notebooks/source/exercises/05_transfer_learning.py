@@ -18,7 +18,7 @@ from torch import Tensor, nn
 # %% [markdown]
 # ## 05.1 How much is left to learn?
 #
-# After freezing, ask how much of a network an optimizer may still change. Return that as a share from 0 to 1: the
+# After freezing, ask how much of a network an optimizer may still change. Return that as a fraction from 0 to 1: the
 # numbers in parameters with `requires_grad`, divided by the numbers in all parameters. A weight tensor with 9,216
 # numbers counts 9,216 times. Batch-norm statistics are no parameters. This one line shows at once whether the freezing
 # reached what you meant.
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 # %%
 def trained_share(model: nn.Module) -> float:
-    """Any network to the share of its parameters that learn, from 0 to 1."""
+    """Any network to the fraction of its parameters that learn, from 0 to 1."""
     ### BEGIN SOLUTION
     learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return learning / sum(p.numel() for p in model.parameters())
@@ -37,9 +37,9 @@ def trained_share(model: nn.Module) -> float:
 check("05.1", trained_share)
 
 # %% [markdown]
-# ## 05.2 A stem for grey images
+# ## 05.2 A stem for gray images
 #
-# Write a function that turns the first convolution of a colour network into one for a single channel. For any grey
+# Write a function that turns the first convolution of a color network into one for a single channel. For any gray
 # image, the new layer gives what the old one gives for three copies of it. Stride, padding, dilation and bias are kept,
 # also where a layer has none or where they differ between rows and columns. The layer that was given in stays as it is,
 # and training the new one must not change it. So the weights of ImageNet serve X-rays, at a third of the work.
@@ -140,7 +140,7 @@ check("05.4", rate_groups)
 # ## 05.5 Features once
 #
 # Pass all images through the backbone once, batch by batch, and keep the features, so that any number of heads can be
-# trained on them. `batches` gives pairs of images (n, channels, height, width) and labels (n,). It may shuffle anew
+# trained on them. `batches` gives pairs of images (n, channels, height, width) and labels (n,). It may shuffle again
 # each time it is gone through, so go through it once. The backbone gives maps; an image's feature is the mean of a map.
 # Ask in evaluation mode and without a graph. Afterwards each part of the backbone is in the mode in which it was, which
 # need not be the same for all, and gradients are switched on as before.
@@ -172,7 +172,7 @@ check("05.5", features_of)
 # ## 05.6 How many labels does a pretrained network save?
 #
 # "With ImageNet's weights, 160 labels do what took 640 without them": write the function that finds such a sentence.
-# `pretrained` and `scratch` each train a network, `pretrained(n, seed)` with `n` labelled images, drawn by the seed,
+# `pretrained` and `scratch` each train a network, `pretrained(n, seed)` with `n` labeled images, drawn by the seed,
 # and return its accuracy. Training costs hours, so call each of the two once for each number in `counts` and each seed
 # in `seeds`, and no more. Return a dictionary:
 #

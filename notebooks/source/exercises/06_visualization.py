@@ -39,9 +39,9 @@ check("06.1", normalised)
 # ## 06.2 The pointing game
 #
 # Does the hottest pixel of a map lie inside the disease? A map scores 1 for a hit and 0 for a miss. If several pixels
-# share the hottest value, the map scores the share of *them* that lies in the mask. A flat map points nowhere and
+# share the hottest value, the map scores the fraction of *them* that lies in the mask. A flat map points nowhere and
 # scores 0. Return one score for each map. How ties are settled matters: coarse maps and maps that were cut off at 0
-# have many of them, and whoever lets the first one win measures the upper left corner.
+# have many of them, and if you let the first one win, you measure the upper left corner.
 
 
 # %%
@@ -148,28 +148,28 @@ check("06.5", grad_cam)
 # %% [markdown]
 # ## 06.6 Put a shortcut to the test
 #
-# A heat map glows in one corner. Does the answer hang on what lies there? Change only that corner and see. `model`
+# A heat map glows in one corner. Does the answer depend on what lies there? Change only that corner and see. `model`
 # gives two logits, class 1 being sick; `healthy` and `sick` are images of which that is known; `box` is a pair of
-# slices, rows and columns. Return a dictionary of three shares, as numbers from 0 to 1, in which only images count that
-# the model calls *rightly* before anything is pasted:
+# slices, rows and columns. Return a dictionary of three fractions, as numbers from 0 to 1, in which only images count
+# that the model predicts *correctly* before anything is pasted:
 #
-# - `"to_sick"`: healthy image `i` gets the box of sick image `i`. Of those called healthy before, how many are now
-#   called sick?
-# - `"to_healthy"`: sick image `i` gets the box of healthy image `i`. Of those called sick before, how many are now
-#   called healthy?
+# - `"to_sick"`: healthy image `i` gets the box of sick image `i`. Of those predicted healthy before, how many are
+#   now predicted sick?
+# - `"to_healthy"`: sick image `i` gets the box of healthy image `i`. Of those predicted sick before, how many are
+#   now predicted healthy?
 # - `"control"`: each image gets the box of the next image of its own kind, the last that of the first. Of all images
-#   called rightly before, both kinds in one heap, how many change their answer? That is what pasting alone does.
+#   predicted correctly before, both kinds in one heap, how many change their answer? That is what pasting alone does.
 #
 # If there are fewer donors than images, begin with the first donor again: `i % len(donors)`. Where no image counts, the
-# share is 0. The model is asked in evaluation mode and left in the mode in which it came, and the images stay as they
-# are.
+# fraction is 0. The model is asked in evaluation mode and left in the mode in which it came, and the images stay as
+# they are.
 
 
 # %%
 def shortcut_test(
     model: nn.Module, healthy: Tensor, sick: Tensor, box: tuple[slice, slice]
 ) -> dict[str, float]:
-    """Images (N, channels, height, width) and (M, channels, height, width) to three shares."""
+    """Images (N, channels, height, width) and (M, channels, height, width) to three fractions."""
     ### BEGIN SOLUTION
     rows, columns = box
 
@@ -180,7 +180,7 @@ def shortcut_test(
         return changed
 
     def flips(images: Tensor, donors: Tensor, label: int) -> Tensor:
-        """For each image that was called rightly: does its answer change?"""
+        """For each image that was predicted correctly: does its answer change?"""
         before, after = (model(x).argmax(dim=1) for x in (images, pasted(images, donors)))
         return (after != before)[before == label].float()
 
@@ -200,8 +200,8 @@ def shortcut_test(
 check("06.6", shortcut_test)
 
 # %% [markdown]
-# The lesson's network that read letters is worth the test: `marker_box(64)` of `course_lib.data` is its box. A share
-# far above the control is evidence of a shortcut. A share near the control speaks against one in *this* box only.
+# The lesson's network that read letters is worth the test: `marker_box(64)` of `course_lib.data` is its box. A fraction
+# far above the control is evidence of a shortcut. A fraction near the control speaks against one in *this* box only.
 
 # %% [markdown]
 # ## How far you are

@@ -441,7 +441,7 @@ def pads_once(maps, kernels, stride=1, padding=0, dilation=1):
     return by_unfold(F.pad(maps, (padding, 0, padding, 0)), kernels, stride, 0, dilation)
 
 
-@wrong("01.6", "last place is left out")
+@wrong("01.6", "last position is left out")
 def one_place_less(maps, kernels, stride=1, padding=0, dilation=1):
     return four_loops(maps, kernels, stride, padding, dilation)[:, :-1, :-1]
 

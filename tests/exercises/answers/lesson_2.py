@@ -132,7 +132,7 @@ def always_halves(calls, labels):
     return accuracy(calls, labels), recalls(calls, labels).sum().item() / 2, constant(labels)
 
 
-@wrong("02.2", "not the commonest call")
+@wrong("02.2", "the most common label, not prediction")
 def constant_of_the_calls(calls, labels):
     return accuracy(calls, labels), recalls(calls, labels).mean().item(), constant(calls)
 
@@ -217,7 +217,7 @@ def pools_the_mean(i, o, kernel=3):
     return chain(i, o, kernel, nn.BatchNorm2d(o), nn.ReLU(), nn.AvgPool2d(2))
 
 
-@wrong("02.3", "every second place")
+@wrong("02.3", "every second position")
 def strides_instead(i, o, kernel=3):
     return chain(i, o, kernel, nn.BatchNorm2d(o), nn.ReLU(), stride=2)
 

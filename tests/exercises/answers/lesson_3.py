@@ -39,7 +39,7 @@ def forgets_the_number_of_classes(labels, num_classes):
     return len(labels) / torch.bincount(labels)
 
 
-@wrong("03.1", "The commonest class has weight 1")
+@wrong("03.1", "The most common class has weight 1")
 def commonest_is_one(labels, num_classes):
     counts = torch.bincount(labels)
     return counts.max() / counts
@@ -475,7 +475,7 @@ def reports_sensitivity(vs, vy, ts, ty, sensitivity):
     return cut, (ts[ty == 1] >= cut).float().mean()
 
 
-@wrong("03.5", "healthy who are called ill")
+@wrong("03.5", "healthy who are predicted sick")
 def reports_false_alarms(vs, vy, ts, ty, sensitivity):
     cut = _cut(vs, vy, sensitivity)
     return cut, (ts[ty == 0] >= cut).float().mean()

@@ -162,7 +162,7 @@ class PoolsByMean(Blocks):
         return nn.BatchNorm2d(after), nn.ReLU(), nn.AvgPool2d(2)
 
 
-@wrong("04.2", "pool before you normalise")
+@wrong("04.2", "pool before you normalize")
 class PoolsFirst(Blocks):
     def rest(self, after):
         return nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()
@@ -634,7 +634,7 @@ def with_numpy(labels, scenes, val_fraction=0.2, seed=0):
     return np.setdiff1d(np.arange(len(labels)), val), np.array(val)
 
 
-@wrong("04.6", "places in `labels`")
+@wrong("04.6", "positions in `labels`")
 def names_of_scenes(labels, scenes, val_fraction=0.2, seed=0):
     train, val = class_by_class(labels, scenes, val_fraction, seed)
     return {scenes[index] for index in train}, {scenes[index] for index in val}

@@ -17,7 +17,7 @@ def with_torch(model):
     return sizes[1] / sizes[0]
 
 
-@wrong("05.1", "share that is frozen")
+@wrong("05.1", "fraction that is frozen")
 def frozen_instead(model):
     return 1 - with_torch(model).item()
 
@@ -39,7 +39,7 @@ def counts_state_dict(model):
     return learning / sum(t.numel() for t in model.state_dict().values())
 
 
-@wrong("05.1", "as if they learnt")
+@wrong("05.1", "as if they learned")
 def forgets_requires_grad(model):
     count = sum(p.numel() for p in model.parameters())
     return count / count
@@ -303,7 +303,7 @@ def begins_at_the_front(stages, rate, decay):
     return groups_with(stages, rate, decay, order=list)
 
 
-@wrong("05.4", "grow towards")
+@wrong("05.4", "grow toward")
 def divides(stages, rate, decay):
     return groups_with(stages, rate, 1 / decay)
 
@@ -406,7 +406,7 @@ def wakes_all(backbone, batches):
     return found
 
 
-@wrong("05.5", "hang on a graph")
+@wrong("05.5", "still part of a graph")
 def keeps_the_graph(backbone, batches):
     return features_with(backbone, batches, grad=True)
 

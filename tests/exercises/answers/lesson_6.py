@@ -95,7 +95,7 @@ def one_peak_for_all(heat, masks):
     return (hottest * masks).sum((1, 2)) / hottest.sum((1, 2))
 
 
-@wrong("06.2", "share of heat inside")
+@wrong("06.2", "fraction of heat inside")
 def energy(heat, masks):
     return (heat * masks).sum((1, 2)) / heat.sum((1, 2))
 
@@ -153,7 +153,7 @@ def keeps_inputs(model, images, layer):
     return maps_with(model, images, layer, lambda inputs, output: inputs[0].detach().clone())
 
 
-@wrong("06.3", "still hangs on its graph")
+@wrong("06.3", "still part of its graph")
 def keeps_the_graph(model, images, layer):
     return maps_with(model, images, layer, lambda inputs, output: output.clone())
 
@@ -443,7 +443,7 @@ def as_in_the_lesson(model, images, targets, layer):
     return F.interpolate(heat, images.shape[2:], mode="bilinear")[:, 0].detach()
 
 
-@wrong("06.5", "still hangs on its graph")
+@wrong("06.5", "still part of its graph")
 def not_detached(model, images, targets, layer):
     kept = []
     hook = layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
@@ -513,7 +513,7 @@ def shares_with(model, healthy, sick, box, share=None, mean=False, shift=-1, way
     }
 
 
-@wrong("06.6", "called rightly before, not by all")
+@wrong("06.6", "predicted correctly before, not by all")
 def divides_by_all(model, healthy, sick, box):
     return shares_with(model, healthy, sick, box, lambda rightly, flipped: (flipped & rightly).double().mean().item())
 
@@ -533,7 +533,7 @@ def counts(model, healthy, sick, box):
     return shares_with(model, healthy, sick, box, lambda rightly, flipped: int((flipped & rightly).sum()))
 
 
-@wrong("06.6", "mean of two shares")
+@wrong("06.6", "mean of two fractions")
 def control_is_a_mean_of_means(model, healthy, sick, box):
     return shares_with(model, healthy, sick, box, mean=True)
 
