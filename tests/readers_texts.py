@@ -41,8 +41,9 @@ def package_texts() -> Iterator[Text]:
 
 
 def toml_texts() -> Iterator[Text]:
-    """Questions, predictions, and what stands beside recorded results."""
-    for path in sorted([*PACKAGE.glob("widgets/texts/*.toml"), *PACKAGE.glob("real_results/*.toml")]):
+    """Questions, predictions, captions, alt texts, and what stands beside recorded results."""
+    folders = ("widgets/texts", "plots/texts", "real_results")
+    for path in sorted(path for folder in folders for path in (PACKAGE / folder).glob("*.toml")):
         yield from ((str(path.relative_to(ROOT)), text) for text in values(tomllib.loads(path.read_text("utf-8"))))
 
 
@@ -73,8 +74,6 @@ def strings(code: str, *, docstrings: bool = True) -> Iterator[str]:
     for node in ast.walk(tree):  # parents come before their children
         if not docstrings and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             skipped.add(node.value)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "show":
-            skipped.update(node.args[1:])
         if node in skipped:
             skipped.update(ast.iter_child_nodes(node))
         elif isinstance(node, ast.JoinedStr):

@@ -291,7 +291,7 @@ print(f"change per unit of w: {(after - before) / 0.001:.2f}")
 # %% [markdown]
 # A higher weight means a lower loss: 16 units of loss per unit of $w$, as long as the nudge is tiny. This ratio is the
 # *gradient*. PyTorch finds it without a nudge: `requires_grad=True` says that we'll ask for it, `backward()` works it
-# out, and `.grad` holds it.
+# out (*backpropagation*), and `.grad` holds it.
 
 # %%
 w = torch.tensor(1.0, requires_grad=True)
@@ -967,8 +967,8 @@ show("receptive-fields", plot_panels(views, [*networks], boxes=boxes))
 #
 # ### All parts in one network
 #
-# Now put the parts together: blocks of convolution, ReLU and pooling, the mean of each map, and a dense layer with one
-# output per class.
+# Now put the parts together: blocks of convolution, ReLU and pooling, then the mean of each map (*global average
+# pooling*), and a dense layer with one output per class.
 
 # %%
 schematic("network-strip")

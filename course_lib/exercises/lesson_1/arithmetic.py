@@ -117,7 +117,7 @@ def pixels_seen(answer: Callable[[int, Layers], tuple[int, int]]) -> str:
 
 @task(
     "01.6",
-    "One kernel for each channel",
+    "One kernel per channel",
     "Pad first, and from then on think of the padded maps only.",
     "A kernel spans dilation * (k - 1) + 1 pixels; whole spans only, `stride` apart.",
     "A slice may have a step: `maps[:, top : top + span : dilation]`. `sum(dim=(1, 2))` keeps the channels.",

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Exercises 1. CNN anatomy
 #
-# To be done after [lesson 1](../01_cnn_anatomy.ipynb). Each task asks for a function, and the cell below it checks
-# yours with inputs of its own. Stuck? `hint("01.1")` helps a little, called again a little more, and
-# `solution("01.1")` shows one way. How far you are is kept in `progress.json` beside this page.
+# Do these after [lesson 1](../01_cnn_anatomy.ipynb). Each task asks for a function, and the cell below it checks yours
+# with inputs of its own. Stuck? `hint("01.1")` helps a little, called again a little more, and `solution("01.1")` shows
+# one way. Your progress is kept in `progress.json` beside this page.
 
 # %% tags=["setup"]
 from course_lib.exercises import check, hint, progress, solution
@@ -61,8 +61,8 @@ check("01.2", max_pool_by_hand)
 #
 # With nothing between them, two dense layers compute what a single one can. Write a function that takes two, such as
 # `nn.Linear(20, 10)` and `nn.Linear(10, 5)`, and returns that single one, here an `nn.Linear(20, 5)`, with both biases
-# taken in. The given layers must stay as they are. It shows what ReLU is for, and the same arithmetic merges batch
-# normalisation into the layer before it, which makes trained networks faster.
+# taken in. The given layers must stay as they are. It shows what ReLU is for, and the same arithmetic merges other
+# layers that only scale and add, which makes trained networks faster.
 
 
 # %%
@@ -83,8 +83,8 @@ check("01.3", merge)
 # %% [markdown]
 # ## 01.4 A kernel for thin bright lines
 #
-# Ribs are bright lines that run sideways. Design a kernel of `size` x `size` weights (3, 5 or 7) that finds such
-# lines. Laid on a window of its own size, it must answer
+# Ribs are bright lines that run sideways. Design a kernel of `size` x `size` weights (3, 5 or 7) that finds such lines.
+# Laid on a window of its own size, it must answer
 #
 # - 1 to a line of brightness 1 on black, one pixel thick, that fills the middle row;
 # - 0 or less if that line fills any other row;
@@ -111,15 +111,15 @@ check("01.4", line_kernel)
 # ## 01.5 Which pixels does an output see?
 #
 # The receptive field says how many pixels an output sees; now say which. Think of a single row of pixels. `layers`
-# lists (kernel, stride, padding) for each layer, the one next to the image first, and `output` is a place in the map
-# that the last one gives. Return the first and the last pixel that this place depends on. Places in the padding count
-# as if the image went on there: -1 is one pixel before the first. For one layer, `pixels_seen(4, [(3, 1, 0)])` is
-# `(4, 6)`. Whoever wants to know what a network saw, or which part of the image a detection belongs to, needs this.
+# lists (kernel, stride, padding) for each layer, the one next to the image first, and `output` is a position in the map
+# that the last one gives. Return the first and the last pixel that this position depends on. Positions in the padding
+# count as if the image went on there: -1 is one pixel before the first. For one layer, `pixels_seen(4, [(3, 1, 0)])` is
+# `(4, 6)`. You need this to find out which part of an image a network saw.
 
 
 # %%
 def pixels_seen(output: int, layers: list[tuple[int, int, int]]) -> tuple[int, int]:
-    """A place in the last map and (kernel, stride, padding) of each layer to (first, last) pixel."""
+    """A position in the last map and (kernel, stride, padding) of each layer to (first, last) pixel."""
     ### BEGIN SOLUTION
     first = last = output
     for kernel, stride, padding in reversed(layers):
@@ -133,11 +133,11 @@ def pixels_seen(output: int, layers: list[tuple[int, int, int]]) -> tuple[int, i
 check("01.5", pixels_seen)
 
 # %% [markdown]
-# ## 01.6 One kernel for each channel
+# ## 01.6 One kernel per channel
 #
-# In the lesson every filter reads all channels. A *depthwise* convolution has one kernel for each channel and adds
-# nothing up across them: map 0 and kernel 0 give map 0, and so on. Write it as cross-correlation, with the number of
-# zeros on each side (`padding`), the step from place to place (`stride`) and the distance between neighbouring weights
+# In the lesson every filter reads all channels. A *depthwise* convolution has one kernel per channel and adds nothing
+# across channels: map 0 and kernel 0 give map 0, and so on. Write it as cross-correlation, with the number of zeros on
+# each side (`padding`), the step from position to position (`stride`) and the distance between neighboring weights
 # (`dilation`), for maps that need not be square. Loops, slices and sums are enough; `F.pad` may make the zeros. If you
 # can write this, no output size of a convolution will surprise you again.
 
@@ -191,7 +191,7 @@ class BlurPool(nn.Module):
         ### BEGIN SOLUTION
         super().__init__()
         self.border = blur // 2
-        row = torch.tensor([float(math.comb(blur - 1, place)) for place in range(blur)])
+        row = torch.tensor([float(math.comb(blur - 1, k)) for k in range(blur)])
         table = torch.outer(row, row)
         self.register_buffer("table", table / table.sum())
         ### END SOLUTION
