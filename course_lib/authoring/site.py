@@ -5,14 +5,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import nbformat
-from docutils import nodes
-from latex2mathml.converter import convert
 from nbformat import NotebookNode
-from sphinx.application import Sphinx
 
 from course_lib.authoring.compare import PICTURES
 from course_lib.authoring.editions import editions_of, exercise_sources
@@ -20,22 +17,27 @@ from course_lib.authoring.kernel import NOTEBOOKS, lessons
 from course_lib.files import as_path
 
 SETTINGS = {
-    "extensions": ["myst_nb", __name__],
+    "extensions": ["myst_nb", "course_lib.authoring.site_sphinx"],
     "project": "Convolutional networks",
     "html_title": "Convolutional networks",
     "html_theme": "furo",
-    "html_theme_options": {"light_css_variables": {"code-font-size": "0.75rem"}},  # a line of 100 letters fits
+    "html_theme_options": {"light_css_variables": {"code-font-size": "0.75rem"}},
+    "html_static_path": ["_static"],
+    "html_css_files": ["site.css"],
     "html_copy_source": False,
     "html_show_copyright": False,
     "html_show_sphinx": False,
     "html_math_renderer": "mathml",  # drawn by the browser itself
     "myst_enable_extensions": ["dollarmath"],
+    "myst_heading_anchors": 3,
+    "myst_heading_slug_func": "course_lib.authoring.site_sphinx.heading_anchor",
     "nb_execution_mode": "off",
     "nb_code_prompt_show": "Show one solution",
     "nb_code_prompt_hide": "Hide it",
     "nb_ipywidgets_js": {},
 }
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]")
+ANCHOR = re.compile(r'^<a id="part-\w"></a>\n+', re.MULTILINE)
 
 
 def build_site(out: str | Path) -> list[Path]:
@@ -51,21 +53,22 @@ def build_site(out: str | Path) -> list[Path]:
         RuntimeError: a page has a fault, such as a link that leads nowhere; the message says which.
     """
     out = as_path(out, "out")
-    pages = [(lesson.name, _readable(nbformat.read(lesson, as_version=4))) for lesson in lessons()]
-    for source in exercise_sources():
-        learners, solved = (nbformat.read(edition, as_version=4) for edition in editions_of(source))
-        pages.append((f"exercises/{source.stem}.ipynb", _readable(_with_folded_solutions(learners, solved))))
-    names = [name.removesuffix(".ipynb") for name, _ in pages]
-    front = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    chapters = {
+        "Lessons": {lesson.name: nbformat.read(lesson, as_version=4) for lesson in lessons()},
+        "Exercises": {f"exercises/{source.stem}.ipynb": _exercises(source) for source in exercise_sources()},
+    }
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        (place / "exercises").mkdir()
-        for name, page in pages:
-            nbformat.write(page, place / name)
+        for subfolder in ("exercises", "_static"):
+            (place / subfolder).mkdir()
+        for pages in chapters.values():
+            for name, page in pages.items():
+                nbformat.write(_readable(page), place / name)
         shutil.copy(NOTEBOOKS / "front.jpg", place)
-        (place / "index.md").write_text(
-            "\n".join([front, "```{toctree}", ":hidden:", *names, "```", ""]), encoding="utf-8"
-        )
+        shutil.copy(Path(__file__).with_name("site.css"), place / "_static")
+        front = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+        navigation = "".join(_toctree(title, list(pages)) for title, pages in chapters.items())
+        (place / "index.md").write_text(front + navigation, encoding="utf-8")
         (place / "conf.py").write_text(f"globals().update({SETTINGS!r})\n", encoding="utf-8")
         command = [sys.executable, "-m", "sphinx", "--quiet", "--no-color", "--fail-on-warning", "--keep-going"]
         command += ["--doctree-dir", str(place / "doctrees"), str(place), str(place / "made" / "html")]
@@ -73,13 +76,21 @@ def build_site(out: str | Path) -> list[Path]:
         if made.returncode:
             raise RuntimeError(made.stderr)
         shutil.copytree(place / "made" / "html", out, dirs_exist_ok=True)  # MyST-NB writes beside it as well
-    return [out / f"{name}.html" for name in ("index", *names)]
+    names = ["index.md", *(name for pages in chapters.values() for name in pages)]
+    return [(out / name).with_suffix(".html") for name in names]
+
+
+def _toctree(title: str, names: Sequence[str]) -> str:
+    """A chapter of the navigation."""
+    return "\n".join(["\n```{toctree}", ":hidden:", f":caption: {title}", *names, "```", ""])
 
 
 def _readable(notebook: NotebookNode) -> NotebookNode:
     """A notebook for a page without a network: badges become links, and pictures have their words."""
     notebook.cells[0].source = BADGE.sub(r"[\1]", notebook.cells[0].source).replace(") [Open", "), [Open")
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = ANCHOR.sub("", cell.source)  # the heading below it gets the same anchor
         if "setup" in cell.metadata.get("tags", ()):
             cell.metadata["tags"].append("hide-input")
             cell.metadata["mystnb"] = {"code_prompt_show": "Show the set-up", "code_prompt_hide": "Hide it"}
@@ -95,8 +106,9 @@ def _readable(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def _with_folded_solutions(learners: NotebookNode, solved: NotebookNode) -> NotebookNode:
-    """The learner's page, and below each task's beginning, folded, its solution."""
+def _exercises(source: Path) -> NotebookNode:
+    """The learner's page of exercises, and below each task's beginning, folded, its solution."""
+    learners, solved = (nbformat.read(edition, as_version=4) for edition in editions_of(source))
     cells = []
     for theirs, ours in zip(learners.cells, solved.cells, strict=True):
         cells.append(theirs)
@@ -105,19 +117,3 @@ def _with_folded_solutions(learners: NotebookNode, solved: NotebookNode) -> Note
             cells.append(ours)
     learners.cells = cells
     return learners
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    """Make formulas MathML; Sphinx calls this."""
-    app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
-    return {"parallel_read_safe": True}
-
-
-def _inline_math(writer: Any, node: nodes.math) -> None:
-    writer.body.append(convert(node.astext()))
-    raise nodes.SkipNode
-
-
-def _display_math(writer: Any, node: nodes.math_block) -> None:
-    writer.body.append(convert(node.astext(), display="block"))
-    raise nodes.SkipNode

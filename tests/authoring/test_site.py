@@ -1,17 +1,21 @@
 """The reading edition is whole: every page and link is there, small, and fetches nothing from a network."""
 
+import re
 from collections import Counter
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from nbformat import NotebookNode
 
-from course_lib.authoring import lessons
+from course_lib.authoring import exercise_sources, lessons, sources
 from course_lib.authoring.site import build_site
 
 MOST = 3_000_000  # bytes of a page with all that it loads
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 
 
 class Page(HTMLParser):
@@ -104,16 +108,71 @@ def test_the_set_up_is_folded_on_every_page_under_a_name_of_its_own(pages: dict[
         assert page.path.read_text().count("Show the set-up") == (name != "index.html"), name
 
 
-def test_a_page_with_a_fault_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lesson = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One\n\n[gone](nowhere.ipynb)")])
-    nbformat.write(lesson, tmp_path / "01_one.ipynb")
-    (tmp_path / "README.md").write_text("# Lessons\n")
-    (tmp_path / "front.jpg").touch()
-    monkeypatch.setattr("course_lib.authoring.site.NOTEBOOKS", tmp_path)
-    monkeypatch.setattr("course_lib.authoring.site.lessons", lambda: [tmp_path / "01_one.ipynb"])
-    monkeypatch.setattr("course_lib.authoring.site.exercise_sources", list)
-    with pytest.raises(RuntimeError, match=r"01_one.*nowhere\.ipynb"):
-        build_site(tmp_path / "site")
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Page]]:
+    """Builds the site of a course of one-cell notebooks."""
+
+    def built(**cells: NotebookNode) -> dict[str, Page]:
+        (tmp_path / "README.md").write_text("# A course\n")
+        (tmp_path / "front.jpg").touch()
+        for name, cell in cells.items():
+            title = nbformat.v4.new_markdown_cell(f"# {name}")
+            python = {"language_info": {"name": "python"}}
+            nbformat.write(nbformat.v4.new_notebook(cells=[title, cell], metadata=python), tmp_path / f"{name}.ipynb")
+        monkeypatch.setattr("course_lib.authoring.site.NOTEBOOKS", tmp_path)
+        monkeypatch.setattr("course_lib.authoring.site.lessons", lambda: [tmp_path / f"{name}.ipynb" for name in cells])
+        monkeypatch.setattr("course_lib.authoring.site.exercise_sources", list)
+        return {path.name: Page(path) for path in build_site(tmp_path / "site")}
+
+    return built
+
+
+def test_a_page_with_a_fault_is_refused(build: Callable[..., dict[str, Page]]) -> None:
+    with pytest.raises(RuntimeError, match=r"one.*nowhere\.ipynb"):
+        build(one=nbformat.v4.new_markdown_cell("[gone](nowhere.ipynb)"))
+
+
+PARTS = """[below](#part-b)
+
+<a id="part-a"></a>
+
+## Part A. Edges (28 min, core)
+
+### A section
+
+<a id="part-b"></a>
+
+## Part B. Channels (25 min, optional)
+"""
+
+
+def test_a_part_is_in_the_navigation_under_an_address_that_lasts(build: Callable[..., dict[str, Page]]) -> None:
+    link = nbformat.v4.new_markdown_cell("[a part](one.ipynb#part-b), after a change of its minutes too")
+    pages = build(one=nbformat.v4.new_markdown_cell(PARTS), two=link)
+    one, text = pages["one.html"], pages["one.html"].path.read_text()
+    assert text.count('id="part-a"') == text.count('id="part-b"') == 1
+    assert one.links.count("#part-b") == 3  # in the navigation, beside the heading, in the page's contents
+    assert {"one.html#part-a", "one.html#part-b"} <= set(pages["two.html"].links)  # in the navigation
+    assert {"#part-a", "#part-b"} <= set(one.links)
+    for page, words in ((one, "below"), (pages["two.html"], "a part")):
+        (target,) = re.findall(rf'href="(?:one\.html)?#([^"]*)">(?:<span[^>]*>)?{words}<', page.path.read_text())
+        assert target in one.ids
+
+
+@pytest.mark.parametrize("source", [*sources(), *exercise_sources()], ids=lambda source: source.stem)
+def test_every_part_has_its_anchor_above_it(source: Path) -> None:
+    text = source.read_text()
+    anchors = re.findall(r'^# <a id="part-(\w)"></a>\n#\n# ## Part \w\. ', text, re.MULTILINE)
+    assert [letter.upper() for letter in anchors] == re.findall(r"^# ## Part (\w)\b", text, re.MULTILINE)
+
+
+def test_a_caption_is_folded_together_with_its_picture(build: Callable[..., dict[str, Page]]) -> None:
+    picture = nbformat.v4.new_output("display_data", {"image/png": PIXEL}, metadata={"image/png": {"alt": "a pixel"}})
+    caption = nbformat.v4.new_output("display_data", {"text/html": "<p><small>what to notice</small></p>"})
+    hidden = {"jupyter": {"outputs_hidden": True}}
+    text = build(one=nbformat.v4.new_code_cell("show()", outputs=[picture, caption], metadata=hidden))["one.html"]
+    (folded,) = re.findall(r"<details.*?</details>", text.path.read_text(), re.DOTALL)
+    assert re.search(r"Show the result.*a pixel.*what to notice", folded, re.DOTALL)
 
 
 def test_the_result_below_a_prediction_opens_on_a_click(pages: dict[str, Page]) -> None:

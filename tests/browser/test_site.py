@@ -41,6 +41,27 @@ def test_every_page_fits_and_loads_without_an_error(
     context.close()
 
 
+UNREAD = """() => [...document.querySelectorAll('article pre')].filter(pre => {
+    const {lineHeight, paddingTop, paddingBottom} = getComputedStyle(pre);
+    const height = pre.clientHeight - parseFloat(paddingTop) - parseFloat(paddingBottom);
+    const lines = pre.innerText.replace(/\\n$/, '').split('\\n');
+    const broken = Math.round(height / parseFloat(lineHeight)) > lines.length;
+    return pre.scrollWidth > pre.clientWidth || (broken && lines.every(line => line.length <= 100));
+}).map(pre => pre.innerText)"""
+
+
+def test_no_code_is_cut_off_or_broken_up_to_100_characters_at_1200_pixels(
+    pages: list[Path], browser: "Browser"
+) -> None:
+    context = browser.new_context(viewport={"width": 1200, "height": 1000}, offline=True)
+    page = context.new_page()
+    for path in pages:
+        page.goto(path.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(folded => folded.open = true)")
+        assert page.evaluate(UNREAD) == [], path
+    context.close()
+
+
 @pytest.mark.parametrize(
     ("lesson", "call"),
     [
@@ -81,6 +102,8 @@ def test_search_finds_a_lesson_and_a_solution_unfolds(pages: list[Path], page: "
     page.wait_for_url("**/01_cnn_anatomy.html*")
     page.get_by_role("link", name="Next").click()
     page.wait_for_url("**/02_building_pneumonia_cnn.html")
+    page.get_by_role("link", name="Previous").click()
+    page.wait_for_url("**/01_cnn_anatomy.html")
     page.goto(next(path for path in pages if path.parent.name == "exercises").as_uri())
     solution = page.locator("details").first
     assert not solution.locator("pre").is_visible()
