@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nbformat
@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 from course_lib.authoring.compare import PICTURES
 from course_lib.authoring.editions import editions_of, exercise_sources
 from course_lib.authoring.kernel import NOTEBOOKS, lessons
+from course_lib.authoring.site_results import results_page
 from course_lib.files import as_path
 
 SETTINGS = {
@@ -36,12 +37,16 @@ SETTINGS = {
     "nb_code_prompt_hide": "Hide it",
     "nb_ipywidgets_js": {},
 }
+EXTRA_PAGES: dict[str, tuple[str, Callable[[], NotebookNode | str]]] = {  # what is on it, and what makes it
+    "real_results.ipynb": ("all results on real images", results_page),
+}
+PLACE_OF_EXTRA_PAGES = "<!-- further pages -->"  # on the front page
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]")
 ANCHOR = re.compile(r'^<a id="part-\w"></a>\n+', re.MULTILINE)
 
 
 def build_site(out: str | Path) -> list[Path]:
-    """Write the site: a front page, the lessons, and the exercises with their solutions folded away.
+    """Write the site: a front page, the lessons, the exercises with their solutions folded away, and `EXTRA_PAGES`.
 
     Args:
         out: folder of the site; `out`/index.html is where to begin.
@@ -56,6 +61,7 @@ def build_site(out: str | Path) -> list[Path]:
     chapters = {
         "Lessons": {lesson.name: nbformat.read(lesson, as_version=4) for lesson in lessons()},
         "Exercises": {f"exercises/{source.stem}.ipynb": _exercises(source) for source in exercise_sources()},
+        "To look up": {name: make() for name, (_, make) in EXTRA_PAGES.items()},
     }
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -63,12 +69,12 @@ def build_site(out: str | Path) -> list[Path]:
             (place / subfolder).mkdir()
         for pages in chapters.values():
             for name, page in pages.items():
-                nbformat.write(_readable(page), place / name)
+                text = page if isinstance(page, str) else nbformat.writes(_readable(page))
+                (place / name).write_text(text, encoding="utf-8")
         shutil.copy(NOTEBOOKS / "front.jpg", place)
         shutil.copy(Path(__file__).with_name("site.css"), place / "_static")
-        front = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
         navigation = "".join(_toctree(title, list(pages)) for title, pages in chapters.items())
-        (place / "index.md").write_text(front + navigation, encoding="utf-8")
+        (place / "index.md").write_text(_front() + navigation, encoding="utf-8")
         (place / "conf.py").write_text(f"globals().update({SETTINGS!r})\n", encoding="utf-8")
         command = [sys.executable, "-m", "sphinx", "--quiet", "--no-color", "--fail-on-warning", "--keep-going"]
         command += ["--doctree-dir", str(place / "doctrees"), str(place), str(place / "made" / "html")]
@@ -78,6 +84,13 @@ def build_site(out: str | Path) -> list[Path]:
         shutil.copytree(place / "made" / "html", out, dirs_exist_ok=True)  # MyST-NB writes beside it as well
     names = ["index.md", *(name for pages in chapters.values() for name in pages)]
     return [(out / name).with_suffix(".html") for name in names]
+
+
+def _front() -> str:
+    """The front page, with links to what only the site has."""
+    links = ", ".join(f"[{title}]({name})" for name, (title, _) in EXTRA_PAGES.items())
+    front = (NOTEBOOKS / "README.md").read_text(encoding="utf-8")
+    return front.replace(PLACE_OF_EXTRA_PAGES, f"**To look up**: {links}.")
 
 
 def _toctree(title: str, names: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ def on_real(key: str, found: object = None, *images: ImageSet) -> None:
         raise TypeError(f"{key}: give the images that were scored with what was found, on_real(key, found, images).")
     text, stored, by_source = text_of(key), read(int(key[:2])).get(key), {}
     if stored:
-        by_source[f"recorded on {CALLED.get(stored.data, stored.data)}"] = stored.values
+        by_source[heading(stored)] = stored.values
     if found is not None:
         note(key, found, images)
         about = images[0]
@@ -46,6 +46,11 @@ def on_real(key: str, found: object = None, *images: ImageSet) -> None:
 
 def of_page(key: str, found: object, about: ImageSet) -> Any:
     return rounded(KINDS[text_of(key)["kind"]].values(found, about.classes))
+
+
+def heading(record: Record) -> str:
+    """What stands above the numbers of a record."""
+    return f"recorded on {CALLED.get(record.data, record.data)}"
 
 
 def source_line(record: Record) -> str:

@@ -13,6 +13,8 @@ from nbformat import NotebookNode
 
 from course_lib.authoring import exercise_sources, lessons, sources
 from course_lib.authoring.site import build_site
+from course_lib.lessons import LESSONS
+from course_lib.real_results import read
 
 MOST = 3_000_000  # bytes of a page with all that it loads
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
@@ -53,7 +55,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
 
 def test_every_lesson_and_every_page_of_exercises_is_there(pages: dict[str, Page]) -> None:
     names = [path.stem for path in lessons()]
-    assert list(pages) == ["index.html", *(f"{n}.html" for n in names), *(f"exercises/{n}.html" for n in names)]
+    expected = ["index.html", *(f"{n}.html" for n in names), *(f"exercises/{n}.html" for n in names)]
+    assert list(pages) == [*expected, "real_results.html"]
 
 
 def test_the_front_page_welcomes_with_a_picture_and_says_where_to_start(pages: dict[str, Page]) -> None:
@@ -105,7 +108,7 @@ def test_formulas_are_drawn_and_solutions_are_folded(pages: dict[str, Page]) -> 
 
 def test_the_set_up_is_folded_on_every_page_under_a_name_of_its_own(pages: dict[str, Page]) -> None:
     for name, page in pages.items():
-        assert page.path.read_text().count("Show the set-up") == (name != "index.html"), name
+        assert page.path.read_text().count("Show the set-up") == (name not in ("index.html", "real_results.html")), name
 
 
 @pytest.fixture
@@ -122,6 +125,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
         monkeypatch.setattr("course_lib.authoring.site.NOTEBOOKS", tmp_path)
         monkeypatch.setattr("course_lib.authoring.site.lessons", lambda: [tmp_path / f"{name}.ipynb" for name in cells])
         monkeypatch.setattr("course_lib.authoring.site.exercise_sources", list)
+        monkeypatch.setattr("course_lib.authoring.site.EXTRA_PAGES", {})
         return {path.name: Page(path) for path in build_site(tmp_path / "site")}
 
     return built
@@ -179,3 +183,17 @@ def test_the_result_below_a_prediction_opens_on_a_click(pages: dict[str, Page]) 
     for lesson in lessons():
         text = pages[f"{lesson.stem}.html"].path.read_text()
         assert text.count("Show the result") == text.count('data-explorer="predict"') > 1
+
+
+def test_every_recorded_result_is_on_the_page_of_results(pages: dict[str, Page]) -> None:
+    page = pages["real_results.html"]
+    text = page.path.read_text()
+    records = [record for lesson in LESSONS for record in read(lesson).values()]
+    assert len(records) > 10
+    assert text.count("Recorded: ") == text.count("Discussed in lesson ") == len(records)
+    for record in records:
+        assert f"{record.n:,} {record.split} images" in text, record.key
+    drawn = {"curves": "img", "draws": "img", "roc": "img", "confusion": "img"}
+    shown = Counter(drawn.get(record.kind, "table") for record in records)
+    assert page.tags["img"] == shown["img"]
+    assert page.tags["table"] == shown["table"] + sum(record.kind == "confusion" for record in records)
