@@ -131,10 +131,14 @@ def test_the_environment_of_a_root_is_that_of_real_images(kaggle_root: Path, tmp
 
 
 @pytest.mark.parametrize("number", LESSONS)
-def test_readme_and_the_lessons_opening_give_the_times_of_the_table(number: int) -> None:
+def test_both_readmes_and_the_lessons_opening_give_the_times_of_the_table(number: int) -> None:
     lesson, source = LESSONS[number], sources([str(number)])[0]
     (row,) = re.findall(rf"^\| \[{number} .*$", (ROOT / "README.md").read_text(), re.M)
     times = [cell.strip() for cell in row.split("|")[3:5]]
     assert times == [spoken(lesson.seconds), "" if number == 1 else spoken(lesson.real_seconds)]
     opening = source.read_text().partition("\n# %%")[0].replace("\n# ", " ")
-    assert f"{computing_time(lesson)}; allow " in opening
+    hours = re.search(rf"{re.escape(computing_time(lesson))}; allow (two|three) hours", opening)
+    on_real = "" if number == 1 else f" ({spoken(lesson.real_seconds)})"
+    front = (ROOT / "notebooks" / "README.md").read_text().replace("&nbsp;", " ")
+    own = {"two": "2 h", "three": "3 h"}[hours[1]]
+    assert re.search(rf"^\| \[{number}\. .* \| {own} \| {re.escape(spoken(lesson.seconds) + on_real)} \|$", front, re.M)

@@ -12,12 +12,14 @@ import pytest
 from nbformat import NotebookNode
 
 from course_lib.authoring import exercise_sources, lessons, sources
-from course_lib.authoring.site import build_site
+from course_lib.authoring.site import PLACE_OF_EXTRA_PAGES, build_site
 from course_lib.lessons import LESSONS
 from course_lib.real_results import read
 
 MOST = 3_000_000  # bytes of a page with all that it loads
+ROOT = Path(__file__).parents[2]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+FRONT = ROOT / "notebooks" / "README.md"
 
 
 class Page(HTMLParser):
@@ -59,13 +61,20 @@ def test_every_lesson_and_every_page_of_exercises_is_there(pages: dict[str, Page
     assert list(pages) == [*expected, "real_results.html"]
 
 
-def test_the_front_page_welcomes_with_a_picture_and_says_where_to_start(pages: dict[str, Page]) -> None:
+def test_the_front_page_has_a_picture_and_says_where_to_start(pages: dict[str, Page]) -> None:
     front = pages["index.html"]
     assert front.tags["img"] == 1
-    assert "01_cnn_anatomy.html" in front.links
+    assert {"01_cnn_anatomy.html", "real_results.html"} <= set(front.links)
     text = front.path.read_text()
-    assert "Welcome" in text
+    assert "Start here" in text
+    assert "Not for diagnosis" in text
     assert "course run" not in text  # there is no command in a web page
+
+
+def test_the_front_page_has_no_score_that_the_readme_has_not() -> None:
+    scores, readme = re.findall(r"(?<!\d)\.\d{3}\b", FRONT.read_text()), (ROOT / "README.md").read_text()
+    assert len(scores) == 12
+    assert [score for score in scores if score not in readme] == []
 
 
 def test_no_link_is_dead(pages: dict[str, Page]) -> None:
@@ -197,3 +206,7 @@ def test_every_recorded_result_is_on_the_page_of_results(pages: dict[str, Page])
     shown = Counter(drawn.get(record.kind, "table") for record in records)
     assert page.tags["img"] == shown["img"]
     assert page.tags["table"] == shown["table"] + sum(record.kind == "confusion" for record in records)
+
+
+def test_the_place_of_the_further_pages_is_on_the_front_page() -> None:
+    assert FRONT.read_text().count(PLACE_OF_EXTRA_PAGES) == 1
