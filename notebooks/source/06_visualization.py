@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 6. What does the network see, and does the picture tell the truth?
+# # 6. Visualization
 #
 # A network says "pneumonia, 0.93", and the next question is always the same: why? You will look at its filters and
 # maps, find the images that make a channel answer, and draw *heat maps* of the pixels that an answer rests on, one of

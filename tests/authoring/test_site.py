@@ -77,6 +77,13 @@ def test_the_front_page_has_no_score_that_the_readme_has_not() -> None:
     assert [score for score in scores if score not in readme] == []
 
 
+@pytest.mark.parametrize("number", LESSONS)
+def test_a_lesson_has_one_title_on_the_front_page_and_on_its_own(number: int) -> None:
+    title = f"{number}. {LESSONS[number].title}"
+    assert f"\n| [{title}]({sources([str(number)])[0].stem}.ipynb) |" in FRONT.read_text()
+    assert f"\n# # {title}\n" in sources([str(number)])[0].read_text()
+
+
 def test_no_link_is_dead(pages: dict[str, Page]) -> None:
     known = {page.path.resolve(): page.ids for page in pages.values()}
     checked = 0

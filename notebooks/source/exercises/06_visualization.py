@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Exercises 6. What does the network see?
+# # Exercises 6. Visualization
 #
 # To be done after [lesson 6](../06_visualization.ipynb). Each task asks for a function, and the cell below it checks
 # yours with inputs of its own. Stuck? `hint("06.1")` helps a little, called again a little more, and
