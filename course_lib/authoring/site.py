@@ -15,6 +15,7 @@ from course_lib.authoring.compare import PICTURES
 from course_lib.authoring.editions import editions_of, exercise_sources
 from course_lib.authoring.kernel import NOTEBOOKS, lessons
 from course_lib.authoring.site_results import results_page
+from course_lib.authoring.terms import glossary_page
 from course_lib.files import as_path
 
 SETTINGS = {
@@ -38,6 +39,7 @@ SETTINGS = {
     "nb_ipywidgets_js": {},
 }
 EXTRA_PAGES: dict[str, tuple[str, Callable[[], NotebookNode | str]]] = {  # what is on it, and what makes it
+    "glossary.md": ("the glossary", glossary_page),
     "real_results.ipynb": ("all results on real images", results_page),
 }
 PLACE_OF_EXTRA_PAGES = "<!-- further pages -->"  # on the front page

@@ -234,7 +234,7 @@ def show_confusion(by_source: BySource, text: Text) -> list[Table | Drawing]:
         right, total = sum(row[label] for label, row in enumerate(matrix)), sum(map(sum, matrix))
         alt = f"{text['title']}, {source}: confusion matrix, {right:,} of {total:,} images on its diagonal."
         shown.append(Drawing(plot_confusion(matrix, values["classes"], title=source), alt))
-    return [*shown, table(by_source, text, ["", "found (recall)", "most often called"], rows)]
+    return [*shown, table(by_source, text, ["", "recall", "most often taken for"], rows)]
 
 
 # seeds: a score of each seed, by name

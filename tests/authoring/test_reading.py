@@ -95,7 +95,7 @@ def test_each_part_has_objectives_and_a_place_to_stop_with_a_question_and_its_an
         objectives = part.text().split("\n### ")[0].splitlines()
         assert 2 <= sum(line.startswith("- ") for line in objectives) <= 3, part.title
         stop = part.text().split("\n### Stop here\n")[1]
-        assert "**For a class:** " in " ".join(stop.split())
+        assert "**To discuss:** " in " ".join(stop.split())
         assert FOLD.search(stop)
 
 

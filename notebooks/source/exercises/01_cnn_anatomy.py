@@ -36,7 +36,7 @@ check("01.1", same_padding)
 # ## 01.2 Max pooling by hand
 #
 # Write 2-dimensional max pooling with two loops and without `torch.nn`: the largest number of each window, where the
-# windows lie side by side, and a rest that fills no window is left out.
+# windows lie side by side. Drop leftover rows and columns that don't fill a window.
 
 
 # %%
@@ -61,7 +61,7 @@ check("01.2", max_pool_by_hand)
 #
 # With nothing between them, two dense layers compute what a single one can. Write a function that takes two, such as
 # `nn.Linear(20, 10)` and `nn.Linear(10, 5)`, and returns that single one, here an `nn.Linear(20, 5)`, with both biases
-# taken in. The given layers must stay as they are. It shows what ReLU is for, and the same arithmetic merges other
+# included. Don't change the layers you are given. The exercise shows what ReLU is for. The same arithmetic merges other
 # layers that only scale and add, which makes trained networks faster.
 
 
@@ -111,10 +111,10 @@ check("01.4", line_kernel)
 # ## 01.5 Which pixels does an output see?
 #
 # The receptive field says how many pixels an output sees; now say which. Think of a single row of pixels. `layers`
-# lists (kernel, stride, padding) for each layer, the one next to the image first, and `output` is a position in the map
-# that the last one gives. Return the first and the last pixel that this position depends on. Positions in the padding
-# count as if the image went on there: -1 is one pixel before the first. For one layer, `pixels_seen(4, [(3, 1, 0)])` is
-# `(4, 6)`. You need this to find out which part of an image a network saw.
+# lists (kernel, stride, padding) for each layer, the one next to the image first, and `output` is a position in the
+# last layer's map. Return the first and the last pixel that this output depends on. Count positions in the padding as
+# if the image went on there: -1 is one pixel before the first. For one layer, `pixels_seen(4, [(3, 1, 0)])` is `(4,
+# 6)`. You need this to find out which part of an image a network saw.
 
 
 # %%
@@ -138,8 +138,8 @@ check("01.5", pixels_seen)
 # In the lesson every filter reads all channels. A *depthwise* convolution has one kernel per channel and adds nothing
 # across channels: map 0 and kernel 0 give map 0, and so on. Write it as cross-correlation, with the number of zeros on
 # each side (`padding`), the step from position to position (`stride`) and the distance between neighboring weights
-# (`dilation`), for maps that need not be square. Loops, slices and sums are enough; `F.pad` may make the zeros. If you
-# can write this, no output size of a convolution will surprise you again.
+# (`dilation`), for maps that need not be square. Loops, slices and sums are enough; you may add the zeros with `F.pad`.
+# Once you can write this, no output size of a convolution will surprise you again.
 
 
 # %%
@@ -175,8 +175,8 @@ check("01.6", depthwise_by_hand)
 #   for 3, and 1, 4, 6, 4, 1 for 5. Divide the table by its sum, so that a flat image stays flat.
 # - Mirror the map at its border, by `blur // 2` pixels (`F.pad` with `mode="reflect"`); zeros would darken it.
 # - Each channel is pooled by itself, and one module takes any number of channels, from call to call.
-# - The weights are not trained, but must travel with the network to a GPU: a *buffer* (`register_buffer`), no
-#   parameter. Gradients pass through the layer to whatever stands before it.
+# - The weights aren't trained, but they must move to a GPU with the network. Make them a *buffer* (`register_buffer`),
+#   not a parameter. Gradients pass through the layer to whatever stands before it.
 #
 # Check it by hand first: an image of 4x4 that is black but for a 16 in row 1, column 1 (counted from 0) becomes the
 # rows 16, 8 and 8, 4. Afterwards put the layer into the lesson's experiment on moving back: how much of the change at
