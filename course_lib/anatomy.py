@@ -44,7 +44,7 @@ class ReceptiveField(NamedTuple):
 
     size: int
     stride: int
-    """How far apart neighbouring output pixels look."""
+    """How far apart neighboring output pixels look."""
 
 
 def receptive_field(*layers: nn.Module) -> ReceptiveField:

@@ -117,14 +117,14 @@ def synchronised_batch_norm(model: nn.Module) -> Iterator[None]:
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)] if team().size > 1 else []
     try:
         for norm in norms:
-            norm.forward = lambda images, norm=norm: _normalise(norm, images)  # type: ignore[method-assign,misc]
+            norm.forward = lambda images, norm=norm: _normalize(norm, images)  # type: ignore[method-assign,misc]
         yield
     finally:
         for norm in norms:
             del norm.forward
 
 
-def _normalise(norm: _BatchNorm, images: Tensor) -> Tensor:
+def _normalize(norm: _BatchNorm, images: Tensor) -> Tensor:
     if not norm.training:
         return type(norm).forward(norm, images)
     others = [0, *range(2, images.ndim)]

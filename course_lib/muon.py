@@ -9,7 +9,7 @@ from torch import Tensor, nn
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a polynomial that pushes singular values towards 1
 
 
-def orthogonalise(matrix: Tensor, *, steps: int = 5) -> Tensor:
+def orthogonalize(matrix: Tensor, *, steps: int = 5) -> Tensor:
     """The matrix with its singular values brought near 1 (0.7 to 1.2) and its directions kept.
 
     A matrix (M, N) with singular value decomposition U S V becomes about U V, by products of matrices alone
@@ -33,7 +33,7 @@ class Muon(torch.optim.AdamW):
 
     The gradient of a layer's filters is a matrix (out_channels, in_channels * kernel * kernel), and mostly one of few
     strong directions. Muon takes its running mean and makes all directions equally strong, so that the weak ones are
-    learnt as fast. Weights shrink by `learning rate * weight_decay` a step.
+    learned as fast. Weights shrink by `learning rate * weight_decay` a step.
 
     Args:
         parameters: of the network.
@@ -78,6 +78,6 @@ class Muon(torch.optim.AdamW):
         mean = state["momentum"]
         mean.lerp_(gradient, 1 - group["momentum"])
         direction = gradient.lerp(mean, group["momentum"])
-        step = orthogonalise(direction.flatten(start_dim=1)).view_as(direction)
+        step = orthogonalize(direction.flatten(start_dim=1)).view_as(direction)
         tall = max(1, len(parameter) / direction[0].numel()) ** 0.5
         parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-group["lr"] * tall)

@@ -45,7 +45,7 @@ def _empty_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Host]]:
-    """Starts a web host of the given behaviour."""
+    """Starts a web host of the given behavior."""
     with hosts() as start:
         yield start
 
@@ -70,7 +70,7 @@ def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_radiograph(path: Path, *, sick: bool, seed: int, mode: str = "L") -> None:
-    """A grey noisy square; a bright blob in it when `sick`."""
+    """A gray noisy square; a bright blob in it when `sick`."""
     pixels = np.random.default_rng(seed).normal(90, 12, (48, 40))
     if sick:
         pixels[18:34, 10:24] += 90

@@ -76,8 +76,8 @@ def test_saliency_is_the_size_of_torchs_gradient(build: Callable[[], Pair]) -> N
 @ARCHITECTURES
 def test_integrated_gradients_add_up_to_what_the_image_adds_to_the_logit(build: Callable[[], Pair]) -> None:
     model, _, images = _made(build, count=1)
-    model, images, grey = model.double(), images.double(), torch.full_like(images, 0.5).double()
-    added = (model(images) - model(grey))[:, 1].float()
+    model, images, gray = model.double(), images.double(), torch.full_like(images, 0.5).double()
+    added = (model(images) - model(gray))[:, 1].float()
     found = explain.integrated_gradients(model, images, 1, baseline=0.5, steps=128).sum(dim=(1, 2))
     torch.testing.assert_close(found, added, atol=2e-2, rtol=2e-2)
 
@@ -221,7 +221,7 @@ def test_a_channel_that_is_not_there_is_named() -> None:
             ask()
 
 
-def test_a_network_that_standardises_is_explained_from_a_blurred_image() -> None:
+def test_a_network_that_standardizes_is_explained_from_a_blurred_image() -> None:
     model, _, images = _made(_compact)
     blurred = F.avg_pool2d(F.pad(images, [2] * 4, mode="replicate"), 5, stride=1)
     found = explain.integrated_gradients(model, images, 1, baseline=blurred, steps=64).sum(dim=(1, 2))
@@ -234,7 +234,7 @@ def test_weights_that_cannot_forget_are_named() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.PReLU())
     model.register_parameter("scale", nn.Parameter(torch.ones(1)))
     with pytest.raises(ValueError, match="layer Sequential cannot forget"):
-        explain.randomise(model, 1)
+        explain.randomize(model, 1)
 
 
 def test_the_pointing_game_and_the_energy_of_hand_made_maps() -> None:
@@ -266,14 +266,14 @@ def test_deletion_takes_the_hottest_pixels_first_and_insertion_brings_them_first
     torch.testing.assert_close(brought[:, 0], torch.tensor([0.0, 4.0, 7.0, 9.0, 10.0]).sigmoid())
 
 
-def test_randomising_forgets_the_last_layers_only_and_in_a_copy() -> None:
+def test_randomizing_forgets_the_last_layers_only_and_in_a_copy() -> None:
     model = CompactCNN(widths=(4, 8))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    forgetful = explain.randomise(model, 1).state_dict()
+    forgetful = explain.randomize(model, 1).state_dict()
     assert [name for name in before if not torch.equal(before[name], forgetful[name])] == ["head.weight", "head.bias"]
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     with pytest.raises(ValueError, match="has 5 with weights"):
-        explain.randomise(model, 6)
+        explain.randomize(model, 6)
 
 
 def test_filters_are_those_of_the_first_convolution() -> None:
@@ -290,7 +290,7 @@ def test_feature_maps_are_what_the_layers_compute() -> None:
     model, _, images = _made(_compact)
     first, second = explain.feature_maps(model, images, model.blocks[0], model.blocks[1])
     with torch.no_grad():
-        expected = model.blocks[0](model.standardise(images))
+        expected = model.blocks[0](model.standardize(images))
         torch.testing.assert_close(first, expected)
         torch.testing.assert_close(second, model.blocks[1](expected))
 

@@ -5,15 +5,15 @@ import torch
 from torch import nn
 
 from course_lib.models import FastCNN
-from course_lib.muon import Muon, orthogonalise
+from course_lib.muon import Muon, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(16, 64), (64, 16), (32, 32)])
-def test_orthogonalising_keeps_the_directions_and_evens_out_the_strengths(shape: tuple[int, int]) -> None:
+def test_orthogonalizing_keeps_the_directions_and_evens_out_the_strengths(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     left, _, right = torch.linalg.svd(torch.randn(shape), full_matrices=False)
     strengths = torch.logspace(0, -1.5, min(shape))
-    found = orthogonalise(left @ torch.diag(strengths) @ right)
+    found = orthogonalize(left @ torch.diag(strengths) @ right)
     inside = left.T @ found @ right.T  # in the matrix's own directions
     assert 0.6 < float(inside.diagonal().min()) < float(inside.diagonal().max()) < 1.3
     assert float((inside - torch.diag(inside.diagonal())).abs().max()) < 0.05

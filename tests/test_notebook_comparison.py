@@ -60,7 +60,7 @@ ipywidgets.FileUpload()
 print("done")
 """
 Failures = dict[str, dict[int, str]]  # by notebook and cell
-COLOURS = re.compile(r"#x1B\[[\d;]*m")  # as junit writes them
+COLORS = re.compile(r"#x1B\[[\d;]*m")  # as junit writes them
 SHAPE, LOSS, PICTURE, PAGE, LAST = range(5)  # the cells
 
 
@@ -180,7 +180,7 @@ def by_nbval(folder: Path) -> Failures:
         name, cell = case.attrib["classname"].split(".")[-2], int(case.attrib["name"].removeprefix("Cell "))
         said.setdefault(name, {})
         for failure in case.findall("failure"):
-            said[name][cell] = COLOURS.sub("", failure.text or "")
+            said[name][cell] = COLORS.sub("", failure.text or "")
     return said
 
 

@@ -184,7 +184,7 @@ def silent() -> Iterator[str]:
 
 @pytest.mark.usefixtures("hosted", "impatient")
 @pytest.mark.parametrize(
-    ("behaviour", "reason"),
+    ("behavior", "reason"),
     [
         ({"status": 404}, "no host answers"),
         ({"content": b"sign in first"}, r"pneumoniamnist_64\.npz: every host sent other bytes .*, none is kept"),
@@ -194,14 +194,14 @@ def silent() -> Iterator[str]:
     ],
 )
 def test_a_download_that_fails_leaves_a_lesson_on_simulated_images_with_the_reason(
-    behaviour: dict[str, object],
+    behavior: dict[str, object],
     reason: str,
     serve: Callable[..., Host],
     publish: Callable[[str, str, bytes], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     content = mnist(64)
-    publish("64", serve(**({"content": content} | behaviour)).url, content)
+    publish("64", serve(**({"content": content} | behavior)).url, content)
     assert start_lesson(2).source == "simulated"
     line = re.search(r"data: +simulated .*\n(( {10}.*\n)+)device:", capsys.readouterr().out)
     assert line

@@ -349,7 +349,7 @@ def test_a_loss_that_is_lost_in_validation_stops_the_training(make_set: MakeSet)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.bool])
-def test_labels_as_medmnist_gives_them_are_learnt_and_scored(make_set: MakeSet, dtype: torch.dtype) -> None:
+def test_labels_as_medmnist_gives_them_are_learned_and_scored(make_set: MakeSet, dtype: torch.dtype) -> None:
     data = make_set(16)
     pairs = [(image, label.to(dtype).view(1)) for image, label in zip(data.images / 255, data.labels, strict=True)]
     loader: DataLoader[Any] = DataLoader(pairs, 8)  # type: ignore[arg-type]  # (B, 1), of any integer kind

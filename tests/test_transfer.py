@@ -86,15 +86,15 @@ def test_the_offline_weights_know_photographs(photo: str, expected: str) -> None
     assert zoo.ResNet18_Weights.DEFAULT.meta["categories"][int(logits.argmax())] == expected
 
 
-def test_a_grey_image_gives_what_it_gives_as_three_equal_channels() -> None:
-    grey, colour = (transfer_model(OFFLINE, 2, channels, image_size=64).eval() for channels in (1, 3))
+def test_a_gray_image_gives_what_it_gives_as_three_equal_channels() -> None:
+    gray, color = (transfer_model(OFFLINE, 2, channels, image_size=64).eval() for channels in (1, 3))
     images = torch.rand(2, 1, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(
-            grey.features(images), colour.features(images.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4
+            gray.features(images), color.features(images.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4
         )
     with pytest.raises(ValueError, match=r"images \(N, 1, H, W\) expected, got \(2, 3, 64, 64\); load them with 1"):
-        grey(images.expand(-1, 3, -1, -1))
+        gray(images.expand(-1, 3, -1, -1))
 
 
 def test_downloaded_weights_are_asked_for_by_hash_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

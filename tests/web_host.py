@@ -73,11 +73,11 @@ class Server(http.server.ThreadingHTTPServer):
 
 @contextmanager
 def hosts() -> Iterator[Callable[..., Host]]:
-    """Starts hosts of the given behaviour, and ends them."""
+    """Starts hosts of the given behavior, and ends them."""
     servers = []
 
-    def start(**behaviour: object) -> Host:
-        host = Host(**behaviour)  # type: ignore[arg-type]
+    def start(**behavior: object) -> Host:
+        host = Host(**behavior)  # type: ignore[arg-type]
         server = Server(("127.0.0.1", 0), partial(Handler, host))
         host.port = server.server_port
         threading.Thread(target=partial(server.serve_forever, poll_interval=0.01), daemon=True).start()

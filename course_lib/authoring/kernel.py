@@ -22,7 +22,7 @@ CI_ENVIRONMENT = {  # the settings under which outputs are saved and compared, o
     "COURSE_DEVICE": "cpu",
     "OMP_NUM_THREADS": "1",  # CI runs a notebook on each core
 }
-COLOURS = re.compile(r"\x1b\[[\d;]*m")
+COLORS = re.compile(r"\x1b\[[\d;]*m")
 
 
 class CellError(RuntimeError):
@@ -93,7 +93,7 @@ def execute(
         os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # else a kernel that the user installed from elsewhere wins
         client.execute(env={**os.environ, **environment})
     except CellExecutionError as error:
-        reason = f"{error.ename}: {' '.join(COLOURS.sub('', error.evalue).split())}"
+        reason = f"{error.ename}: {' '.join(COLORS.sub('', error.evalue).split())}"
         raise CellError(number, source, reason) from error
     except CellTimeoutError as error:
         raise CellError(number, source, f"did not finish within {cell_seconds} s") from error

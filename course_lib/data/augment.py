@@ -26,7 +26,7 @@ class Augmentation:
         contrast: largest relative change of the pixels' distance from their mean.
         gamma: largest natural logarithm of the exponent that pixels are raised to.
         shade: largest relative change of light from one border to the opposite one, with blotches of half as much.
-        blur: largest share of each pixel that comes from its 3x3 neighbourhood; half of the images stay sharp.
+        blur: largest share of each pixel that comes from its 3x3 neighborhood; half of the images stay sharp.
         noise: largest standard deviation of the noise added to each pixel.
         horizontal_flip: mirror half of the images.
     """
@@ -78,32 +78,32 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class PhotoAugmentation:
-    """For photographs: each image of a batch shifted, mirrored, recoloured and partly covered, each its own way.
+    """For photographs: each image of a batch shifted, mirrored, recolored and partly covered, each its own way.
 
     The numbers are drawn from torch's global random numbers. The result may leave 0..1 by a little.
 
     Args:
         shift: largest shift along each side, in pixels; what comes into view is the picture mirrored at its border.
         flip: mirror half of the images, left to right.
-        colour: largest relative change of contrast and of each channel's strength.
-        cutout: side of the square that covers a part of each image in grey, in pixels; its centre lies anywhere.
+        color: largest relative change of contrast and of each channel's strength.
+        cutout: side of the square that covers a part of each image in gray, in pixels; its center lies anywhere.
 
     Source: DeVries and Taylor 2017, "Improved regularization of convolutional neural networks with cutout".
     """
 
     shift: int = 4
     flip: bool = True
-    colour: float = 0.0
+    color: float = 0.0
     cutout: int = 0
 
     def __call__(self, images: Tensor) -> Tensor:
         """Float images (N, 3, H, W) in 0..1 to changed ones of the same shape."""
         if self.shift or self.flip:
             images = self._move(images)
-        if self.colour:
+        if self.color:
             mean = images.mean(dim=(1, 2, 3), keepdim=True)
-            images = mean + (images - mean) * (1 + _draw(images, self.colour))
-            images = images * (1 + _draw(images, self.colour, channels=images.shape[1]))
+            images = mean + (images - mean) * (1 + _draw(images, self.color))
+            images = images * (1 + _draw(images, self.color, channels=images.shape[1]))
         return self._cover(images) if self.cutout else images
 
     def _move(self, images: Tensor) -> Tensor:
@@ -126,8 +126,8 @@ class PhotoAugmentation:
         count, _, height, width = images.shape
         inside = []
         for side in (height, width):
-            centre = torch.randint(0, side, (count, 1), device=images.device)
-            first = centre - self.cutout // 2
+            center = torch.randint(0, side, (count, 1), device=images.device)
+            first = center - self.cutout // 2
             place = torch.arange(side, device=images.device)
             inside.append((place >= first) & (place < first + self.cutout))
         covered = inside[0][:, None, :, None] & inside[1][:, None, None, :]  # (N, 1, H, W)

@@ -46,7 +46,7 @@ def load_chest_xray(
     val_fraction: float = 0.15,
     seed: int = 0,
 ) -> Splits:
-    """Chest X-rays in grey, classes NORMAL (0) and PNEUMONIA (1), and one line saying which they are.
+    """Chest X-rays in gray, classes NORMAL (0) and PNEUMONIA (1), and one line saying which they are.
 
     Real images are found in `root` as: the Kaggle layout (`chest_xray/train/NORMAL/...`), in `root` or below it; or a
     MedMNIST file (`pneumoniamnist_128.npz`), by itself or in `root`. Validation is cut from train by patient, since

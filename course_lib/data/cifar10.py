@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 colour photographs of 32 pixels in ten classes."""
+"""CIFAR-10: 60,000 color photographs of 32 pixels in ten classes."""
 
 import csv
 from inspect import getsource
@@ -39,7 +39,7 @@ def load_cifar10(
     val_fraction: float = 0.1,
     seed: int = 0,
 ) -> Splits:
-    """CIFAR-10 in colour, and one line saying where it was found; or simulated objects in its place.
+    """CIFAR-10 in color, and one line saying where it was found; or simulated objects in its place.
 
     Real images are found in `root`, or below it, as the official archive `cifar-10-python.tar.gz`, whose checksum is
     verified; as the folder `cifar-10-batches-py` that it unpacks to; as class folders `cifar10/train/airplane/...`; or
@@ -75,7 +75,7 @@ def load_cifar10(
         return _simulated(image_size, seed)
     found = found or download(ARCHIVE)
     if _holds_labels(found):
-        return _labelled_files(found, image_size, val_fraction, seed)
+        return _labeled_files(found, image_size, val_fraction, seed)
     if found.is_dir() and not holds_batches(found):
         return _class_folders(found, image_size, val_fraction, seed)
     say(f"CIFAR-10 in {found}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train")
@@ -130,7 +130,7 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
     )
 
 
-def _labelled_files(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
+def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
     with open(folder / LABELS, newline="", encoding="utf-8-sig") as file:
         rows = [(row.get("id"), row.get("label")) for row in csv.DictReader(file)]
     if not rows or (odd := next((label for name, label in rows if not name or label not in CLASSES), "")) != "":

@@ -15,7 +15,7 @@ from course_lib.arguments import as_labels, as_tensor
 
 @dataclass(frozen=True)
 class ImageSet(Dataset[tuple[Tensor, int]]):
-    """Labelled images held in memory as bytes.
+    """Labeled images held in memory as bytes.
 
     It is also a torchvision-style data set: `image_set[i]` is `(image, label)` with the image as float32 (C, H, W)
     in 0..1, so a `torch.utils.data.DataLoader` takes it as it is.

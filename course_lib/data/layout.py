@@ -19,7 +19,7 @@ WORDS = {
     "test": ("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout"),
 }
 FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "folder", "split", "seg", "the", "my"}
-UNLABELED = {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "submission"}
+UNLABELED = {"pred", "predict", "prediction", "predictions", "unlabelled", "unlabeled", "submission"}
 
 
 def split_of(name: str) -> str | None:

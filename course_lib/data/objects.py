@@ -1,9 +1,9 @@
-"""Colour pictures of simple objects, computed: ten classes that take texture, colour and shape together to tell apart.
+"""Color pictures of simple objects, computed: ten classes that take texture, color and shape together to tell apart.
 
 Ten pictures are painted at once, back to front: one of each class, in random order. Positions run from -1 to 1 to the
 right and down; whatever is painted is given by the distance to its outline, which makes edges smooth at every size.
-Colours are luma and two colour differences (Y, Cb, Cr), so that a picture in grey holds no trace of them. All sizes,
-colours and strengths are set by eye.
+Colors are luma and two color differences (Y, Cb, Cr), so that a picture in gray holds no trace of them. All sizes,
+colors and strengths are set by eye.
 """
 
 import itertools
@@ -21,9 +21,9 @@ from course_lib.progress import watched
 Field = NDArray[Any]  # float32; the first axis is that of the ten pictures
 
 TEXTURES = {"striped": 0.0, "dotted": 1.0}  # whether there are dots
-COLOURS = {"warm": math.radians(128), "cool": math.radians(-52)}  # between red and yellow, between blue and green
+COLORS = {"warm": math.radians(128), "cool": math.radians(-52)}  # between red and yellow, between blue and green
 SHAPES = {"disc": 60.0, "square": 4.0, "triangle": 3.0}  # corners; sixty cannot be told from a circle
-CLASSES = [c for c in itertools.product(TEXTURES, COLOURS, SHAPES) if (c[0], c[2]) != ("dotted", "triangle")]
+CLASSES = [c for c in itertools.product(TEXTURES, COLORS, SHAPES) if (c[0], c[2]) != ("dotted", "triangle")]
 TO_RGB = np.array([[1, 0, 1.402], [1, -0.344, -0.714], [1, 1.772, 0]], dtype=np.float32)  # ITU-R BT.601
 
 
@@ -33,10 +33,10 @@ def scenes(num_images: int, seed: int) -> tuple[str, ...]:
 
 
 def simulate_objects(num_images: int, *, image_size: int = 32, seed: int = 0, difficulty: float = 0.5) -> ImageSet:
-    """Simulated colour pictures of objects, in ten classes, for those who have no CIFAR-10 at hand.
+    """Simulated color pictures of objects, in ten classes, for those who have no CIFAR-10 at hand.
 
     These are no photographs, and what a network scores on them says nothing about its score on CIFAR-10. Each shows one
-    object before blotches of all colours: striped or dotted, warm or cool, a disc, a square or a triangle (no triangle
+    object before blotches of all colors: striped or dotted, warm or cool, a disc, a square or a triangle (no triangle
     is dotted). Two of these three cues are never enough for all classes, and two classes that a network confuses tell
     which cue it misses.
 
@@ -85,9 +85,9 @@ class _Easel:
 
     def paint(self, inside: Field, luma: Field, hue: Field, vivid: Field) -> None:
         """Cover all pixels whose distance `inside` the outline is positive, and the outline's own by halves."""
-        colour = np.stack([luma, vivid * np.cos(hue), vivid * np.sin(hue)], axis=1)  # (10, 3, 1, 1)
+        color = np.stack([luma, vivid * np.cos(hue), vivid * np.sin(hue)], axis=1)  # (10, 3, 1, 1)
         cover = np.clip(inside * self.x.size / 2 + 0.5, 0, 1)[:, None]  # (10, 1, S, S), a pixel wide at the outline
-        self.canvas += cover * (colour - self.canvas)
+        self.canvas += cover * (color - self.canvas)
 
 
 def _paint_ten(seed: int, ten: int, image_size: int, difficulty: float) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -96,24 +96,24 @@ def _paint_ten(seed: int, ten: int, image_size: int, difficulty: float) -> tuple
     strain = 2 * difficulty * easel.draw(0, 1) ** 2  # squared: many easy pictures and a few hard ones
     for reach in (12.0, 0.8, 0.8, 0.8, 0.8, 0.8):  # blotches, of which the first fills the canvas
         x, y = easel.x - easel.draw(-1.1, 1.1), easel.y - easel.draw(-1.1, 1.1)
-        _any_colour(easel, reach * easel.draw(0.25, 1) - np.hypot(x, y))
+        _any_color(easel, reach * easel.draw(0.25, 1) - np.hypot(x, y))
     _object(easel, strain)
     turn, shift = easel.draw(-math.pi, math.pi), easel.draw(-0.8, 0.8)
     across = np.abs(np.cos(turn) * easel.x + np.sin(turn) * easel.y - shift)
-    _any_colour(easel, 0.15 * strain - 0.03 - across)  # a bar before the object
+    _any_color(easel, 0.15 * strain - 0.03 - across)  # a bar before the object
     return _photograph(easel, strain), easel.labels
 
 
-def _any_colour(easel: _Easel, inside: Field) -> None:
+def _any_color(easel: _Easel, inside: Field) -> None:
     easel.paint(inside, easel.draw(0.35, 0.65), easel.draw(-math.pi, math.pi), easel.draw(0.1, 0.25))
 
 
 def _object(easel: _Easel, strain: Field) -> None:
-    """Paint the object: its shape in one colour, then stripes or dots in a second one of the same family."""
+    """Paint the object: its shape in one color, then stripes or dots in a second one of the same family."""
     words = zip(*(CLASSES[label] for label in easel.labels), strict=True)
     dotted, hue, corners = (
         np.array([cue[word] for word in column], dtype=np.float32).reshape(-1, 1, 1)
-        for cue, column in zip((TEXTURES, COLOURS, SHAPES), words, strict=True)
+        for cue, column in zip((TEXTURES, COLORS, SHAPES), words, strict=True)
     )
     x, y, stretch = easel.x - easel.draw(-0.35, 0.35), easel.y - easel.draw(-0.35, 0.35), easel.draw(0.93, 1.07)
     # A regular polygon standing on its side, as seen from its middle; equal sizes mean equal areas, whatever the shape.
@@ -133,7 +133,7 @@ def _object(easel: _Easel, strain: Field) -> None:
 
 
 def _photograph(easel: _Easel, strain: Field) -> NDArray[np.uint8]:
-    """The canvases in coloured, uneven light, through a lens out of focus, on a noisy sensor."""
+    """The canvases in colored, uneven light, through a lens out of focus, on a noisy sensor."""
     easel.canvas[:, 1:] += np.stack([easel.draw(-0.09, 0.09), easel.draw(-0.09, 0.09)], axis=1)
     light = easel.draw(0.7, 1.3) * (1 + easel.draw(-0.3, 0.3) * easel.x + easel.draw(-0.3, 0.3) * easel.y)
     seen = torch.from_numpy(np.einsum("rc,ncyx->nryx", TO_RGB, easel.canvas) * light[:, None])

@@ -1,6 +1,6 @@
 """The body that a simulated radiograph shows: the path of each X-ray through each tissue, by organ.
 
-Lengths are centimetres in the patient's own frame: x runs to the right of the picture, the patient's left; y runs down
+Lengths are centimeters in the patient's own frame: x runs to the right of the picture, the patient's left; y runs down
 from the apex of the lungs; the beam runs along z, from back to front. Each organ is a path length along the beam.
 Proportions, and how much they vary, are set by eye.
 """

@@ -15,7 +15,7 @@ from course_lib.exercises import record
 from course_lib.exercises.tasks import Task, Wrong, find_task
 
 State = Literal["not attempted", "incorrect", "correct"]
-COLOURS: dict[State, str] = {"not attempted": "#767676", "incorrect": "#b34700", "correct": "#00695c"}
+COLORS: dict[State, str] = {"not attempted": "#767676", "incorrect": "#b34700", "correct": "#00695c"}
 OURS = [Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))]
 
 
@@ -45,8 +45,8 @@ class Result:
             f"<div style='margin-top:.3em'><b>{what}:</b> {html.escape(text)}</div>" for what, text in self.findings
         )
         return (
-            f"<div role='status' style='border-left:.4em solid {COLOURS[self.state]};padding:.4em .8em;max-width:60em'>"
-            f"<b>{title}: <span style='color:{COLOURS[self.state]}'>{self.state}</span></b>{rows}</div>"
+            f"<div role='status' style='border-left:.4em solid {COLORS[self.state]};padding:.4em .8em;max-width:60em'>"
+            f"<b>{title}: <span style='color:{COLORS[self.state]}'>{self.state}</span></b>{rows}</div>"
         )
 
 

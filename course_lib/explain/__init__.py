@@ -4,7 +4,7 @@ Tensors in, tensors out; `plots` draws them. Every function leaves the network a
 """
 
 from course_lib.explain.attribution import grad_cam, integrated_gradients, occlusion, saliency
-from course_lib.explain.faithfulness import deletion_curve, energy_inside, insertion_curve, pointing_hits, randomise
+from course_lib.explain.faithfulness import deletion_curve, energy_inside, insertion_curve, pointing_hits, randomize
 from course_lib.explain.features import feature_maps, feature_visualization, filters, top_patches
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "integrated_gradients",
     "occlusion",
     "pointing_hits",
-    "randomise",
+    "randomize",
     "saliency",
     "top_patches",
 ]

@@ -52,7 +52,7 @@ def integrated_gradients(
     """What each pixel adds to the logit of a class, on the straight way from a baseline to the image.
 
     The values of an image sum to its logit less that of the baseline, up to the coarseness of the steps. Networks that
-    standardise their input change their answer within the first hundredths of the way from a uniform baseline: give
+    standardize their input change their answer within the first hundredths of the way from a uniform baseline: give
     them a blurred image instead, or many steps.
 
     Args:

@@ -84,8 +84,8 @@ def insertion_curve(
     return _replace_step_by_step(model, fill, images, heat, targets, steps)
 
 
-def randomise(model: nn.Module, layers: int) -> nn.Module:
-    """A copy of a network in which the last layers forgot what they learnt: weights and statistics as before training.
+def randomize(model: nn.Module, layers: int) -> nn.Module:
+    """A copy of a network in which the last layers forgot what they learned: weights and statistics as before training.
 
     Args:
         model: the original, which stays as it is.
@@ -99,12 +99,12 @@ def randomise(model: nn.Module, layers: int) -> nn.Module:
     """
     forgetful = copy.deepcopy(model)
     named = forgetful.named_modules()
-    learnt = {name: module for name, module in named if any(True for _ in module.parameters(recurse=False))}
-    if fixed := [name for name, module in learnt.items() if not hasattr(module, "reset_parameters")]:
+    learned = {name: module for name, module in named if any(True for _ in module.parameters(recurse=False))}
+    if fixed := [name for name, module in learned.items() if not hasattr(module, "reset_parameters")]:
         raise ValueError(f"layer {fixed[0] or type(model).__name__} cannot forget: it has no reset_parameters().")
-    if not 0 <= layers <= len(learnt):
-        raise ValueError(f"{layers} layers cannot forget; the network has {len(learnt)} with weights.")
-    for module in list(learnt.values())[len(learnt) - layers :]:
+    if not 0 <= layers <= len(learned):
+        raise ValueError(f"{layers} layers cannot forget; the network has {len(learned)} with weights.")
+    for module in list(learned.values())[len(learned) - layers :]:
         module.reset_parameters()  # type: ignore[operator]  # all have it
     return forgetful
 

@@ -116,7 +116,7 @@ def feature_visualization(
     step_size: float = 0.02,
     seed: int = 0,
 ) -> Tensor:
-    """For each channel of a layer an image that it answers much to, found by climbing its gradient from grey noise.
+    """For each channel of a layer an image that it answers much to, found by climbing its gradient from gray noise.
 
     Each step the image is shifted a little and smoothed, so that what the channel likes at many places survives.
 
@@ -166,7 +166,7 @@ def _check_channels(channels: Sequence[int], maps: Tensor) -> None:
 
 
 def _smooth(images: Tensor) -> Tensor:
-    """A tenth of each pixel from its 3x3 neighbourhood."""
+    """A tenth of each pixel from its 3x3 neighborhood."""
     return 0.9 * images + 0.1 * F.avg_pool2d(F.pad(images, [1] * 4, mode="replicate"), 3, stride=1)
 
 

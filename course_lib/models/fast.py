@@ -9,7 +9,7 @@ from torch.nn import functional as F
 class FastCNN(nn.Module):
     """A first convolution, groups of two more, the largest value of each map, one dense layer.
 
-    What makes it fast: each group shrinks its maps before it normalises them, so that the cheap steps touch a quarter
+    What makes it fast: each group shrinks its maps before it normalizes them, so that the cheap steps touch a quarter
     of the pixels; its convolutions begin by passing their input on, so that the first steps already learn something;
     and there is no dense layer but the last. With three groups any image of 8 pixels or more will do.
 

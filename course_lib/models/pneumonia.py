@@ -23,7 +23,7 @@ class PneumoniaCNN(nn.Module):
 
     Args:
         image_size: height and width of the images, in pixels; fixes the size of `fc1`.
-        in_channels: 1 for grey images, 3 for colour.
+        in_channels: 1 for gray images, 3 for color.
         num_classes: number of logits.
 
     Raises:
@@ -70,11 +70,11 @@ class PneumoniaCNN(nn.Module):
 class CompactCNN(nn.Module):
     """Convolution blocks, then the mean of each map instead of a flattened head: any image size, few parameters.
 
-    Its first step standardises each image by its own mean and spread, channel by channel, so that exposure does not
+    Its first step standardizes each image by its own mean and spread, channel by channel, so that exposure does not
     matter; nothing has to be remembered between training and use.
 
     Args:
-        in_channels: 1 for grey images, 3 for colour.
+        in_channels: 1 for gray images, 3 for color.
         num_classes: number of logits.
         widths: channels of each block; the last is also the number of features. Each block halves the image.
 
@@ -91,7 +91,7 @@ class CompactCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.smallest = 2 ** len(widths)
-        self.standardise = nn.InstanceNorm2d(in_channels)
+        self.standardize = nn.InstanceNorm2d(in_channels)
         self.blocks = nn.Sequential(
             *(_block(before, after) for before, after in zip((in_channels, *widths), widths, strict=False))
         )
@@ -109,6 +109,6 @@ class CompactCNN(nn.Module):
                 f"images of at least {self.smallest}x{self.smallest} pixels expected, got {tuple(images.shape[2:])}; "
                 "enlarge them or use fewer blocks."
             )
-        maps = self.blocks(self.standardise(images))  # (N, 96, H/32, W/32)
+        maps = self.blocks(self.standardize(images))  # (N, 96, H/32, W/32)
         pooled = maps.mean(dim=(2, 3))  # (N, 96)
         return self.head(pooled)  # (N, num_classes)

@@ -16,7 +16,7 @@ class SimpleCNN(nn.Module):
         channels: of each block; each block halves the image.
         hidden: units of the dense layer between the maps and the logits.
         dropout: share of the hidden units that is silenced in training.
-        batch_norm: normalise each channel over the batch, between convolution and ReLU.
+        batch_norm: normalize each channel over the batch, between convolution and ReLU.
         image_size: height and width of the images, in pixels.
         num_classes: number of logits.
 

@@ -1,4 +1,4 @@
-"""Networks that learnt from a million photographs of ImageNet, taken apart into stages and given a new head."""
+"""Networks that learned from a million photographs of ImageNet, taken apart into stages and given a new head."""
 
 import re
 import warnings
@@ -23,7 +23,7 @@ class TransferModel(nn.Module):
     """A backbone in stages, then one dense layer; what `transfer_model` returns.
 
     Frozen stages stay in evaluation mode when the network is trained, and with `frozen_batch_norm` so does each batch
-    norm of the others: it uses, and keeps, the statistics that it learnt before.
+    norm of the others: it uses, and keeps, the statistics that it learned before.
 
     Attributes:
         stages: "stem", "stage1", "stage2" and so on, and at last "pool", after which an image is a row of features.
@@ -70,7 +70,7 @@ class TransferModel(nn.Module):
         return self.stages(self.preprocess(images))
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Images in 0..1 as the backbone saw them when it learnt: resized (bicubic), and standardised by its numbers.
+        """Images in 0..1 as the backbone saw them when it learned: resized (bicubic), and standardized by its numbers.
 
         Raises:
             ValueError: images with another number of channels.
@@ -109,15 +109,15 @@ def transfer_model(
 ) -> TransferModel:
     """A backbone with its ImageNet weights, its preprocessing, and a new head.
 
-    For grey images the filters of the first layer are summed over colour, so that a grey image gives what it gives as
-    three equal channels; nearly so where each colour is standardised by numbers of its own.
+    For gray images the filters of the first layer are summed over color, so that a gray image gives what it gives as
+    three equal channels; nearly so where each color is standardized by numbers of its own.
 
     Args:
         name: one of `BACKBONES`. `OFFLINE` needs no network; the weights of the others are downloaded once, and
             verified by the hash that torchvision gives.
         num_classes: number of logits. None keeps the head that tells ImageNet's 1,000 classes apart.
-        in_channels: 3 for colour, 1 for grey.
-        image_size: to work at; default, the size at which the backbone learnt. Smaller is faster.
+        in_channels: 3 for color, 1 for gray.
+        image_size: to work at; default, the size at which the backbone learned. Smaller is faster.
         weights: "imagenet"; "random"; or "imagenet or random", which warns and takes random ones where ImageNet's
             cannot be had.
 
@@ -150,7 +150,7 @@ def transfer_model(
         head = nn.Linear(head.in_features, num_classes)
     mean, std, size = _preprocessing(name)
     if in_channels == 1:
-        _see_grey(stages["stem"])
+        _see_gray(stages["stem"])
         mean, std = [sum(mean) / 3], [sum(std) / 3]
     return TransferModel(stages, head, mean=mean, std=std, image_size=image_size or size, frozen_batch_norm=trained)
 
@@ -195,7 +195,7 @@ def _set_trainable(model: TransferModel, names: Sequence[str], trainable: bool) 
     model.train(model.training)
 
 
-def _see_grey(stem: Sequence[nn.Module]) -> None:
+def _see_gray(stem: Sequence[nn.Module]) -> None:
     conv = next(module for layer in stem for module in layer.modules() if isinstance(module, nn.Conv2d))
     conv.in_channels = 1
     conv.weight = nn.Parameter(conv.weight.detach().sum(dim=1, keepdim=True))
@@ -216,7 +216,7 @@ def _imagenet_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
 
 
 def _preprocessing(name: str) -> tuple[list[float], list[float], int]:
-    """Mean and standard deviation that inputs are standardised by, and the size at which the backbone learnt."""
+    """Mean and standard deviation that inputs are standardized by, and the size at which the backbone learned."""
     if name == OFFLINE:
         return [0.5] * 3, [0.5] * 3, 224
     transforms = zoo.get_model_weights(name).DEFAULT.transforms()

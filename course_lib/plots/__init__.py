@@ -1,11 +1,11 @@
 """Arrays in, a matplotlib `Figure` out. Nothing here computes a score or touches a network.
 
 Every function builds its figure without `pyplot`, so that nothing is shown twice and nothing leaks; `show` puts a
-figure on a notebook's page, with its texts from `texts/lesson_N.toml`. Colours come from scales that colour-blind
+figure on a notebook's page, with its texts from `texts/lesson_N.toml`. Colors come from scales that color-blind
 readers can tell apart.
 """
 
-from course_lib.plots.colours import BLUE, GREY, ORANGE
+from course_lib.plots.colors import BLUE, GRAY, ORANGE
 from course_lib.plots.curves import (
     plot_confusion,
     plot_curve_panels,
@@ -21,7 +21,7 @@ from course_lib.plots.shown import publish, publish_caption, show
 
 __all__ = [
     "BLUE",
-    "GREY",
+    "GRAY",
     "ORANGE",
     "encode",
     "plot_confusion",

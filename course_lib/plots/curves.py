@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.plots.colours import BLUE, GREEN, GREY, ORANGE, PURPLE
+from course_lib.plots.colors import BLUE, GRAY, GREEN, ORANGE, PURPLE
 
 Curve = tuple[Sequence[float], Sequence[float]]
 Curves = Mapping[str, Curve]
 LOOKS = (
     (BLUE, "-", "o"),
     (ORANGE, "--", "s"),
-    (GREY, "-.", "^"),
+    (GRAY, "-.", "^"),
     ("black", ":", "v"),
     (GREEN, "-", "D"),
     (PURPLE, "--", "P"),
@@ -22,7 +22,7 @@ LOOKS = (
 
 
 def plot_curves(curves: Curves, *, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False) -> Figure:
-    """Up to six curves, x and y by name, told apart by colour, line and marker; they need not be equally long.
+    """Up to six curves, x and y by name, told apart by color, line and marker; they need not be equally long.
 
     The names stand below the figure; that of a single curve is left out, as the axes say what it is.
 
@@ -82,11 +82,11 @@ def plot_curve_panels(
 def _draw_curves(axis: Axes, curves: Curves, ranges: Curves) -> None:
     if len(curves) > len(LOOKS):
         raise ValueError(f"{len(curves)} curves cannot be told apart in one picture; draw {len(LOOKS)} at most.")
-    for (name, (x, y)), (colour, line, marker) in zip(curves.items(), LOOKS, strict=False):
+    for (name, (x, y)), (color, line, marker) in zip(curves.items(), LOOKS, strict=False):
         sparse = max(1, len(x) // 20)  # so that the markers of a long curve do not hide its line
-        axis.plot(x, y, color=colour, linestyle=line, marker=marker, markersize=4, markevery=sparse, label=name)
+        axis.plot(x, y, color=color, linestyle=line, marker=marker, markersize=4, markevery=sparse, label=name)
         if name in ranges:
-            axis.fill_between(x, *ranges[name], color=colour, alpha=0.15, linewidth=0)
+            axis.fill_between(x, *ranges[name], color=color, alpha=0.15, linewidth=0)
 
 
 def _scale(axis: Axes, curves: Curves, *, log_x: bool, log_y: bool) -> None:
@@ -117,7 +117,7 @@ def plot_steps(
     for row, found in enumerate(scores.values()):
         below.plot(found, [row] * len(found), color=ORANGE, marker="o", markersize=5)
     below.set(xlabel=second, yticks=range(len(scores)), yticklabels=list(scores))
-    below.grid(axis="x", color=GREY, alpha=0.3)
+    below.grid(axis="x", color=GRAY, alpha=0.3)
     for axis in (above, below):
         axis.invert_yaxis()
     return figure
@@ -144,7 +144,7 @@ def plot_history(history: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[str], *, title: str = "") -> Figure:
-    """A confusion matrix: true classes in rows, predicted classes in columns; colour is the fraction of the row."""
+    """A confusion matrix: true classes in rows, predicted classes in columns; color is the fraction of the row."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     width = min(9, 1.8 + 0.75 * len(classes))
@@ -172,7 +172,7 @@ def plot_roc(probs: Tensor, labels: Tensor, *, threshold: float | None = None) -
     alarms = np.append(0, ((1 - ranked).cumsum(0) / (1 - ranked).sum()).numpy()[last])
     figure = Figure(figsize=(3.6, 3.4), layout="constrained")
     axis = figure.subplots()
-    axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
+    axis.plot([0, 1], [0, 1], color=GRAY, linestyle=":", label="chance")
     axis.plot(alarms, hits, color=BLUE)
     if threshold is not None:
         called = probs >= threshold
@@ -192,7 +192,7 @@ def plot_reliability(diagrams: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> F
     figure = Figure(figsize=(0.5 + 3.2 * len(diagrams), 3.6), layout="compressed")
     axes = figure.subplots(1, len(diagrams), sharey=True, squeeze=False)[0]
     for axis, (title, (promised, observed, counts)) in zip(axes, diagrams.items(), strict=True):
-        axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")
+        axis.plot([0, 1], [0, 1], color=GRAY, linestyle=":", label="calibrated")
         filled = (counts > 0).numpy()
         area = 20 + 180 * (counts / counts.max()).numpy()
         axis.plot(promised.numpy()[filled], observed.numpy()[filled], color=BLUE)

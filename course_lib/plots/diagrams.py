@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from course_lib.plots.colours import BLUE, GREY, ORANGE
+from course_lib.plots.colors import BLUE, GRAY, ORANGE
 
 
 def plot_walks(walks: Mapping[str, Sequence[Sequence[int]]], *, size: int, paddings: Sequence[int]) -> Figure:
@@ -23,7 +23,7 @@ def plot_walks(walks: Mapping[str, Sequence[Sequence[int]]], *, size: int, paddi
         reads = np.zeros((len(places), size + 2 * padding))
         for place, pixels in enumerate(places):
             reads[place, list(pixels)] = 1
-        axis.pcolormesh(reads, cmap="Blues", vmin=0, vmax=1.4, edgecolors=GREY, linewidth=0.8)
+        axis.pcolormesh(reads, cmap="Blues", vmin=0, vmax=1.4, edgecolors=GRAY, linewidth=0.8)
         for zeros in (0, padding + size) if padding else ():
             axis.axvspan(zeros, zeros + padding, facecolor="none", hatch="///", edgecolor=ORANGE, linewidth=0)
         axis.set_xticks(np.arange(size + 2 * padding) + 0.5, range(-padding, size + padding), fontsize=8)
@@ -60,14 +60,14 @@ def plot_shares(names: Sequence[str], counts: Mapping[str, Sequence[float]]) -> 
     Raises:
         ValueError: more than three quantities.
     """
-    colours = (ORANGE, BLUE, GREY)
-    if len(counts) > len(colours):
-        raise ValueError(f"{len(counts)} quantities do not fit beside each other; draw {len(colours)} at most.")
+    colors = (ORANGE, BLUE, GRAY)
+    if len(counts) > len(colors):
+        raise ValueError(f"{len(counts)} quantities do not fit beside each other; draw {len(colors)} at most.")
     figure = Figure(figsize=(8, 0.9 + 0.3 * len(names)), layout="constrained")
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
-    for axis, (quantity, values), colour in zip(panels, counts.items(), colours, strict=False):
+    for axis, (quantity, values), color in zip(panels, counts.items(), colors, strict=False):
         shares = [100 * value / sum(values) for value in values]
-        axis.bar_label(axis.barh(list(names), shares, color=colour), fmt="%.1f %%", padding=3, fontsize=9)
+        axis.bar_label(axis.barh(list(names), shares, color=color), fmt="%.1f %%", padding=3, fontsize=9)
         axis.set(xlim=(0, 125), xticks=range(0, 101, 25), xlabel=f"fraction of all {quantity} (%)")
     panels[0].invert_yaxis()
     return figure

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor, uint8
 
-from course_lib.plots.colours import GREY, ORANGE
+from course_lib.plots.colors import GRAY, ORANGE
 
 
 def encode(figure: Figure, *, dpi: int = 110) -> tuple[str, bytes]:
@@ -22,9 +22,9 @@ def encode(figure: Figure, *, dpi: int = 110) -> tuple[str, bytes]:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dpi)
     picture = Image.open(drawn).convert("RGB")
-    grey = picture.convert("L")
-    if grey.convert("RGB") == picture:
-        picture = grey
+    gray = picture.convert("L")
+    if gray.convert("RGB") == picture:
+        picture = gray
     files = {"image/png": io.BytesIO(), "image/jpeg": io.BytesIO()}
     _palette(picture).save(files["image/png"], "png", optimize=True)
     # Quality 85 with the colors at full resolution: text and thin lines stay sharp.
@@ -153,12 +153,12 @@ def plot_panels(
 ) -> Figure:
     """Pictures, maps and small tables of numbers beside each other, each on its own scale.
 
-    A panel with a negative value is drawn around zero, orange positive and purple negative; any other in grey from zero
+    A panel with a negative value is drawn around zero, orange positive and purple negative; any other in gray from zero
     to its maximum (bytes: to 255). Up to 12 columns wide, it shows its numbers, and tables in one row have cells of one
     size.
 
     Args:
-        panels: numbers (H, W), or colours (3, H, W) in 0..1.
+        panels: numbers (H, W), or colors (3, H, W) in 0..1.
         captions: one a panel, or none.
         columns: panels in a row.
         boxes: for the panel of that index, the rectangle (top, left, height, width) in pixels to outline.
@@ -169,12 +169,12 @@ def plot_panels(
     if max(widths) <= 12 and columns == len(panels):
         _set_on_one_grid(figure, axes, widths, heights)
     elif any(panel.ndim == 2 and panel.shape[1] > 12 and bool(panel.min() < 0) for panel in panels):
-        figure.set_figheight(0.88 * figure.get_figheight())  # as the colour bars leave less width
+        figure.set_figheight(0.88 * figure.get_figheight())  # as the color bars leave less width
     for index, panel in enumerate(panels):
         axis, values = axes[index], panel.detach().cpu().double().numpy()
         axis.set_axis_on()
         axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_color(GREY)
+        axis.spines[:].set_color(GRAY)
         if values.ndim == 3:
             axis.imshow(np.moveaxis(values, 0, -1).clip(0, 1))
         else:
@@ -229,9 +229,9 @@ def _set_on_one_grid(figure: Figure, axes: Sequence[Any], widths: Sequence[int],
 
 def _write_numbers(axis: Any, values: np.ndarray, *, dark: np.ndarray) -> None:
     rows, columns = values.shape
-    axis.hlines(np.arange(1, rows) - 0.5, -0.5, columns - 0.5, color=GREY, linewidth=0.4)
-    axis.vlines(np.arange(1, columns) - 0.5, -0.5, rows - 0.5, color=GREY, linewidth=0.4)
+    axis.hlines(np.arange(1, rows) - 0.5, -0.5, columns - 0.5, color=GRAY, linewidth=0.4)
+    axis.vlines(np.arange(1, columns) - 0.5, -0.5, rows - 0.5, color=GRAY, linewidth=0.4)
     for (row, column), value in np.ndenumerate(values):
-        colour = "white" if dark[row, column] else "black"
+        color = "white" if dark[row, column] else "black"
         size = 11 if columns <= 6 else 7
-        axis.text(column, row, f"{round(value, 2) + 0.0:g}", ha="center", va="center", color=colour, fontsize=size)
+        axis.text(column, row, f"{round(value, 2) + 0.0:g}", ha="center", va="center", color=color, fontsize=size)

@@ -168,7 +168,7 @@ def sources_in_words(by_source: Mapping[str, Any], spoken: str) -> str:
     return f"{first_one}: {spoken}." + "".join(f" Beside it: {other}." for other in others)
 
 
-# draws: by name and by a number such as that of labelled images, the scores of several draws
+# draws: by name and by a number such as that of labeled images, the scores of several draws
 
 
 def draws_values(found: Mapping[tuple[str, int], Sequence[float]], classes: Sequence[str]) -> Values:

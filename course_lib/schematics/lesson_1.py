@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import exp
 
 from course_lib.anatomy import conv_output_size
-from course_lib.plots.colours import BLUE, GREEN, GREY, ORANGE, PURPLE
+from course_lib.plots.colors import BLUE, GRAY, GREEN, ORANGE, PURPLE
 from course_lib.schematics.pen import CARD, INK, SMALL, Sketch
 
 Table = Sequence[Sequence[float]]
@@ -171,7 +171,7 @@ def three_wirings() -> Sketch:
             for i, begin in enumerate(above):
                 if name == "dense" or 0 <= i - o < width:
                     shared = name == "shared"
-                    color = (BLUE, ORANGE, GREEN)[i - o] if shared else GREY
+                    color = (BLUE, ORANGE, GREEN)[i - o] if shared else GRAY
                     pen.line([begin, end], color=color, line=2.5 if shared else 1)
         for x, y in above:
             pen.box(x - 9, y - 9, 18, 18, fill=CARD, edge=INK, line=1.5)
@@ -206,7 +206,7 @@ def padding_stride_dilation() -> Sketch:
             for r in range(-1, size + 1):
                 for c in range(-1, size + 1):
                     if r in (-1, size) or c in (-1, size):
-                        pen.text(left + (c + 0.5) * cell, top + (r + 0.5) * cell, 0, size=SMALL, color=GREY)
+                        pen.text(left + (c + 0.5) * cell, top + (r + 0.5) * cell, 0, size=SMALL, color=GRAY)
             pen.box(left - cell, top - cell, (size + 2) * cell, (size + 2) * cell, dashed=True)
             taps = {(r - 1, c - 1) for r, c in taps}
         elif panel == 2:
@@ -328,7 +328,7 @@ def network_strip() -> Sketch:
     x, base = 16.0, 136
     pen.text(240, 24, "a block: convolution 3 × 3, ReLU, pooling 2 × 2")
     for at, (face, depth) in enumerate(((76, 0), (50, 16), (36, 28), (26, 46))):
-        pen.block(x, base - face, face, depth, fill=BLUE if at else GREY)
+        pen.block(x, base - face, face, depth, fill=BLUE if at else GRAY)
         pen.text(x + (face + depth) / 2, 156, shapes[at], size=SMALL)
         x += face + depth
         if at < 3:

@@ -8,7 +8,7 @@ dark pages, and `Sketch` closes with the words that a screen reader needs.
 import html
 from collections.abc import Collection, Sequence
 
-from course_lib.plots.colours import GREY
+from course_lib.plots.colors import GRAY
 
 WIDTH = 480
 TEXT, SMALL = 15, 14
@@ -41,7 +41,7 @@ class Sketch:
                 ' text-anchor="middle">',
                 f"<title>{html.escape(self.title)}</title>",
                 f"<desc>{html.escape(self.alt)}</desc>",
-                f'{card} stroke="{GREY}" stroke-opacity=".35"/>',
+                f'{card} stroke="{GRAY}" stroke-opacity=".35"/>',
                 *self._parts,
                 "</svg>\n",
             ]
@@ -75,7 +75,7 @@ class Sketch:
         *,
         fill: str = "none",
         tint: float = 1,
-        edge: str = GREY,
+        edge: str = GRAY,
         line: float = 1,
         dashed: bool = False,
         rounded: float = 0,
@@ -86,11 +86,11 @@ class Sketch:
         size = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
         self._add(f"<rect {size}{look}{_stroke(edge, line, dashed)}/>")
 
-    def line(self, points: Sequence[Point], *, color: str = GREY, line: float = 1.5, dashed: bool = False) -> None:
+    def line(self, points: Sequence[Point], *, color: str = GRAY, line: float = 1.5, dashed: bool = False) -> None:
         """A line through `points`."""
         self._add(f'<path d="{_path(points)}" fill="none"{_stroke(color, line, dashed)}/>')
 
-    def arrow(self, *points: Point, color: str = GREY, line: float = 2) -> None:
+    def arrow(self, *points: Point, color: str = GRAY, line: float = 2) -> None:
         """A line through `points` with its head at the last one."""
         (x0, y0), (x1, y1) = points[-2:]
         length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
@@ -106,7 +106,7 @@ class Sketch:
         place = f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"'
         self._add(f'<circle {place} fill="{fill}"{opacity}{_stroke(edge, 1, False)}/>')
 
-    def grid(self, x: float, y: float, rows: int, columns: int, *, cell: float, color: str = GREY) -> None:
+    def grid(self, x: float, y: float, rows: int, columns: int, *, cell: float, color: str = GRAY) -> None:
         """The lines of a table, its border thicker."""
         across = [[(x + i * cell, y), (x + i * cell, y + rows * cell)] for i in range(1, columns)]
         down = [[(x, y + i * cell), (x + columns * cell, y + i * cell)] for i in range(1, rows)]
@@ -142,7 +142,7 @@ class Sketch:
         above = [(x, y), (x + depth, y - back), (x + side + depth, y - back), (x + side, y)]
         beside = [(x + side, y), above[2], (x + side + depth, y + side - back), (x + side, y + side)]
         for points, shade in ((above, tint / 2), (beside, 2 * tint)) if depth else ():
-            self._add(f'<path d="{_path(points)}Z" fill="{fill}" fill-opacity="{_n(shade)}"{_stroke(GREY, 1, False)}/>')
+            self._add(f'<path d="{_path(points)}Z" fill="{fill}" fill-opacity="{_n(shade)}"{_stroke(GRAY, 1, False)}/>')
 
     def _add(self, part: str) -> None:
         self._parts.append(part)

@@ -13,7 +13,7 @@ from course_lib.arguments import as_labels, as_scores
 def linear_probe(features: Any, labels: Any, *, C: float = 0.01) -> nn.Linear:  # noqa: N803  # scikit-learn's name
     """The dense layer (F to K logits) that logistic regression finds, the best there is rather than the last of a loop.
 
-    It regresses on standardised features; the layer that comes back takes them as they are.
+    It regresses on standardized features; the layer that comes back takes them as they are.
 
     Args:
         features: float (N, F), as `extract_features` gives them.

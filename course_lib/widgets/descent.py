@@ -4,7 +4,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.plots import BLUE, GREY
+from course_lib.plots import BLUE, GRAY
 from course_lib.widgets.page import Page, picture
 
 CURVATURES = (1.0, 8.0)
@@ -44,7 +44,7 @@ def _figure(path: Tensor, losses: Tensor) -> Figure:
     x, y = torch.meshgrid(torch.linspace(-4, 4, 80), torch.linspace(-3, 3, 80), indexing="xy")
     heights = (CURVATURES[0] * x**2 + CURVATURES[1] * y**2) / 2
     lines = valley.contour(
-        x.numpy(), y.numpy(), heights.numpy(), levels=[0.5, 2, 5, 10, 20, 35], colors=GREY, linewidths=0.7
+        x.numpy(), y.numpy(), heights.numpy(), levels=[0.5, 2, 5, 10, 20, 35], colors=GRAY, linewidths=0.7
     )
     valley.clabel(lines, fontsize=7)
     valley.plot(*path.T.numpy(), color=BLUE, marker="o", markersize=3, linewidth=1)

@@ -10,7 +10,7 @@ from matplotlib.patches import Polygon
 from torch import nn
 
 from course_lib.anatomy import ShapeTrace, trace_shapes
-from course_lib.plots import BLUE, GREY
+from course_lib.plots import BLUE, GRAY
 from course_lib.widgets.page import Page, picture
 
 SIDE = 32
@@ -46,7 +46,7 @@ def _figure(trace: ShapeTrace) -> Figure:
     shapes = [("image", trace.input_shape), *((row.kind, row.output_shape) for row in trace.layers)]
     for place, (name, shape) in enumerate(shapes):
         left = 2 * place
-        _volume(axis, left, shape, GREY if place == 0 else BLUE)
+        _volume(axis, left, shape, GRAY if place == 0 else BLUE)
         words = "x".join(f"{length:,}" for length in shape[1:])
         axis.text(left + 0.5, -0.15, f"{name}\n{words}", ha="center", va="top", fontsize=10)
         if place:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.metrics import confusion
-from course_lib.plots import BLUE, GREY, ORANGE
+from course_lib.plots import BLUE, GRAY, ORANGE
 from course_lib.widgets.page import Page, picture
 
 START, MISS, ALARM = 0.5, 10, 1
@@ -104,7 +104,7 @@ def _figure(probs: Tensor, labels: Tensor, matrix: list[list[int]]) -> Figure:
         bars.stairs(
             heights.numpy(), edges.numpy(), fill=True, color=color, label=f"{name}, {('up', 'down')[label]}ward"
         )
-    bars.axhline(0, color=GREY, linewidth=1)
+    bars.axhline(0, color=GRAY, linewidth=1)
     bars.axvline(START, color="black")
     bars.set(xlabel="predicted probability of sick", title="How many have which predicted probability", yticks=[])
     bars.legend(loc="upper center")

@@ -845,10 +845,11 @@ print("sum with ReLU   ", (F.relu(rise) + F.relu(fall)).int().tolist()[0])
 
 # %% [markdown]
 # Without ReLU the two cancel, whatever the row. With it, both ends are found. No single kernel that ignores flat
-# stretches can do that: if it answers 1 to a rise, it answers -1 to a fall. Can it be *learned*, too? The target is the
-# strength of an edge whatever its sign, the absolute value of Sobel's map. The network has some filters, ReLU or not,
-# and a 1x1 filter that adds them up. The target is never negative, so we compare with its mean: 1 is the error of
-# always answering that.
+# stretches can do that: if it answers 1 to a rise, it answers -1 to a fall.
+#
+# Can it be *learned*, too? The target is the strength of an edge whatever its sign, the absolute value of Sobel's map.
+# The network has some filters, ReLU or not, and a 1x1 filter that adds them up. The target is never negative, so we
+# compare with its mean: 1 is the error of always answering that.
 
 
 # %%

@@ -747,12 +747,12 @@ print(f"each value of the last maps sees {field.size} x {field.size} pixels of t
 
 
 # %%
-def sizes_through_layers(initialise, *, batch_norm=False):
+def sizes_through_layers(initialize, *, batch_norm=False):
     torch.manual_seed(0)
     maps, sizes = torch.randn(8, 64, 16, 16), []
     for _ in range(10):
         conv = nn.Conv2d(64, 64, kernel_size=3, padding=1)
-        initialise(conv)
+        initialize(conv)
         norm = nn.BatchNorm2d(64) if batch_norm else nn.Identity()  # Identity: does nothing
         with torch.no_grad():
             maps = F.relu(norm(conv(maps)))
@@ -761,11 +761,11 @@ def sizes_through_layers(initialise, *, batch_norm=False):
 
 
 def normal_weights(std):
-    def initialise(conv):
+    def initialize(conv):
         nn.init.normal_(conv.weight, std=std)
         nn.init.zeros_(conv.bias)
 
-    return initialise
+    return initialize
 
 
 # %%
@@ -776,7 +776,7 @@ ways = {
     f"Kaiming, std {kaiming:.3f}": normal_weights(kaiming),
     "torch's default": lambda conv: None,
 }
-sizes = {name: sizes_through_layers(initialise) for name, initialise in ways.items()}
+sizes = {name: sizes_through_layers(initialize) for name, initialize in ways.items()}
 for name, values in sizes.items():
     print(f"{name:20} layers 1, 5, 10: {values[0]:9.2g} {values[4]:9.2g} {values[9]:9.2g}")
 layers = range(1, 11)
@@ -1132,10 +1132,10 @@ show("four-runs-on-one-batch", plot_curves(curves, xlabel="step", ylabel="loss (
 # %% tags=["tol-0.02"]
 coin = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1], device=profile.device)
 network = fresh_network()
-memorised = overfit_one_batch(network, adam(network), images=batch["images"], labels=coin)
-assert memorised[-1] < 0.05, "sixteen arbitrary labels can be memorized, too"
+memorized = overfit_one_batch(network, adam(network), images=batch["images"], labels=coin)
+assert memorized[-1] < 0.05, "sixteen arbitrary labels can be memorized, too"
 print(f"tosses that agree with the diagnosis: {int((coin == batch['labels']).sum())} of 16")
-print(f"last loss {memorised[-1]:.2f}")
+print(f"last loss {memorized[-1]:.2f}")
 
 # %% [markdown]
 # It memorizes the coin as readily as the diagnoses. So passing this test shows the *wiring*: loss, gradients and

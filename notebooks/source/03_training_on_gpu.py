@@ -975,10 +975,10 @@ for share_ill in (0.5, 0.05):
 # %% tags=["tol-0.5"]
 from course_lib.metrics import fit_temperature, reliability
 
-memoriser = trained["128 images"]
+memorizer = trained["128 images"]
 judged = {
     "learned 128 by heart": [
-        training.evaluate(memoriser, Batches(part, 100, device=device))
+        training.evaluate(memorizer, Batches(part, 100, device=device))
         for part in (val, splits.test)
     ],
     "first of the three": said[0],

@@ -69,13 +69,13 @@ show("ten-classes", plot_images(train.images[chosen], captions, columns=10), sou
 
 
 # %% tags=["tol-0.02"]
-def mean_colours(images):
+def mean_colors(images):
     return torch.cat([part.float().mean(dim=(2, 3)) for part in images.split(500)])  # (N, 3)
 
 
-colours = mean_colours(train.images)
-centres = torch.stack([colours[train.labels == label].mean(dim=0) for label in range(10)])
-nearest = torch.cdist(mean_colours(val.images), centres).argmin(dim=1)
+colors = mean_colors(train.images)
+centers = torch.stack([colors[train.labels == label].mean(dim=0) for label in range(10)])
+nearest = torch.cdist(mean_colors(val.images), centers).argmin(dim=1)
 print(f"always the same answer: {(val.labels == 0).float().mean():.2f}")
 print(f"nearest mean color:     {(nearest == val.labels).float().mean():.2f}")
 
@@ -405,7 +405,7 @@ show("augmented-versions", figure)
 
 # %% [markdown]
 # `PhotoAugmentation` in `course_lib.data` is this function as an object, with two more changes that it makes if asked:
-# `colour` varies contrast and the strength of each channel, `cutout` covers a square in gray, so that no single part of
+# `color` varies contrast and the strength of each channel, `cutout` covers a square in gray, so that no single part of
 # a picture may be relied upon. First: is it the same? Then: what does it cost, against transforms that do it picture by
 # picture (with the rotation and color jitter of tutorials as well)?
 
@@ -431,7 +431,7 @@ roads = {
     ),
     "as one tensor: crop, flip": Batches(few, 64, augment=PhotoAugmentation()),
     "as one tensor: also color, cutout": Batches(
-        few, 64, augment=PhotoAugmentation(colour=0.2, cutout=8)
+        few, 64, augment=PhotoAugmentation(color=0.2, cutout=8)
     ),
 }
 times = best_of(3, *(lambda road=road: [None for _ in road] for road in roads.values()))
@@ -567,7 +567,7 @@ changes = {  # network, augmentation, arguments of fit
     "+ label smoothing": (NORM, None, SMOOTH),
     "row 4, dropout": (NORM | {"dropout": 0.5}, None, SMOOTH),
     "row 4, crop and flip": (NORM, crop_flip, SMOOTH),
-    "row 4, color": (NORM, PhotoAugmentation(shift=0, flip=False, colour=0.2), SMOOTH),
+    "row 4, color": (NORM, PhotoAugmentation(shift=0, flip=False, color=0.2), SMOOTH),
     "row 4, cutout": (NORM, PhotoAugmentation(shift=0, flip=False, cutout=8), SMOOTH),
     "row 4, weights averaged": (NORM, None, SMOOTH | {"average_decay": 0.98}),
     "row 4, lower precision": (NORM, None, SMOOTH | {"precision": best}),
@@ -664,14 +664,14 @@ print(trace_shapes(FastCNN((16, 32, 64)), (1, 3, 32, 32)))
 # What will they be after Muon's treatment?
 
 # %% tags=["tol-0.3"]
-from course_lib.muon import Muon, orthogonalise
+from course_lib.muon import Muon, orthogonalize
 
 torch.manual_seed(0)
 model = FastCNN((16, 32, 64)).to(device)
 images, labels = next(iter(Batches(train, 128, device=device)))
 F.cross_entropy(model(images), labels).backward()
 gradient = model.groups[1].conv2.weight.grad.flatten(start_dim=1).cpu()  # (32, 288)
-for name, matrix in (("gradient", gradient / gradient.norm()), ("step", orthogonalise(gradient))):
+for name, matrix in (("gradient", gradient / gradient.norm()), ("step", orthogonalize(gradient))):
     values = torch.linalg.svdvals(matrix)[[0, 1, 3, 7, 15, 31]].tolist()
     print(f"{name:9} singular values 1, 2, 4, 8, 16 and 32:", *(f"{value:.2f}" for value in values))
 

@@ -301,10 +301,10 @@ on_real("05.photos", on_photos, photos_val)
 
 # %%
 weight = whole.stages.stem[0].weight.detach().cpu()  # (32, 3, 3, 3)
-grey = torch.rand(2, 1, 64, 64)
-copied = F.conv2d(grey.expand(-1, 3, -1, -1), weight, stride=2)
-summed = F.conv2d(grey, weight.sum(dim=1, keepdim=True), stride=2)
-averaged = F.conv2d(grey, weight.mean(dim=1, keepdim=True), stride=2)
+gray = torch.rand(2, 1, 64, 64)
+copied = F.conv2d(gray.expand(-1, 3, -1, -1), weight, stride=2)
+summed = F.conv2d(gray, weight.sum(dim=1, keepdim=True), stride=2)
+averaged = F.conv2d(gray, weight.mean(dim=1, keepdim=True), stride=2)
 print("sum equals three copies:", torch.allclose(summed, copied, atol=1e-5))
 print(f"mean: {averaged.norm() / copied.norm():.2f} of the strength")
 

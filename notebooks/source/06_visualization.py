@@ -219,19 +219,19 @@ show("images-by-ascent", plot_images(torch.cat(dreams).cpu(), captions, columns=
 
 
 # %%
-def normalised(rows):
+def normalized(rows):
     return F.normalize(rows - rows.mean(dim=0), dim=1)
 
 
-def neighbours(rows, count=5):
+def neighbors(rows, count=5):
     """For each row the numbers of the rows closest to it, by the angle between them."""
-    alike = normalised(rows) @ normalised(rows).T
+    alike = normalized(rows) @ normalized(rows).T
     return alike.fill_diagonal_(-1).topk(count).indices  # (N, count)
 
 
 images_val = val.images.to(device).float() / 255
-by_features = neighbours(maps_of(model, images_val, model.blocks).mean(dim=(2, 3))).cpu()
-by_pixels = neighbours(images_val.flatten(start_dim=1)).cpu()
+by_features = neighbors(maps_of(model, images_val, model.blocks).mean(dim=(2, 3))).cpu()
+by_pixels = neighbors(images_val.flatten(start_dim=1)).cpu()
 
 # %% [markdown]
 # How many of the five nearest have the same label? Chance would be one half.
@@ -561,7 +561,7 @@ assert fall["Grad-CAM"][2] < min(fall["noise"][2], fall["center"][2])
 # cell:** a map that stays the same, what does it show?
 
 # %%
-from course_lib.explain import randomise
+from course_lib.explain import randomize
 
 
 def correlation(a, b):
@@ -576,7 +576,7 @@ kept = {"Grad-CAM": [0.0] * 10, "saliency": [0.0] * 10}
 for depth in depths:
     for seed in range(3):  # the mean of three kinds of forgetting
         torch.manual_seed(seed)
-        forgetful = randomise(model, depth)
+        forgetful = randomize(model, depth)
         cam = grad_cam(forgetful, few, 1, layer=forgetful.last_maps)
         kept["Grad-CAM"][depth] += correlation(heat["Grad-CAM"][:40], cam) / 3
         kept["saliency"][depth] += (
@@ -897,7 +897,7 @@ Quiz(6)
 #
 # From `course_lib.explain`: `filters`, `feature_maps`, `top_patches`, `feature_visualization`, `saliency`,
 # `integrated_gradients`, `occlusion`, `grad_cam`, and to test them `pointing_hits`, `energy_inside`, `deletion_curve`,
-# `insertion_curve`, `randomise`. What you wrote by hand and what you import agree:
+# `insertion_curve`, `randomize`. What you wrote by hand and what you import agree:
 
 # %%
 torch.testing.assert_close(

@@ -113,7 +113,7 @@ def test_where_one_number_or_picture_changed_the_whole_page_is_of_the_last_run(s
     pictured = "# %%\nfrom IPython.display import Image\nImage(open('picture', 'rb').read(), format='png')\n"
     source.write_text("# %% tags=['tol-9']\nprint(open('number').read())\n\n" + pictured)
     number, picture = (source.parents[1] / name for name in ("number", "picture"))
-    png = [_png(colour) for colour in (1, 2)]
+    png = [_png(color) for color in (1, 2)]
 
     def printed() -> str:
         return nbformat.read(build(source)[0], as_version=4).cells[0].outputs[0].text

@@ -1,7 +1,7 @@
 """What ImageNet's weights give on real images, without a network. Prints scores on the test images over seeds.
 
 Pneumonia: `course train transfer --task pneumonia` as it comes, its threshold chosen on validation; seconds from the
-first image to the written run. CIFAR-10: 2,000 labelled images, seen at 128 pixels; a probe on features of ImageNet's
+first image to the written run. CIFAR-10: 2,000 labeled images, seen at 128 pixels; a probe on features of ImageNet's
 weights and of random ones, and twelve epochs of fine-tuning from the first; scored on 2,000 test images. The steps'
 size and the mean of the weights were chosen on 2,000 validation images.
 
@@ -34,10 +34,10 @@ def pneumonia(root: Path, seed: int) -> Scores:
     return {"seconds": seconds} | {name: scores[name] for name in ("auc", "accuracy", "sensitivity", "specificity")}
 
 
-def cifar10(root: Path, seed: int, *, labelled: int = 2000, scored: int = 2000, epochs: int = 12) -> Scores:
+def cifar10(root: Path, seed: int, *, labeled: int = 2000, scored: int = 2000, epochs: int = 12) -> Scores:
     splits = load_cifar10("real", root=root)
     order = torch.randperm(len(splits.train), generator=torch.Generator().manual_seed(seed))
-    few, val = splits.train.subset(order[:labelled]), Batches(splits.val.subset(range(500)), 250)
+    few, val = splits.train.subset(order[:labeled]), Batches(splits.val.subset(range(500)), 250)
     shown = torch.randperm(len(splits.test), generator=torch.Generator().manual_seed(0))[:scored]
     test = Batches(splits.test.subset(shown), 250)
     scores: Scores = {}

@@ -40,8 +40,8 @@ def cells(serve: Callable[..., Host], tmp_path: Path) -> Callable[..., list[str]
     np.savez(file := io.BytesIO(), **arrays)
     checksum = "md5:" + hashlib.md5(file.getvalue(), usedforsecurity=False).hexdigest()
 
-    def make(source: str = "auto", **behaviour: object) -> list[str]:
-        url = serve(content=file.getvalue(), **behaviour).url
+    def make(source: str = "auto", **behavior: object) -> list[str]:
+        url = serve(content=file.getvalue(), **behavior).url
         prepare = PREPARE.format(source=source, folder=str(tmp_path / "data"), url=url, checksum=checksum)
         return [prepare, START, LOAD]
 

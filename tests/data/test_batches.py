@@ -136,13 +136,13 @@ def test_photo_augmentation_shifts_by_whole_pixels_and_mirrors_as_torch_does() -
     assert len(found) > 40  # of the 50 places, and none besides
 
 
-def test_cutout_covers_one_square_and_colour_changes_each_channel_alike_everywhere() -> None:
+def test_cutout_covers_one_square_and_color_changes_each_channel_alike_everywhere() -> None:
     torch.manual_seed(0)
     images = torch.rand(50, 3, 16, 16) * 0.4
     covered = (PhotoAugmentation(shift=0, flip=False, cutout=6)(images) == 0.5).all(dim=1)
     assert covered.any(dim=2).sum(dim=1).max() == covered.any(dim=1).sum(dim=1).max() == 6
     assert torch.equal(covered.sum(dim=(1, 2)), covered.any(dim=2).sum(dim=1) * covered.any(dim=1).sum(dim=1))
-    lit = PhotoAugmentation(shift=0, flip=False, colour=0.3)(images)
+    lit = PhotoAugmentation(shift=0, flip=False, color=0.3)(images)
     for before, after in zip(images.flatten(2), lit.flatten(2), strict=True):
         for channel, changed in zip(before, after, strict=True):  # still a straight line of what it was
             assert torch.corrcoef(torch.stack([channel, changed]))[0, 1] > 0.9999

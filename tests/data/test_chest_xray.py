@@ -21,7 +21,7 @@ def test_validation_is_cut_from_train_by_patient(kaggle_root: Path) -> None:
     assert 0.4 < splits.val.labels.float().mean() < 0.6
 
 
-def test_images_are_grey_and_labels_follow_the_folders(kaggle_root: Path) -> None:
+def test_images_are_gray_and_labels_follow_the_folders(kaggle_root: Path) -> None:
     test = load_chest_xray("real", root=kaggle_root, image_size=32).test
     assert test.images.shape == (20, 1, 32, 32)
     assert (test.classes, test.counts()) == (("NORMAL", "PNEUMONIA"), {"NORMAL": 10, "PNEUMONIA": 10})
@@ -127,7 +127,7 @@ def test_an_archive_of_another_layout_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"other\.npz: .*expected MedMNIST's layout with train_images"):
         _ = load_chest_xray("real", root=tmp_path / "other.npz").train
     with pytest.raises(ValueError, match=r"train_images must be gray"):
-        _ = load_chest_xray("real", root=write_npz(tmp_path / "colour.npz", channels=3)).train
+        _ = load_chest_xray("real", root=write_npz(tmp_path / "color.npz", channels=3)).train
 
 
 def test_an_archive_of_deeper_pixels_or_of_one_class_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def saved(path: Path, array: np.ndarray, mode: str | None = None) -> Path:
 
 def test_an_8_bit_image_is_read_as_pillow_reads_it(tmp_path: Path) -> None:
     pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
-    image, size = read_image(saved(tmp_path / "grey.png", pixels), image_size=8, channels=1)
+    image, size = read_image(saved(tmp_path / "gray.png", pixels), image_size=8, channels=1)
     assert torch.equal(image, torch.from_numpy(pixels)[None])
     assert size == (8, 8)
 
@@ -116,12 +116,12 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 
 def test_many_files_come_in_their_order(tmp_path: Path) -> None:
     paths = [saved(tmp_path / f"{v}.png", np.full((4 + v, 6), v, np.uint8)) for v in range(40)]
-    images, sizes = read_images(paths, image_size=8, channels=1, name="greys")
+    images, sizes = read_images(paths, image_size=8, channels=1, name="grays")
     assert images[:, 0, 0, 0].tolist() == list(range(40))
     assert sizes.tolist() == [[4 + v, 6] for v in range(40)]
 
 
-def grey_tiff(path: Path, values: np.ndarray, photometric: int, *, order: str = "<", bits: int | None = None) -> Path:
+def gray_tiff(path: Path, values: np.ndarray, photometric: int, *, order: str = "<", bits: int | None = None) -> Path:
     """A TIFF of one channel by the book (TIFF 6.0, section 2): header, pixels, one directory."""
     data, (height, width) = values.astype(values.dtype.newbyteorder(order)).tobytes(), values.shape
     sample_format = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
@@ -163,7 +163,7 @@ LEVELS = np.array([[40, 200]], np.uint8).repeat(8, axis=0).repeat(4, axis=1)  # 
 def test_every_depth_sign_and_polarity_of_tiff_shows_the_same_picture(
     tmp_path: Path, values: np.ndarray, photometric: int, order: str
 ) -> None:
-    path = grey_tiff(tmp_path / "scan.tif", values, photometric, order=order)
+    path = gray_tiff(tmp_path / "scan.tif", values, photometric, order=order)
     judge = tifffile.imread(path).astype(float)  # the file says what it is meant to say
     assert (judge[0, 0] < judge[0, 7]) == (photometric == 1)
     image, _ = read_image(path, image_size=8, channels=1)
@@ -268,7 +268,7 @@ def test_whatever_happens_to_a_file_names_it_and_spares_the_others(
 
     monkeypatch.setattr(decode_module, "_decode", spoilt)
     with pytest.raises(ValueError, match=r"1\.png: "):
-        read_images(paths, image_size=8, channels=1, name="greys")
+        read_images(paths, image_size=8, channels=1, name="grays")
     assert sorted(read) == paths
 
 
@@ -277,7 +277,7 @@ def test_files_that_cannot_be_read_are_listed_at_once_up_to_twenty(tmp_path: Pat
     for path in paths[:25]:
         path.write_bytes(path.read_bytes()[:48])
     with pytest.raises(ValueError, match="25 of 30 files cannot be read:") as raised:
-        read_images(paths, image_size=8, channels=1, name="greys")
+        read_images(paths, image_size=8, channels=1, name="grays")
     lines = str(raised.value).splitlines()
     assert all(f"{index:02}.png: not a readable image: cut short" in line for index, line in enumerate(lines[1:21]))
     assert lines[21:] == ["  and 5 more"]
@@ -286,7 +286,7 @@ def test_files_that_cannot_be_read_are_listed_at_once_up_to_twenty(tmp_path: Pat
 def test_images_that_do_not_fit_into_memory_name_the_image_size(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", np.zeros((8, 8), np.uint8))
     with pytest.raises(MemoryError, match=r"do not fit into memory; take a smaller image_size \(--image-size\)"):
-        read_images([path] * 9, image_size=2**24, channels=3, name="greys")
+        read_images([path] * 9, image_size=2**24, channels=3, name="grays")
 
 
 @pytest.mark.parametrize(("image_size", "channels"), [(0, 1), (8, 2), (8, 4)])

@@ -59,7 +59,7 @@ def test_monochrome1_is_turned(tmp_path: Path) -> None:
 
 
 def test_the_window_applies_to_rescaled_values(tmp_path: Path) -> None:
-    # Hounsfield units -624 and 976; the window's centre 176 and width 2001 give ((x - 175.5) / 2000 + 0.5) of white.
+    # Hounsfield units -624 and 976; the window's center 176 and width 2001 give ((x - 175.5) / 2000 + 0.5) of white.
     path = dicom(
         tmp_path / "a.dcm",
         STORED,

@@ -75,9 +75,9 @@ def test_each_image_is_a_group_of_its_own_and_says_that_it_is_simulated():
     assert images.images.shape == (13, 3, 16, 16)
 
 
-def test_no_two_cues_tell_all_classes_apart_and_each_class_has_neighbours_in_two_cues_at_least():
+def test_no_two_cues_tell_all_classes_apart_and_each_class_has_neighbors_in_two_cues_at_least():
     cues = [tuple(name.split()) for name in simulate_objects(1, image_size=16).classes]
-    for dropped, distinct in enumerate((6, 5, 4)):  # texture, colour, shape
+    for dropped, distinct in enumerate((6, 5, 4)):  # texture, color, shape
         assert len({cue[:dropped] + cue[dropped + 1 :] for cue in cues}) == distinct
     for cue in cues:
         differences = [[k for k in range(3) if cue[k] != other[k]] for other in cues]
@@ -97,9 +97,9 @@ def test_a_picture_keeps_its_scene_at_another_size_and_difficulty(changed):
 def test_difficulty_weakens_what_the_eye_sees_of_the_texture():
     strength = {}
     for difficulty in (0.0, 1.0):
-        grey = (simulate_objects(100, seed=6, difficulty=difficulty).images.float() * LUMA).sum(dim=1)
-        neighbours = (grey[:, 10:22, 10:21] - grey[:, 10:22, 11:22]).abs()
-        strength[difficulty] = neighbours.mean()
+        gray = (simulate_objects(100, seed=6, difficulty=difficulty).images.float() * LUMA).sum(dim=1)
+        neighbors = (gray[:, 10:22, 10:21] - gray[:, 10:22, 11:22]).abs()
+        strength[difficulty] = neighbors.mean()
     assert strength[1.0] < 0.8 * strength[0.0]
 
 
@@ -109,8 +109,8 @@ def test_warm_objects_are_redder_in_the_middle_than_cool_ones(easy):
 
 
 def test_edges_of_striped_objects_have_one_direction_and_those_of_dotted_ones_two(easy):
-    grey = (easy.images[:, :, 9:23, 9:23].float() * LUMA).sum(dim=1)
-    down, across = torch.gradient(grey, dim=(1, 2))
+    gray = (easy.images[:, :, 9:23, 9:23].float() * LUMA).sum(dim=1)
+    down, across = torch.gradient(gray, dim=(1, 2))
     dd, aa, da = (product.sum(dim=(1, 2)) for product in (down**2, across**2, down * across))
     # The structure tensor's coherence: 1 when all edges are parallel, 0 when they have no direction in common.
     coherence = ((dd - aa) ** 2 + 4 * da**2).sqrt() / (dd + aa)
@@ -118,8 +118,8 @@ def test_edges_of_striped_objects_have_one_direction_and_those_of_dotted_ones_tw
 
 
 def test_triangles_are_wider_below_and_squares_have_corners_that_discs_lack(easy):
-    grey = (easy.images.float() * LUMA).sum(dim=1)
-    edges = (grey[:, 1:, 1:] - grey[:, :-1, :-1]).abs() + (grey[:, 1:, :-1] - grey[:, :-1, 1:]).abs() > 60
+    gray = (easy.images.float() * LUMA).sum(dim=1)
+    edges = (gray[:, 1:, 1:] - gray[:, :-1, :-1]).abs() + (gray[:, 1:, :-1] - gray[:, :-1, 1:]).abs() > 60
     widening, corners = [], []
     for picture in edges:
         y, x = picture.nonzero().T.float()
@@ -136,24 +136,24 @@ def test_triangles_are_wider_below_and_squares_have_corners_that_discs_lack(easy
     assert corners[square].mean() > 1.5 * corners[disc].mean()
 
 
-def test_the_mean_colour_of_a_picture_rarely_gives_its_object_away():
+def test_the_mean_color_of_a_picture_rarely_gives_its_object_away():
     train, test = objects(1200, 1), objects(1000, 2)
     linear = make_pipeline(StandardScaler(), LogisticRegression())
     linear.fit(train.images.float().mean(dim=(2, 3)), has(train, "warm"))
     assert 0.5 < linear.score(test.images.float().mean(dim=(2, 3)), has(test, "warm")) < 0.72
 
 
-def test_neither_colour_counts_nor_a_linear_model_on_pixels_solves_the_task():
+def test_neither_color_counts_nor_a_linear_model_on_pixels_solves_the_task():
     train, test = objects(1200, 1), objects(1000, 2)
 
-    def colour_counts(images: ImageSet) -> np.ndarray:
-        level = images.images.long() // 64  # four levels of each of three colours
+    def color_counts(images: ImageSet) -> np.ndarray:
+        level = images.images.long() // 64  # four levels of each of three colors
         return F.one_hot(level[:, 0] * 16 + level[:, 1] * 4 + level[:, 2], 64).sum(dim=(1, 2)).numpy()
 
     def pixels(images: ImageSet) -> np.ndarray:
         return F.avg_pool2d(images.images.float(), 2).flatten(1).numpy()
 
-    for features, strength in ((colour_counts, 1.0), (pixels, 0.001)):
+    for features, strength in ((color_counts, 1.0), (pixels, 0.001)):
         linear = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=200))
         linear.fit(features(train), train.labels)
         assert 0.1 < linear.score(features(test), test.labels) < 0.3
@@ -206,7 +206,7 @@ def trained_guesses(
             return model(judged).argmax(dim=1)
 
 
-def grey(images: Tensor) -> Tensor:
+def gray(images: Tensor) -> Tensor:
     return (images * LUMA).sum(dim=1, keepdim=True).expand_as(images)
 
 
@@ -223,9 +223,9 @@ def scattered(images: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(
     ("change", "lost", "kept"),
-    [(grey, "warm", "striped"), (blurred, "striped", "warm"), (scattered, "disc", "warm")],
+    [(gray, "warm", "striped"), (blurred, "striped", "warm"), (scattered, "disc", "warm")],
 )
-def test_without_colour_or_texture_or_shape_a_network_loses_that_cue_and_keeps_another(change, lost, kept):
+def test_without_color_or_texture_or_shape_a_network_loses_that_cue_and_keeps_another(change, lost, kept):
     test = objects(1000, 2)
     guesses = trained_guesses(objects(1200, 1), test, epochs=8, change=change)
     for word, low, high in ((lost, 0.3, 0.65), (kept, 0.8, 1)):  # always answering "striped" is right in 0.6

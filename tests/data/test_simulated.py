@@ -76,7 +76,7 @@ def test_the_first_patients_of_a_larger_set_are_those_of_a_smaller_one():
 
 def test_no_two_patients_look_alike(healthy):
     pixels = healthy.images.float().flatten(1)
-    distances = torch.cdist(pixels, pixels, p=1) / pixels.shape[1]  # mean grey levels between two images
+    distances = torch.cdist(pixels, pixels, p=1) / pixels.shape[1]  # mean gray levels between two images
     distances.fill_diagonal_(torch.inf)
     assert distances.min() > 5
 

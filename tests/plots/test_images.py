@@ -84,13 +84,13 @@ def test_a_color_bar_and_thin_lines_beside_photographs_keep_their_colors() -> No
 
 
 def test_images_are_shown_on_the_scale_of_their_type() -> None:
-    grey = torch.tensor([[[[0, 128, 255]]]], dtype=torch.uint8)
-    axis = plots.plot_images(grey).axes[0]
+    gray = torch.tensor([[[[0, 128, 255]]]], dtype=torch.uint8)
+    axis = plots.plot_images(gray).axes[0]
     assert axis.images[0].get_clim() == (0, 255)
-    assert plots.plot_images(grey.float() / 255).axes[0].images[0].get_clim() == (0, 1)
+    assert plots.plot_images(gray.float() / 255).axes[0].images[0].get_clim() == (0, 1)
 
 
-def test_colour_images_keep_their_colours() -> None:
+def test_color_images_keep_their_colors() -> None:
     red = torch.zeros(1, 3, 4, 4)
     red[:, 0] = 1
     assert plots.plot_images(red).axes[0].images[0].get_array()[0, 0].tolist() == [1, 0, 0]
@@ -152,16 +152,16 @@ def test_a_panel_is_drawn_around_zero_where_it_is_signed_and_from_zero_else(
     assert plots.plot_panels([panel, torch.full((1, 2), 9.0)]).axes[0].images[0].get_clim() == limits
 
 
-def test_a_small_table_shows_its_rounded_numbers_and_a_wide_one_only_colours() -> None:
+def test_a_small_table_shows_its_rounded_numbers_and_a_wide_one_only_colors() -> None:
     small, wide = plots.plot_panels([torch.tensor([[1.0, -0.125], [1 / 3, 2.0]]), torch.ones(2, 13)]).axes
     assert [text.get_text() for text in small.texts] == ["1", "-0.12", "0.33", "2"]
     assert not wide.texts
 
 
 def test_numbers_are_white_on_dark_cells_and_black_on_light_ones() -> None:
-    [grey] = plots.plot_panels([torch.tensor([[0.0, 1.0]])]).axes
+    [gray] = plots.plot_panels([torch.tensor([[0.0, 1.0]])]).axes
     [signed] = plots.plot_panels([torch.tensor([[-1.0, 0.1, 1.0]])]).axes
-    assert [text.get_color() for text in grey.texts] == ["white", "black"]
+    assert [text.get_color() for text in gray.texts] == ["white", "black"]
     assert [text.get_color() for text in signed.texts] == ["white", "black", "white"]
 
 

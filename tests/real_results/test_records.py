@@ -55,7 +55,7 @@ def test_a_lessons_file_is_small_and_as_the_course_writes_it(lesson: int) -> Non
 
 
 @pytest.mark.parametrize("record", STORED.values(), ids=STORED)
-def test_a_record_is_labelled_and_agrees_with_itself(record: Record) -> None:
+def test_a_record_is_labeled_and_agrees_with_itself(record: Record) -> None:
     assert faults(record, texts(int(record.key[:2]))[record.key]) == []
 
 

@@ -259,7 +259,7 @@ def test_ten_classes_go_the_same_way(photos: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def transferred(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the offline backbone on two folders of one's own, shades of grey."""
+    """A run of the offline backbone on two folders of one's own, shades of gray."""
     pets, out = tmp_path_factory.mktemp("pets"), tmp_path_factory.mktemp("transferred") / "run"
     for name, shade in (("cats", "airplane"), ("dogs", "truck")):
         shutil.copytree(photos / "cifar10" / "train" / shade, pets / name)

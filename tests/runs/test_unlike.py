@@ -53,7 +53,7 @@ def test_features_are_the_means_in_nine_fields_of_the_image_and_of_the_last_maps
     model, images = small_network().eval(), torch.rand(2, 1, 24, 24)
     with torch.no_grad(), watching(model) as found:
         model(images)
-        first = model.blocks[0][:3](model.standardise(images))
+        first = model.blocks[0][:3](model.standardize(images))
         second = model.blocks[1][:3](model.blocks[0][3](first))
         last = model.blocks[1][3](second)
     expected = [F.avg_pool2d(maps, maps.shape[2] // 3).flatten(1) for maps in (images, first, second, last)]

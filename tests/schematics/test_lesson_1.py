@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from course_lib.plots.colours import BLUE, GREEN, GREY, ORANGE
+from course_lib.plots.colors import BLUE, GRAY, GREEN, ORANGE
 from course_lib.schematics import SCHEMATICS
 
 
@@ -78,7 +78,7 @@ def test_the_wires_are_as_many_as_the_layers_have() -> None:
     dense, shared = nn.Linear(6, 4, bias=False), nn.Conv1d(1, 1, 3, bias=False)
     reads = torch.autograd.functional.jacobian(lambda row: shared(row), torch.ones(1, 1, 6)).count_nonzero().item()
     wires = Counter(path.get("stroke") for path in parts("three-wirings", "path"))
-    assert wires == {GREY: dense.weight.numel() + reads, BLUE: 4, ORANGE: 4, GREEN: 4}
+    assert wires == {GRAY: dense.weight.numel() + reads, BLUE: 4, ORANGE: 4, GREEN: 4}
     counts = [dense.weight.numel(), reads, shared.weight.numel()]
     assert [word for word in words("three-wirings") if re.fullmatch(r"\d+ weights", word)] == [
         f"{count} weights" for count in counts

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.plots import colours
+from course_lib.plots import colors
 from course_lib.schematics import SCHEMATICS, WIDTH, schematic
 from course_lib.schematics.pen import CARD, INK
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
-PALETTE = {value for name, value in vars(colours).items() if name.isupper()} | {INK, CARD, "none"}
+PALETTE = {value for name, value in vars(colors).items() if name.isupper()} | {INK, CARD, "none"}
 PLACE = {"x", "y", "width", "height", "rx", "cx", "cy", "r", "d"}
 LOOK = {"fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray"}
 WORDS = {"fill", "font-size", "font-weight", "text-anchor", "x", "y"}

@@ -75,7 +75,7 @@ def early_stopping(answer: Callable[[int], Any], draw: Draw) -> object:
     return found
 
 
-@hidden("03.7", tolerance=0.01)  # grey values may be rounded to whole ones, or not
+@hidden("03.7", tolerance=0.01)  # gray values may be rounded to whole ones, or not
 def folder_images(answer: Callable[..., Any], draw: Draw) -> object:
     found = []
     with tempfile.TemporaryDirectory() as folder:

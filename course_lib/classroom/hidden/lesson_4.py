@@ -23,7 +23,7 @@ def class_accuracy(answer: Callable[[Tensor, Tensor], Tensor], draw: Draw) -> ob
 
 
 def _is_the_network(observed: Any, wanted: Any, draw: Draw) -> bool:
-    """Whether what reaches the first layer are the images, centred or not, and the logits are right for it."""
+    """Whether what reaches the first layer are the images, centerd or not, and the logits are right for it."""
     given, logits, statistics, parameters = observed
     images, model = draw.normal(4, 3, 32, 32), draw.filled(SimpleCNN(batch_norm=True)).eval()
     for channel in range(3):

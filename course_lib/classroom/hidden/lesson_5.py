@@ -26,15 +26,15 @@ def trained_share(answer: Callable[[nn.Module], float], draw: Draw) -> object:
 
 
 @hidden("05.2")
-def grey_stem(answer: Callable[[nn.Conv2d], nn.Conv2d], draw: Draw) -> object:
-    grey = draw.normal(2, 1, 15, 17)
+def gray_stem(answer: Callable[[nn.Conv2d], nn.Conv2d], draw: Draw) -> object:
+    gray = draw.normal(2, 1, 15, 17)
     a, b = draw.whole(3, 7, 2).tolist()
     convs = [
         draw.filled(nn.Conv2d(3, a, 3, stride=(2, 1), padding=1, bias=False)),
         draw.filled(nn.Conv2d(3, b, (3, 5), padding=(0, 2), dilation=(2, 1))),
     ]
     stems = [answer(conv) for conv in convs]
-    return [stem(grey) for stem in stems], [stem.bias is None for stem in stems], [conv.weight for conv in convs]
+    return [stem(gray) for stem in stems], [stem.bias is None for stem in stems], [conv.weight for conv in convs]
 
 
 @hidden("05.3")

@@ -16,7 +16,7 @@ def _network(draw: Draw) -> nn.Sequential:
 
 
 @hidden("06.1")
-def normalised(answer: Callable[[Tensor], Tensor], draw: Draw) -> object:
+def normalized(answer: Callable[[Tensor], Tensor], draw: Draw) -> object:
     heat = draw.normal(4, 5, 7) * 10 ** draw.normal(4, 1, 1)
     heat[draw.number(0, 3)] = float(draw.normal(1))
     return answer(heat), heat

@@ -26,8 +26,8 @@ CLASSES = ["ant", "bee", "cat", "dog", "eel"]
 
 def _levels(number: int, mode: str) -> np.ndarray[Any, Any]:
     """uint8 (2, 4, bands): what a file shows, two rows of four blocks."""
-    grey = (20 + 25 * np.arange(8) + 5 * number).reshape(2, 4)
-    bands = (grey, 250 - grey, np.full_like(grey, 60), np.full_like(grey, 255))
+    gray = (20 + 25 * np.arange(8) + 5 * number).reshape(2, 4)
+    bands = (gray, 250 - gray, np.full_like(gray, 60), np.full_like(gray, 255))
     return np.stack(bands[: len(mode) if mode.startswith("RGB") else 1], axis=2).astype(np.uint8)
 
 
@@ -43,10 +43,10 @@ def _write_images(root: Path) -> None:
 
 def _shown(number: int, channels: int) -> Tensor:
     """float (channels, 2, 4): what item `number` should show in the middle of each block."""
-    colours = torch.from_numpy(_levels(number, FILES[number][1])[..., :3]).permute(2, 0, 1) / 255
-    if channels < len(colours):
-        colours = torch.einsum("chw,c->hw", colours, torch.tensor([0.299, 0.587, 0.114]))[None]
-    return colours.expand(channels, -1, -1)
+    colors = torch.from_numpy(_levels(number, FILES[number][1])[..., :3]).permute(2, 0, 1) / 255
+    if channels < len(colors):
+        colors = torch.einsum("chw,c->hw", colors, torch.tensor([0.299, 0.587, 0.114]))[None]
+    return colors.expand(channels, -1, -1)
 
 
 def _judge_image(found: Any, number: int, channels: int) -> None:

@@ -30,7 +30,7 @@ def network_with_batch_norm(answer: Callable[[], nn.Module]) -> str:
     convs = sorted((m for m in model.modules() if isinstance(m, nn.Conv2d)), key=lambda conv: conv.out_channels)
     norms = sorted((m for m in model.modules() if isinstance(m, nn.BatchNorm2d)), key=lambda norm: norm.num_features)
     fc1, fc2 = sorted((m for m in model.modules() if isinstance(m, nn.Linear)), key=lambda dense: -dense.in_features)
-    given: list[Tensor] = []  # what reaches the first convolution, centred or not
+    given: list[Tensor] = []  # what reaches the first convolution, centerd or not
     convs[0].register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].clone()))
     first, second = model.train()(images), model(images)
     for tensor in (tensor for norm in norms for tensor in (*norm.parameters(), *norm.buffers())):

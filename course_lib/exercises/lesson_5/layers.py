@@ -69,7 +69,7 @@ def how_much_is_left_to_learn(answer: Callable[[nn.Module], float]) -> str:
     "$w_r x + w_g x + w_b x$: which axis of the weight (out, in, height, width) has to be added up?",
     "Inside `torch.no_grad()`, `copy_` writes numbers into a parameter of the new layer, and shares nothing.",
 )
-def a_stem_for_grey_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
+def a_stem_for_gray_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
     for conv in (
         nn.Conv2d(3, 5, 3, stride=2, padding=1),
         nn.Conv2d(3, 4, (3, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2), bias=False),
@@ -77,11 +77,11 @@ def a_stem_for_grey_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
     ):
         image, before = torch.rand(2, 1, 12, 14), [p.detach().clone() for p in conv.parameters()]
         wanted = conv(image.expand(-1, 3, -1, -1)).detach()
-        grey = answer(conv)
-        _looks_like(grey, conv)
-        found = grey(image).detach()
+        gray = answer(conv)
+        _looks_like(gray, conv)
+        found = gray(image).detach()
         bias = torch.zeros(1) if conv.bias is None else conv.bias.detach()[:, None, None]
-        own = bias if grey.bias is None else grey.bias.detach()[:, None, None]
+        own = bias if gray.bias is None else gray.bias.detach()[:, None, None]
         alone = conv(torch.cat([image, torch.zeros(2, 2, 12, 14)], dim=1)).detach()
         seen = conv(image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).detach()
         slips: list[tuple[Tensor, str]] = [
@@ -91,9 +91,9 @@ def a_stem_for_grey_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
             (seen, "Brightness to the eye is for turning color into gray; here the image is gray, so just add up."),
             (found, "The weights are not the sums over color: does the new layer keep its random ones?"),
         ]
-        expect(found, wanted, of=f"grey_stem({conv})(image)", slips=slips)
+        expect(found, wanted, of=f"gray_stem({conv})(image)", slips=slips)
         with torch.no_grad():
-            for parameter in grey.parameters():
+            for parameter in gray.parameters():
                 parameter.add_(1)
         if not agrees([p.detach() for p in conv.parameters()], before, 0):
             slip = "Both layers hold the same tensor: copy its numbers instead."
@@ -101,24 +101,24 @@ def a_stem_for_grey_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
     return "Exact for gray inputs alone: for anything in color, its filters have lost what told red from blue."
 
 
-def _looks_like(grey: nn.Conv2d, conv: nn.Conv2d) -> None:
-    """Go on if `grey` is another layer, for one channel, with the settings of `conv`."""
-    if not isinstance(grey, nn.Conv2d):
-        raise Wrong(f"grey_stem() gave {shown(grey)}", "an `nn.Conv2d`", "Return the layer, not its weights.")
-    if grey is conv or conv.in_channels != 3 or conv.weight.shape[1] != 3:
+def _looks_like(gray: nn.Conv2d, conv: nn.Conv2d) -> None:
+    """Go on if `gray` is another layer, for one channel, with the settings of `conv`."""
+    if not isinstance(gray, nn.Conv2d):
+        raise Wrong(f"gray_stem() gave {shown(gray)}", "an `nn.Conv2d`", "Return the layer, not its weights.")
+    if gray is conv or conv.in_channels != 3 or conv.weight.shape[1] != 3:
         slip = "Build a new `nn.Conv2d`, or change a `copy.deepcopy`."
         raise Wrong("the layer that was given in was changed", "it as it was, and another layer", slip)
     shape = (conv.out_channels, 1, *conv.kernel_size)
     slip = "`sum(dim=1, keepdim=True)` keeps the axis of the colors, with length 1."
-    expect(tuple(grey.weight.shape), shape, of="grey_stem().weight.shape", slips=[(tuple(grey.weight.shape), slip)])
+    expect(tuple(gray.weight.shape), shape, of="gray_stem().weight.shape", slips=[(tuple(gray.weight.shape), slip)])
     slip = "The weights are for one channel, but the layer says otherwise: set this, too."
-    expect(grey.in_channels, 1, of="grey_stem().in_channels", slips=[(grey.in_channels, slip)])
+    expect(gray.in_channels, 1, of="gray_stem().in_channels", slips=[(gray.in_channels, slip)])
     for name in ("stride", "padding", "dilation", "padding_mode"):
-        kept, slip = getattr(grey, name), f"Hand over `conv.{name}` as it is, rows and columns included."
-        expect(kept, getattr(conv, name), of=f"grey_stem({conv}).{name}", slips=[(kept, slip)])
-    if (grey.bias is None) != (conv.bias is None):
-        found, expected = ("no bias" if layer.bias is None else "a bias" for layer in (grey, conv))
-        raise Wrong(f"grey_stem({conv}) has {found}", expected, "`bias=conv.bias is not None` says whether.")
+        kept, slip = getattr(gray, name), f"Hand over `conv.{name}` as it is, rows and columns included."
+        expect(kept, getattr(conv, name), of=f"gray_stem({conv}).{name}", slips=[(kept, slip)])
+    if (gray.bias is None) != (conv.bias is None):
+        found, expected = ("no bias" if layer.bias is None else "a bias" for layer in (gray, conv))
+        raise Wrong(f"gray_stem({conv}) has {found}", expected, "`bias=conv.bias is not None` says whether.")
 
 
 @task(

@@ -46,10 +46,10 @@ check("05.1", trained_share)
 
 
 # %%
-def grey_stem(conv: nn.Conv2d) -> nn.Conv2d:
+def gray_stem(conv: nn.Conv2d) -> nn.Conv2d:
     """A layer for (N, 3, height, width) to one for (N, 1, height, width), with the same output."""
     ### BEGIN SOLUTION
-    grey = nn.Conv2d(
+    gray = nn.Conv2d(
         1,
         conv.out_channels,
         conv.kernel_size,
@@ -60,15 +60,15 @@ def grey_stem(conv: nn.Conv2d) -> nn.Conv2d:
         padding_mode=conv.padding_mode,
     )
     with torch.no_grad():
-        grey.weight.copy_(conv.weight.sum(dim=1, keepdim=True))
+        gray.weight.copy_(conv.weight.sum(dim=1, keepdim=True))
         if conv.bias is not None:
-            grey.bias.copy_(conv.bias)
-    return grey
+            gray.bias.copy_(conv.bias)
+    return gray
     ### END SOLUTION
 
 
 # %%
-check("05.2", grey_stem)
+check("05.2", gray_stem)
 
 # %% [markdown]
 # ## 05.3 Frozen for good

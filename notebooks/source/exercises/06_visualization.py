@@ -24,7 +24,7 @@ from course_lib.runtime import evaluation_mode
 
 
 # %%
-def normalised(heat: Tensor) -> Tensor:
+def normalized(heat: Tensor) -> Tensor:
     """(N, height, width) to the same shape, each map from 0 to 1."""
     ### BEGIN SOLUTION
     low, high = heat.amin(dim=(1, 2), keepdim=True), heat.amax(dim=(1, 2), keepdim=True)
@@ -33,7 +33,7 @@ def normalised(heat: Tensor) -> Tensor:
 
 
 # %%
-check("06.1", normalised)
+check("06.1", normalized)
 
 # %% [markdown]
 # ## 06.2 The pointing game

@@ -186,7 +186,7 @@ def _by_size(size, middle, others):
 
 
 @right("01.4")
-def neighbours_only(size):
+def neighbors_only(size):
     rows = torch.zeros(size)
     rows[size // 2 - 1 : size // 2 + 2] = torch.tensor([-0.5, 1, -0.5])
     return rows[:, None].repeat(1, size) / size

@@ -183,7 +183,7 @@ def takes_the_wrong_bias(i, o, kernel=3):
 
 
 @wrong("02.3", "so sees out_channels")
-def normalises_the_input_channels(i, o, kernel=3):
+def normalizes_the_input_channels(i, o, kernel=3):
     return chain(i, o, kernel, nn.BatchNorm2d(i), nn.ReLU(), nn.MaxPool2d(2))
 
 

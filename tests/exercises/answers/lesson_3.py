@@ -732,8 +732,8 @@ class ConvertsSixteenBits(Folder):
 class DividesSixteenBitsBy255(Folder):
     def image(self, path):
         with Image.open(path) as opened:
-            grey = opened.mode == "I;16"
-            small = opened.convert("F" if grey else "L" if self.channels == 1 else "RGB").resize((self.size, self.size))
+            gray = opened.mode == "I;16"
+            small = opened.convert("F" if gray else "L" if self.channels == 1 else "RGB").resize((self.size, self.size))
         return _tensor(small).expand(self.channels, -1, -1)
 
 
@@ -772,7 +772,7 @@ class KeepsOneChannel(Folder):
 
 
 @wrong("03.7", "must become one channel")
-class AlwaysColour(Folder):
+class AlwaysColor(Folder):
     def image(self, path):
         image = super().image(path)
         return image.expand(3, -1, -1) if self.channels == 1 else image
@@ -803,7 +803,7 @@ class Transposes(Folder):
 
 
 @wrong("03.7", "weighs green most")
-class MeanOfColours(Folder):
+class MeanOfColors(Folder):
     def read(self, path):
         with Image.open(path) as opened:
             usual = opened if opened.mode in ("I;16", "L") else opened.convert("RGB")

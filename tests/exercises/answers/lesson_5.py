@@ -70,19 +70,19 @@ def whole_division(model):
 def stem_with(conv, weight=None, bias=True, biased=False, **other):
     """The new layer, with something else in it."""
     kept = {name: getattr(conv, name) for name in ("stride", "padding", "dilation", "padding_mode")}
-    grey = nn.Conv2d(1, conv.out_channels, conv.kernel_size, bias=biased or conv.bias is not None, **{**kept, **other})
-    grey.weight = nn.Parameter(conv.weight.detach().sum(1, True) if weight is None else weight.detach())
-    if bias and conv.bias is not None and grey.bias is not None:
-        grey.bias = nn.Parameter(conv.bias.detach().clone())
-    return grey
+    gray = nn.Conv2d(1, conv.out_channels, conv.kernel_size, bias=biased or conv.bias is not None, **{**kept, **other})
+    gray.weight = nn.Parameter(conv.weight.detach().sum(1, True) if weight is None else weight.detach())
+    if bias and conv.bias is not None and gray.bias is not None:
+        gray.bias = nn.Parameter(conv.bias.detach().clone())
+    return gray
 
 
 @right("05.2")
 def a_changed_copy(conv):
-    grey = copy.deepcopy(conv)
-    grey.in_channels = 1
-    grey.weight = nn.Parameter(sum(conv.weight.detach().split(1, dim=1)))
-    return grey
+    gray = copy.deepcopy(conv)
+    gray.in_channels = 1
+    gray.weight = nn.Parameter(sum(conv.weight.detach().split(1, dim=1)))
+    return gray
 
 
 @wrong("05.2", "averaged")
@@ -138,9 +138,9 @@ def random_bias(conv):
 
 @wrong("05.2", "same tensor")
 def shares_the_bias(conv):
-    grey = stem_with(conv)
-    grey.bias = conv.bias
-    return grey
+    gray = stem_with(conv)
+    gray.bias = conv.bias
+    return gray
 
 
 @wrong("05.2", "that was given in was changed")
@@ -152,9 +152,9 @@ def changes_the_original(conv):
 
 @wrong("05.2", "otherwise: set this")
 def forgets_in_channels(conv):
-    grey = copy.deepcopy(conv)
-    grey.weight = nn.Parameter(conv.weight.detach().sum(1, keepdim=True))
-    return grey
+    gray = copy.deepcopy(conv)
+    gray.weight = nn.Parameter(conv.weight.detach().sum(1, keepdim=True))
+    return gray
 
 
 @wrong("05.2", "keeps the axis")
