@@ -135,3 +135,4 @@ def test_what_a_prediction_asks_is_folded_away_below_it(path: Path) -> None:
     tells = [cell for asks, cell in pairwise(code) if re.search(r"^Predict\(", asks.source, re.MULTILINE)]
     assert len(tells) >= 2
     assert all(cell.metadata["jupyter"]["outputs_hidden"] for cell in tells)  # JupyterLab's word for it
+    assert all(cell.metadata["collapsed"] for cell in tells)  # nbformat's older one, which JupyterLab writes as well

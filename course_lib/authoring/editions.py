@@ -222,7 +222,7 @@ def _read(source: Path, edition: Path) -> NotebookNode:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for asks, tells in pairwise(code):  # what a prediction asks is not to be seen below it
         if PREDICTION.search(asks.source):
-            tells.metadata["jupyter"] = {"outputs_hidden": True}
+            tells.metadata |= {"collapsed": True, "jupyter": {"outputs_hidden": True}}  # older hosts read the first
     if notebook.cells[0].cell_type == "markdown":
         notebook.cells[0].source = with_badges(notebook.cells[0].source, edition)
     notebook.nbformat_minor = 5

@@ -39,7 +39,7 @@ SETTINGS = {
     "nb_ipywidgets_js": {},
 }
 EXTRA_PAGES: dict[str, tuple[str, Callable[[], NotebookNode | str]]] = {  # what is on it, and what makes it
-    "glossary.md": ("the glossary", glossary_page),
+    "glossary.md": ("glossary", glossary_page),
     "real_results.ipynb": ("all results on real images", results_page),
 }
 PLACE_OF_EXTRA_PAGES = "<!-- further pages -->"  # on the front page
