@@ -36,9 +36,9 @@ class Lesson(NamedTuple):
 # What README, the lessons' openings and `course doctor` say of times comes from here.
 # Measured, and printed for pasting, by tests/benchmarks/lesson_times.py.
 LESSONS = {
-    1: Lesson("CNN anatomy", 14, 14, 128, gains=False),
-    2: Lesson("Building PneumoniaCNN", 37, 18, 64),
-    3: Lesson("Training on GPU (and on what you have)", 83, 456, 96),
+    1: Lesson("CNN anatomy", 26, 26, 128, gains=False),
+    2: Lesson("Building PneumoniaCNN", 31, 18, 64),
+    3: Lesson("Training on GPU (and on what you have)", 119, 456, 96),
     4: Lesson("CIFAR-10, ten times faster", 117, 480, 32, (PHOTOS,)),
     5: Lesson("Transfer learning", 114, 552, 96, (PHOTOS, XRAYS)),
     6: Lesson("Visualization", 102, 132, 96),

@@ -5,7 +5,7 @@
 # shape in it, count what it costs and where, and put it through the first test that a network has to pass. At the end
 # it is wired correctly and has learned nothing yet; you will be able to say exactly what that means.
 #
-# Prerequisites: lesson 1 (layers, output sizes, logits) and Python classes. Computing takes 37 s on two cores (18 s
+# Prerequisites: lesson 1 (layers, output sizes, logits) and Python classes. Computing takes 31 s on two cores (18 s
 # with real images); allow two hours of your own.
 
 # %% tags=["setup"]

@@ -6,8 +6,8 @@
 # result, and how sure may you be of the answer? Everything runs on two processor cores. Where a GPU changes something,
 # the cell takes it if there is one.
 #
-# Prerequisites: lessons 1 and 2 (layers, logits, modes, parameters). Computing takes 83 s on two cores
-# (7.6 min with real images); allow two hours of your own.
+# Prerequisites: lessons 1 and 2 (layers, logits, modes, parameters). Computing takes 119 s on two cores (7.6 min with
+# real images); allow two hours of your own.
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson

@@ -61,8 +61,10 @@ check("01.2", max_pool_by_hand)
 #
 # With nothing between them, two dense layers compute what a single one can. Write a function that takes two, such as
 # `nn.Linear(20, 10)` and `nn.Linear(10, 5)`, and returns that single one, here an `nn.Linear(20, 5)`, with both biases
-# included. Don't change the layers you are given. The exercise shows what ReLU is for. The same arithmetic merges other
-# layers that only scale and add, which makes trained networks faster.
+# included. Don't change the layers you are given. It shows what ReLU is for.
+#
+# A dense layer computes `weight @ x + bias`, where `@` is the matrix product, and its weight has the shape (outputs,
+# inputs). Copy your numbers into a layer by `layer.weight.copy_(...)` under `torch.no_grad()`.
 
 
 # %%
@@ -91,7 +93,7 @@ check("01.3", merge)
 # - 0 to anything flat, to a vertical line in any column, and to a brightness that grows evenly from row to row;
 # - less than 0.5 to a single pixel of brightness 1 in the middle, since a dot is no line.
 #
-# Begin with 5x5 on paper. Many kernels will do. When yours passes, try it on the radiograph of the lesson.
+# Begin with 5x5 on paper. Many kernels will do. When yours passes, try it in the lesson's X-ray cell.
 
 
 # %%
@@ -112,9 +114,9 @@ check("01.4", line_kernel)
 #
 # The receptive field says how many pixels an output sees; now say which. Think of a single row of pixels. `layers`
 # lists (kernel, stride, padding) for each layer, the one next to the image first, and `output` is a position in the
-# last layer's map. Return the first and the last pixel that this output depends on. Count positions in the padding as
-# if the image went on there: -1 is one pixel before the first. For one layer, `pixels_seen(4, [(3, 1, 0)])` is `(4,
-# 6)`. You need this to find out which part of an image a network saw.
+# last layer's map. Return the first and the last pixel that this output depends on. Number the padding too: -1 is the
+# zero just left of pixel 0. For one layer, `pixels_seen(4, [(3, 1, 0)])` is `(4, 6)`. You need this to find out which
+# part of an image a network saw.
 
 
 # %%
@@ -136,10 +138,10 @@ check("01.5", pixels_seen)
 # ## 01.6 One kernel per channel
 #
 # In the lesson every filter reads all channels. A *depthwise* convolution has one kernel per channel and adds nothing
-# across channels: map 0 and kernel 0 give map 0, and so on. Write it as cross-correlation, with the number of zeros on
-# each side (`padding`), the step from position to position (`stride`) and the distance between neighboring weights
-# (`dilation`), for maps that need not be square. Loops, slices and sums are enough; you may add the zeros with `F.pad`.
-# Once you can write this, no output size of a convolution will surprise you again.
+# across channels: map 0 and kernel 0 give map 0, and so on. Lay the kernels on as they are, without turning them, with
+# the number of zeros on each side (`padding`), the step from position to position (`stride`) and the distance between
+# neighboring weights (`dilation`), for maps that need not be square. Loops, slices and sums are enough; you may add the
+# zeros with `F.pad`. Once you can write this, no output size of a convolution will surprise you again.
 
 
 # %%
@@ -167,16 +169,18 @@ check("01.6", depthwise_by_hand)
 # %% [markdown]
 # ## 01.7 Pooling without aliasing
 #
-# Max pooling of 2x2 keeps other pixels when the image moves by one. The cure from signal processing is to blur before
-# samples are dropped. Build a layer that can stand in for `nn.MaxPool2d(2)`: first the maximum of each 2x2 window with
-# stride 1 and no padding, then a fixed blur with stride 2. (N, C, H, W) becomes (N, C, H // 2, W // 2).
+# This one needs Part E, and classes, which lesson 2 explains. Max pooling of 2x2 keeps other pixels when the image
+# moves by one. The remedy from signal processing is to blur before samples are dropped. Build a layer that can stand in
+# for `nn.MaxPool2d(2)`: first the maximum of each 2x2 window with stride 1 and no padding, then a fixed blur with
+# stride 2. (N, C, H, W) becomes (N, C, H // 2, W // 2).
 #
 # - The blur has `blur` x `blur` weights (3, 5, ...), the products of a row of Pascal's triangle with itself: 1, 2, 1
 #   for 3, and 1, 4, 6, 4, 1 for 5. Divide the table by its sum, so that a flat image stays flat.
 # - Mirror the map at its border, by `blur // 2` pixels (`F.pad` with `mode="reflect"`); zeros would darken it.
 # - Each channel is pooled by itself, and one module takes any number of channels, from call to call.
-# - The weights aren't trained, but they must move to a GPU with the network. Make them a *buffer* (`register_buffer`),
-#   not a parameter. Gradients pass through the layer to whatever stands before it.
+# - The blur's weights aren't trained. Keep them by `self.register_buffer("table", table)`: training leaves them alone,
+#   and they move to a GPU with the network. `F.conv2d(..., groups=channels)` gives each channel its own kernel.
+#   Gradients pass through the layer to whatever stands before it.
 #
 # Check it by hand first: an image of 4x4 that is black but for a 16 in row 1, column 1 (counted from 0) becomes the
 # rows 16, 8 and 8, 4. Afterwards put the layer into the lesson's experiment on moving back: how much of the change at
