@@ -39,9 +39,9 @@ LESSONS = {
     1: Lesson("CNN anatomy", 26, 26, 128, gains=False),
     2: Lesson("Building PneumoniaCNN", 31, 18, 64),
     3: Lesson("Training on GPU (and on what you have)", 119, 456, 96),
-    4: Lesson("CIFAR-10, ten times faster", 117, 480, 32, (PHOTOS,)),
-    5: Lesson("Transfer learning", 114, 552, 96, (PHOTOS, XRAYS)),
-    6: Lesson("Visualization", 102, 132, 96),
+    4: Lesson("CIFAR-10, ten times faster", 97, 770, 32, (PHOTOS,)),
+    5: Lesson("Transfer learning", 115, 552, 96, (PHOTOS, XRAYS)),
+    6: Lesson("Visualization", 109, 132, 96),
 }
 HOSTED = ("Colab", "Kaggle")
 _started = (0, "")  # this kernel's lesson, and the source of its images

@@ -7,8 +7,8 @@
 # build the blocks that famous networks are made of, see why they need skip connections, and train on a folder of
 # pictures of your own.
 #
-# Prerequisites: lessons 1 to 3 (layers, the training loop, schedules, precision). Computing takes 117 s on two
-# cores (8 min with real images); allow three hours of your own.
+# Prerequisites: lessons 1 to 3 (layers, the training loop, schedules, precision). Computing takes 97 s on two cores (13
+# min with real images); allow three hours of your own.
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson

@@ -7,8 +7,8 @@
 # networks by what they cost, feed gray images into a network for color, and store the result so that it runs without
 # this course. Everything works without a connection to the network.
 #
-# Prerequisites: lessons 2 to 4 (chest X-rays, the training loop, CIFAR-10). Computing takes 114 s on two cores
-# (9.2 min with real images); allow three hours of your own.
+# Prerequisites: lessons 2 to 4 (chest X-rays, the training loop, CIFAR-10). Computing takes 115 s on two cores (9.2 min
+# with real images); allow three hours of your own.
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson

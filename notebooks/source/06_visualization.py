@@ -7,7 +7,7 @@
 # radiographs is known, you will measure whether the maps point at the disease, and whether they uncover a network that
 # cheats.
 #
-# Prerequisites: lessons 2 to 5. Computing takes 102 s on two cores (2.2 min with real images); allow three hours
+# Prerequisites: lessons 2 to 5. Computing takes 109 s on two cores (2.2 min with real images); allow three hours
 # of your own.
 
 # %% tags=["setup"]

@@ -38,7 +38,7 @@ for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
         for _ in range(2 if "setup" in cell["metadata"].get("tags", []) else 1):  # the set-up works again
             if not shell.run_cell(source).success:
                 sys.exit(1)
-    sections += source.startswith("## ")
+    sections += source.startswith("## ") or "\\n## " in source
     if sections == 2:
         break
 """
