@@ -134,5 +134,10 @@ def test_what_a_prediction_asks_is_folded_away_below_it(path: Path) -> None:
     code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     tells = [cell for asks, cell in pairwise(code) if re.search(r"^Predict\(", asks.source, re.MULTILINE)]
     assert len(tells) >= 2
+    # In place of a folded output JupyterLab shows the first line of its first part (`_getOutputPlaceholderText` in
+    # packages/cells/src/widget.ts), preferring HTML to plain text.
+    for cell in tells:
+        assert re.fullmatch(r"The result of prediction [\d.]+", cell.outputs[0].data["text/plain"])
+        assert list(cell.outputs[0].data) == ["text/plain"]
     assert all(cell.metadata["jupyter"]["outputs_hidden"] for cell in tells)  # JupyterLab's word for it
     assert all(cell.metadata["collapsed"] for cell in tells)  # nbformat's older one, which JupyterLab writes as well

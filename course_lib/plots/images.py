@@ -74,8 +74,9 @@ def plot_images(
 def plot_maps(maps: Tensor, captions: Sequence[str] = (), *, columns: int = 8) -> Figure:
     """Feature maps or kernels, (N, H, W), on one scale around zero: orange positive, purple negative."""
     figure, axes = _grid(len(maps), min(columns, len(maps)), side=min(1.3, 9 / columns), captions=bool(captions))
+    maps = maps.detach().cpu()
     limit = max(float(maps.abs().max()), 1e-12)
-    for index, values in enumerate(maps.detach().cpu().numpy()):
+    for index, values in enumerate(maps.numpy()):
         drawn = axes[index].imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
         if captions:
             axes[index].set_title(captions[index], fontsize=8)

@@ -29,6 +29,25 @@ class Predict(Page):
         still = f"<p>{with_code(asked['text'])}</p>{_answers_html(asked)}"
         super().__init__("predict", f"Prediction {number}", state, still, asked["text"])
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        _label_next_output(f"The result of prediction {self.state['number']}")
+        return super()._repr_mimebundle_()
+
+
+def _label_next_output(label: str) -> None:
+    """Put a line above what the next cell shows: JupyterLab shows the first line of an output that is folded away."""
+    from IPython import get_ipython
+    from IPython.display import publish_display_data
+
+    if (shell := get_ipython()) is None:
+        return
+
+    def publish(*_: object) -> None:
+        shell.events.unregister("pre_run_cell", publish)
+        publish_display_data({"text/plain": label})
+
+    shell.events.register("pre_run_cell", publish)
+
 
 def _answers_html(asked: Question) -> str:
     if "choice" in asked:
