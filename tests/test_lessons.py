@@ -23,7 +23,7 @@ def test_a_lesson_says_its_data_device_profile_and_minutes(capsys: pytest.Captur
         "simulated radiographs",
         "cpu",
         "short trainings",
-        "expected: 83 s on two processor cores",
+        f"expected: {spoken(LESSONS[3].seconds)} on two processor cores",
     ):
         assert fact in said
     assert profile.choose(simulated=3, real=12) == 3

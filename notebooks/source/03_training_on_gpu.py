@@ -729,7 +729,7 @@ speeds = {name: training_speed(**settings) for name, settings in changes.items()
 first = previous = speeds["as written, batches of 32"]
 for name, speed in speeds.items():
     factors = f"{speed / previous:5.2f} times the row above, {speed / first:5.2f} times the first"
-    print(f"{name:30} {speed:7,.0f} images per second, {factors}")
+    print(f"{name:30} {speed:7,.0f} images/s, {factors}")
     previous = speed
 
 # %% [markdown]
