@@ -101,7 +101,8 @@ class LayerTrace(NamedTuple):
 class ShapeTrace:
     """Every layer in the order in which it ran; as text, a table.
 
-    `multiply_adds` counts those of convolutions and dense layers, which are nearly all, without the biases.
+    `multiply_adds` counts those of convolutions and dense layers, which are nearly all, without the biases. Each
+    is 2 of the floating-point operations that `course_lib.flops` counts for whole steps, backward pass included.
     """
 
     input_shape: tuple[int, ...]
