@@ -145,9 +145,19 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 def test_two_processes_train_the_network_that_one_process_trains(results: list[dict[str, Any]]) -> None:
     alone, first, second = (result["trained"] for result in results)
-    for name in (name for name in alone if not name.endswith("seconds")):
+    for name in (name for name in alone if not name.endswith(("seconds", "flops"))):
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], alone[name], atol=2e-3, rtol=2e-3, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_a_teams_arithmetic_is_the_sum_of_its_processes(results: list[dict[str, Any]]) -> None:
+    alone, first, second = (result["trained"] for result in results)
+    assert torch.equal(first["adamw train_flops"], alone["adamw train_flops"])
+    assert torch.equal(second["adamw train_flops"], first["adamw train_flops"])
+    # Muon's update is done by each process: once more than alone, in each of five steps an epoch.
+    once, twice = (found["muon train_flops"] - found["adamw train_flops"] for found in (alone, first))
+    assert torch.equal(twice, 2 * once)
+    assert bool((once > 0).all())
 
 
 def test_a_team_adds_up_gradients_and_batch_statistics_to_those_of_one_process(results: list[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from course_lib.checkpoint import load_state, save_state
 from course_lib.data import Augmentation, Batches, ImageSet, simulate_radiographs
 from course_lib.metrics import UndefinedMetricWarning
 from course_lib.models import CompactCNN, PneumoniaCNN
@@ -216,16 +217,41 @@ def test_a_killed_run_resumes_to_the_same_weights(
     data, augment = make_set(32), Augmentation()
     DiesIn.passes = -1
 
-    def trained(model: nn.Module, batches: type[Batches], **more: object) -> list[float]:
+    def trained(model: nn.Module, batches: type[Batches], **more: object) -> tuple[list[float], list[float]]:
         train = batches(data, 8, shuffle=True, augment=augment)
-        return fit(model, train, Batches(data, 32), epochs=4, **options, **more).train_loss
+        history = fit(model, train, Batches(data, 32), epochs=4, **options, **more)
+        return history.train_loss, history.train_flops
 
     whole, killed, resumed = small_network(), small_network(), small_network(seed=5)
-    losses = trained(whole, Batches)
+    found = trained(whole, Batches)
     with pytest.raises(Killed):
         trained(killed, DiesIn, state_path=tmp_path / "state.pt")
-    assert trained(resumed, Batches, state_path=tmp_path / "state.pt", resume=True) == losses
+    assert trained(resumed, Batches, state_path=tmp_path / "state.pt", resume=True) == found
     assert same_weights(whole, resumed)
+
+
+def test_each_epoch_counts_the_arithmetic_of_its_steps_and_none_of_validation(make_set: MakeSet) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten(), nn.Linear(1024, 2))
+    history = fit(model, Batches(make_set(10), 4), Batches(make_set(32), 8), epochs=2)  # batches of 4, 4 and 2
+    # Two FLOP for each of ten images' multiply-adds: the convolution forward and for its weights, the dense layer also
+    # for its input.
+    assert history.train_flops == [2 * 10 * (2 * 256 * 4 * 9 + 3 * 1024 * 2)] * 2
+    assert all(0 < train < whole for train, whole in zip(history.train_seconds, history.seconds, strict=True))
+
+
+def test_a_state_of_an_older_version_goes_on_with_what_it_did_not_count_unknown(
+    make_set: MakeSet, tmp_path: Path
+) -> None:
+    data, path, model = make_set(32), tmp_path / "state.pt", small_network()
+    DiesIn.passes = -1
+    with pytest.raises(Killed):
+        fit(model, DiesIn(data, 8), Batches(data, 8), epochs=4, state_path=path)
+    state = load_state(path)
+    del state["history"]["train_flops"], state["history"]["train_seconds"]
+    save_state(path, state)
+    history = fit(model, Batches(data, 8), Batches(data, 8), epochs=4, state_path=path, resume=True)
+    assert [math.isnan(flops) for flops in history.train_flops] == [True, True, False, False]
+    assert [math.isnan(seconds) for seconds in history.train_seconds] == [True, True, False, False]
 
 
 def test_the_state_of_another_network_is_refused(make_set: MakeSet, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from course_lib.arguments import as_labels
 from course_lib.distributed import gather, sum_over_team, team
+from course_lib.flops import TrainingFlops
 from course_lib.progress import watched
 from course_lib.runtime import Precision, evaluation_mode, naming_memory
 
@@ -60,6 +61,7 @@ def train_one_epoch(
     scaler: torch.amp.GradScaler | None = None,
     clip_norm: float | None = None,
     average: AveragedModel | None = None,
+    flops: TrainingFlops | None = None,
     memory_format: torch.memory_format = torch.channels_last,
     description: str = "",
 ) -> float:
@@ -75,6 +77,7 @@ def train_one_epoch(
         scaler: for float16, kept from epoch to epoch.
         clip_norm: largest norm of all gradients together.
         average: a running mean of the weights, updated after each step.
+        flops: told of each step, to add up their arithmetic.
         memory_format: of the images; with the channels last, convolutions are faster almost everywhere.
         description: stands before the progress bar, which appears on a terminal only.
 
@@ -93,29 +96,32 @@ def train_one_epoch(
     bar = tqdm(train, desc=description, unit="batch", disable=silent, leave=False, file=sys.stderr)
     for number, (images, labels) in enumerate(bar, start=1):
         images, labels = images.to(device, memory_format=memory_format), _as_targets(labels).to(device)
-        optimizer.zero_grad(set_to_none=True)
-        with precision.autocast(), _explained(images):
-            loss = loss_function(model(images).float(), labels)
-        # With the whole team's images: gradients are averaged over processes, whose shares may differ in length.
-        summed, count = sum_over_team(torch.stack([loss.detach() * len(labels), loss.new_tensor(len(labels))])).tolist()
-        value = summed / count
-        if not math.isfinite(value):
-            rate = optimizer.param_groups[0]["lr"]
-            raise DivergenceError(
-                f"the loss became {value} at batch {number} of {description or 'the epoch'}, with learning rate "
-                f"{rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
-            )
-        with _explained(images):
-            scaler.scale(loss * (len(labels) * team().size / count)).backward()
-        if clip_norm is not None:
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
-        scaler.step(optimizer)
-        scaler.update()
-        if schedule is not None:
-            schedule.step()
-        if average is not None:
-            average.update_parameters(model)
+        with flops.step(model, images) if flops else contextlib.nullcontext():
+            optimizer.zero_grad(set_to_none=True)
+            with precision.autocast(), _explained(images):
+                loss = loss_function(model(images).float(), labels)
+            # With the whole team's images: gradients are averaged over processes, whose shares may differ in length.
+            summed, count = sum_over_team(
+                torch.stack([loss.detach() * len(labels), loss.new_tensor(len(labels))])
+            ).tolist()
+            value = summed / count
+            if not math.isfinite(value):
+                rate = optimizer.param_groups[0]["lr"]
+                raise DivergenceError(
+                    f"the loss became {value} at batch {number} of {description or 'the epoch'}, with learning rate "
+                    f"{rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
+                )
+            with _explained(images):
+                scaler.scale(loss * (len(labels) * team().size / count)).backward()
+            if clip_norm is not None:
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+            scaler.step(optimizer)
+            scaler.update()
+            if schedule is not None:
+                schedule.step()
+            if average is not None:
+                average.update_parameters(model)
         total, seen = total + summed, seen + count
         bar.set_postfix_str(f"loss {total / seen:.3f}, {seen / (time.perf_counter() - started):.0f} images/s")
     if not seen:

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_lib import checkpoint
-from course_lib.distributed import sharing_gradients, synchronised_batch_norm, team
+from course_lib.distributed import gather, sharing_gradients, synchronised_batch_norm, team
 from course_lib.files import as_path
+from course_lib.flops import TrainingFlops
 from course_lib.metrics import binary_auc
 from course_lib.muon import Muon
 from course_lib.runtime import Precision
@@ -33,6 +34,12 @@ class History:
     val_auc: list[float] = field(default_factory=list)
     """Empty when there are more than two classes; NaN, with a warning, when one of two does not occur."""
     seconds: list[float] = field(default_factory=list)
+    train_seconds: list[float] = field(default_factory=list)
+    """Of the training steps alone, where `seconds` are of training and validation."""
+    train_flops: list[float] = field(default_factory=list)
+    """Arithmetic of the training steps alone, of all processes together; see `course_lib.flops`.
+
+    This column and `train_seconds` are NaN in epochs that an older version trained, which did not count."""
 
     def columns(self) -> dict[str, list[float]]:
         """The columns that were filled, by name."""
@@ -100,6 +107,8 @@ def fit(
     Every epoch seeds torch's global random numbers from `seed` and its own number, and restores them afterwards. So the
     order of the images is repeatable, and a run that was killed goes on as if it never stopped.
 
+    The arithmetic of the training steps is counted; that of the answers on validation is not.
+
     Args:
         model: on the device to train on.
         train: batches to learn from.
@@ -165,11 +174,11 @@ def fit(
             raise ValueError("resume=True needs a state_path; give the file that the state was saved to.")
         history, best = _restore(parts, checkpoint.load_state(state_path), state_path)
 
-    replica = sharing_gradients(model)
+    replica, flops = sharing_gradients(model), TrainingFlops()
     for epoch in range(len(history.train_loss), epochs):
         if early_stopping and history.train_loss and early_stopping.should_stop(_column(history, early_stopping)):
             break
-        started = time.perf_counter()
+        started, spent_before = time.perf_counter(), flops.spent
         forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
         with forked, synchronised_batch_norm(model):
             torch.manual_seed(10_000 * seed + epoch)
@@ -183,9 +192,11 @@ def fit(
                 scaler=scaler,
                 clip_norm=clip_norm,
                 average=average,
+                flops=flops,
                 memory_format=memory_format,
                 description=f"epoch {epoch + 1}/{epochs}",
             )
+        train_seconds = time.perf_counter() - started
         outcome = evaluate(judged, val, precision=precision, memory_format=memory_format)
         if not math.isfinite(outcome.loss):
             raise DivergenceError(
@@ -198,6 +209,8 @@ def fit(
         if outcome.logits.shape[1] == 2:
             history.val_auc.append(binary_auc(outcome.probs[:, 1], outcome.labels))
         history.seconds.append(time.perf_counter() - started)
+        history.train_seconds.append(train_seconds)
+        history.train_flops.append(int(gather(torch.tensor([flops.spent - spent_before])).sum()))
         if early_stopping and early_stopping.best_epoch(_column(history, early_stopping)) == epoch:
             best = {name: tensor.detach().cpu().clone() for name, tensor in judged.state_dict().items()}
         if team().rank != 0:
@@ -247,7 +260,10 @@ def _restore(parts: dict[str, Any], state: dict[str, Any], path: Path) -> tuple[
             raise ValueError(f"it planned {planned} steps, not {wanted}")
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        return History(**state["history"]), state["best"]
+        history = History(**state["history"])
+        for column in (history.train_seconds, history.train_flops):  # an older version filled neither
+            column[:0] = [math.nan] * (len(history.train_loss) - len(column))
+        return history, state["best"]
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: the state of another network or recipe ({error}); resume with the arguments that the run was "
