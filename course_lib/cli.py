@@ -250,7 +250,7 @@ def train(
         classes=classes,
         subfolder=subfolder,
     )
-    from course_lib.runs import Recipe, train_run
+    from course_lib.runs import Recipe, arithmetic, train_run
     from course_lib.runtime import keep_freed_memory
 
     keep_freed_memory()
@@ -279,7 +279,8 @@ def train(
         return
     print_scores({"data": config["data"]["name"], "split": "val", "classes": config["classes"], **config["validation"]})
     split = "" if config["has_test"] else " --split val"
-    print(f"\n{folder}: trained in {config['training']['seconds']:.0f} s; now: course evaluate {folder}{split}")
+    spent = ", ".join(filter(None, (f"{config['training']['seconds']:.0f} s", arithmetic(config["training"]))))
+    print(f"\n{folder}: trained in {spent}; now: course evaluate {folder}{split}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -79,6 +80,7 @@ def trained(kaggle_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         f"Data: real chest X-rays in {kaggle_images / 'chest_xray'}: 40 NORMAL, 40 PNEUMONIA in train; "
     )
     assert f"now: course evaluate {folder}" in done.stdout
+    assert re.search(r"trained in \d+ s, 6 GFLOP, [\d.]+% of this machine's peak; now", done.stdout)
     return folder
 
 

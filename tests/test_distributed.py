@@ -1,5 +1,6 @@
 """Two processes that train together by gloo, against one that trains alone."""
 
+import json
 import os
 import signal
 import subprocess
@@ -54,6 +55,9 @@ def test_the_command_reaches_with_two_processes_what_it_reaches_with_one(photos:
     for processes in (1, 2):
         said = train(processes, "--root", str(photos), "--epochs", "2", "--out", str(tmp_path / str(processes)))
         assert said.count("trained in") == 1
+    configs = [json.loads((tmp_path / name / "config.json").read_text())["training"] for name in "12"]
+    assert configs[1]["flops"] == pytest.approx(configs[0]["flops"], rel=0.1)  # Muon's update is made twice
+    assert configs[1]["flops"] > configs[0]["flops"]
     alone, together = (tmp_path / name / "history.csv" for name in "12")
     first, second = (np.loadtxt(path, delimiter=",", skiprows=1)[:, 1:3] for path in (alone, together))
     np.testing.assert_allclose(second, first, rtol=0.05)  # losses, in the precision that this processor has

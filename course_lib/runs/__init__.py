@@ -2,7 +2,18 @@
 
 from course_lib.runs.evaluate import Prediction, draw_explanation, evaluate_run, predict
 from course_lib.runs.folder import TrainedRun, load_run
+from course_lib.runs.model_card import arithmetic
 from course_lib.runs.recipe import Recipe
 from course_lib.runs.train import train_run
 
-__all__ = ["Prediction", "Recipe", "TrainedRun", "draw_explanation", "evaluate_run", "load_run", "predict", "train_run"]
+__all__ = [
+    "Prediction",
+    "Recipe",
+    "TrainedRun",
+    "arithmetic",
+    "draw_explanation",
+    "evaluate_run",
+    "load_run",
+    "predict",
+    "train_run",
+]

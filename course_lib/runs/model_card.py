@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from course_lib.flops import describe_arithmetic, in_units
 from course_lib.metrics import SENSITIVITY_TARGET
 from course_lib.runs.card_scores import scores_section, table
 from course_lib.runs.recipe import Recipe
@@ -159,7 +160,17 @@ def _training(config: dict[str, Any], recipe: Recipe) -> str:
         ["training time", f"{training['seconds']:.0f} s on {training['device']} in {training['precision']}; {by}"],
         ["made with", versions + commit],
     ]
+    if spent := arithmetic(training):
+        peak = f"a large matrix product in {training['precision']}, {in_units(training['peak_flops'])} a second"
+        rows.insert(-1, ["arithmetic", f"{spent} ({peak}); of the training steps alone, without validation"])
     return table(["what", "value"], rows)
+
+
+def arithmetic(training: dict[str, Any]) -> str:
+    """What config.json says that the training spent, in words; empty where it was not counted (older versions)."""
+    if "flops" not in training:
+        return ""
+    return describe_arithmetic(training["flops"], training["train_seconds"], training["peak_flops"])
 
 
 def _repeat(config: dict[str, Any], recipe: Recipe) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 import platform
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from torch.utils.data import DataLoader
 
 from course_lib.checkpoint import save_weights
 from course_lib.data import Batches, ImageSet
-from course_lib.distributed import Team, joined, wait_for_all
+from course_lib.distributed import Team, gather, joined, wait_for_all
 from course_lib.files import as_path, write_atomically, write_text
+from course_lib.flops import peak_flops
 from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
 from course_lib.models import TransferModel, parameter_groups
 from course_lib.options import check_out
@@ -123,6 +125,8 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
             )
         groups = parameter_groups(model, recipe.learning_rate, decay=recipe.layer_decay or 1)
     tell(f"Training {recipe.backbone or recipe.network} on {len(train)} images for {recipe.epochs} epochs.")
+    wait_for_all()  # so that all processes measure together, as they will train
+    peak = float(gather(torch.tensor([peak_flops(precision, device)])).sum())
     history = fit(
         model,
         train_batches,
@@ -155,6 +159,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         "training": {
             "epochs": len(history.train_loss),
             "seconds": round(sum(history.seconds), 1),
+            **_arithmetic(history, peak),
             "device": str(device),
             "precision": precision.name,
             "processes": team.size,
@@ -189,6 +194,12 @@ def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, 
         "mean_predicted": float(predicted.double().mean()),
         "fraction_positive": float(positive.double().mean()),
     }
+
+
+def _arithmetic(history: History, peak: float) -> dict[str, float]:
+    """FLOP and seconds of the training steps, the team's peak in FLOP a second; nothing where not all was counted."""
+    flops, seconds = sum(history.train_flops), sum(history.train_seconds)
+    return {} if math.isnan(flops) else {"flops": flops, "train_seconds": round(seconds, 3), "peak_flops": peak}
 
 
 def _commit() -> str | None:
@@ -229,8 +240,9 @@ def _fingerprint(*sets: ImageSet) -> str:
 def _note_epoch(out: Path, epochs: int, history: History) -> None:
     _write_history(out, history)
     done = len(history.train_loss)
-    scores = {name.replace("_", " "): values[-1] for name, values in history.columns().items() if name != "seconds"}
-    told = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+    columns = history.columns()
+    scores = [name for name in columns if not name.endswith(("seconds", "flops"))]
+    told = ", ".join(f"{name.replace('_', ' ')} {columns[name][-1]:.3f}" for name in scores)
     left = sum(history.seconds) / done * (epochs - done)
     tell(
         f"epoch {done}/{epochs}: {told}; {duration(history.seconds[-1])}"

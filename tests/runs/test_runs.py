@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from course_lib.data import ImageSet, load_chest_xray
 from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
 from course_lib.models import NETWORKS, OFFLINE
-from course_lib.runs import Recipe, draw_explanation, evaluate_run, load_run, predict, train_run
+from course_lib.runs import Recipe, arithmetic, draw_explanation, evaluate_run, load_run, predict, train_run
 
 
 @pytest.fixture
@@ -76,6 +76,35 @@ def test_the_model_card_states_data_limits_scores_and_versions(run: Path) -> Non
         f"{config['threshold']:.3f}",
     ):  # fmt: skip
         assert expected in card, expected
+
+
+def test_the_arithmetic_spent_stands_in_history_config_and_card(run: Path) -> None:
+    training = json.loads((run / "config.json").read_text())["training"]
+    rows = list(csv.DictReader((run / "history.csv").open()))
+    # Multiply-adds of an image: 32 x 32 places of 8 filters of 9 weights, 16 x 16 of 16 of 72, and 16 features to 2
+    # logits. All are done forward and for the weights, and but for the first convolution for the input.
+    first, rest = 32**2 * 8 * 9, 16**2 * 16 * 72 + 16 * 2
+    assert training["flops"] == 6 * 68 * 2 * (2 * first + 3 * rest)  # epochs, images
+    assert [float(row["train_flops"]) for row in rows] == [pytest.approx(training["flops"] / 6, rel=1e-5)] * 6
+    assert training["train_seconds"] < training["seconds"] + 0.05  # which is rounded
+    share = 100 * training["flops"] / training["train_seconds"] / training["peak_flops"]
+    assert (
+        f"| arithmetic | 0.84 GFLOP, {float(f'{share:.2g}'):g}% of this machine's peak"
+        in (run / "model_card.md").read_text()
+    )
+
+
+def test_a_run_of_an_older_version_that_did_not_count_is_used_all_the_same(run: Path, kaggle_root: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    for name in ("flops", "train_seconds", "peak_flops"):
+        del config["training"][name]
+    (run / "config.json").write_text(json.dumps(config))
+    assert evaluate_run(run)["n"] == 20
+    assert predict(load_run(run), next((kaggle_root / "chest_xray" / "test" / "NORMAL").iterdir())).predicted
+    card = (run / "model_card.md").read_text()
+    assert "| training time |" in card
+    assert "arithmetic" not in card
+    assert arithmetic(config["training"]) == ""
 
 
 def test_evaluation_agrees_with_scikit_learn_on_the_stored_weights(run: Path, kaggle_root: Path) -> None:
