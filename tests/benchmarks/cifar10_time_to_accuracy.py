@@ -4,8 +4,9 @@ The tutorial's loop as a beginner writes it: SimpleCNN, PIL images through torch
 with two workers, batches of 64, Adam, float32. Against it one epoch of a narrow `FastCNN`, and presets of `course train
 cifar10`. These also tell the C library to keep freed memory, and answer with the mean for the image and its mirror
 image. All learn from the same images and are scored on the test images, on which nothing was tuned. The seconds of ours
-include scoring the validation images after each epoch, those of the tutorial's loop only training. Each training has a
-process of its own.
+include scoring the validation images after each epoch, those of the tutorial's loop only training. PFLOP is the
+arithmetic of the training steps, MFU the fraction of it that the machine's peak would have done in the seconds of these
+steps. Each training has a process of its own.
 
     python tests/benchmarks/cifar10_time_to_accuracy.py ROOT [--seeds 3] [--presets fast best]
 """
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -27,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 
 from course_lib.data import Batches, ImageSet, load_cifar10
+from course_lib.flops import TrainingFlops, peak_flops
 from course_lib.models import SimpleCNN
 from course_lib.runs import Recipe
 from course_lib.runtime import Precision, keep_freed_memory
@@ -37,6 +39,15 @@ SHORT: dict[str, Any] = {
     "batch_size": 250,
     "augmentation": {"shift": 0},
 }
+
+
+class Training(NamedTuple):
+    """What a training took, and what came of it on the test images."""
+
+    seconds: float
+    accuracy: float
+    flops: float
+    mfu: float
 
 
 class Photos(Dataset[tuple[torch.Tensor, int]]):
@@ -54,8 +65,9 @@ class Photos(Dataset[tuple[torch.Tensor, int]]):
         return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
 
 
-def tutorial(root: Path, seed: int, epochs: int = 5) -> tuple[float, float]:
-    """Seconds of training and test accuracy of the loop as written."""
+def tutorial(root: Path, seed: int, epochs: int = 5) -> Training:
+    """The loop as written, but for the count of its arithmetic."""
+    peak = peak_flops(Precision("cpu", None))
     splits = load_cifar10("real", root=root)
     torch.manual_seed(seed)
     model = SimpleCNN()  # its first step is the tutorial's Normalize
@@ -63,25 +75,28 @@ def tutorial(root: Path, seed: int, epochs: int = 5) -> tuple[float, float]:
         Photos(splits.train), batch_size=64, shuffle=True, num_workers=2, multiprocessing_context="fork"
     )
     criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters(), lr=0.001)
-    started = time.perf_counter()
+    flops, started = TrainingFlops(), time.perf_counter()
     for _ in range(epochs):
         running_loss = 0.0
         for images, labels in loader:
-            optimizer.zero_grad()
-            loss = criterion(model(images), labels)
-            loss.backward()
-            optimizer.step()
-            running_loss += loss.item()
+            with flops.step(model, images):
+                optimizer.zero_grad()
+                loss = criterion(model(images), labels)
+                loss.backward()
+                optimizer.step()
+                running_loss += loss.item()
     seconds = time.perf_counter() - started
-    return seconds, evaluate(model, Batches(splits.test, 500)).accuracy
+    accuracy = evaluate(model, Batches(splits.test, 500)).accuracy
+    return Training(seconds, accuracy, flops.spent, flops.spent / seconds / peak)
 
 
-def ours(recipe: Recipe) -> tuple[float, float]:
-    """Seconds of training and test accuracy of a recipe."""
+def ours(recipe: Recipe) -> Training:
+    """A recipe as `course train` follows it."""
     keep_freed_memory()
     splits = recipe.splits()
     model = recipe.build(10)
     precision = Precision.best(torch.device("cpu"))
+    peak = peak_flops(precision)
     history = fit(
         model,
         Batches(splits.train, recipe.batch_size, shuffle=True, augment=recipe.augment()),
@@ -91,10 +106,12 @@ def ours(recipe: Recipe) -> tuple[float, float]:
         seed=recipe.seed,
         **recipe.training_arguments(),
     )
-    return sum(history.seconds), evaluate(model, Batches(splits.test, 500), precision=precision).accuracy
+    accuracy = evaluate(model, Batches(splits.test, 500), precision=precision).accuracy
+    flops = sum(history.train_flops)
+    return Training(sum(history.seconds), accuracy, flops, flops / sum(history.train_seconds) / peak)
 
 
-def alone(work: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+def alone(work: Callable[[], Training]) -> Training:
     """What `work` finds in a new process, which nothing before it has warmed or slowed."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(work).result()
@@ -111,7 +128,7 @@ def main() -> None:
         f"{len(splits.train):,} training and {len(splits.test):,} test images, {torch.get_num_threads()} threads, "
         f"ours in {Precision.best(torch.device('cpu')).name}"
     )
-    table: dict[str, list[tuple[float, float]]] = {}
+    table: dict[str, list[Training]] = {}
     for seed in range(asked.seeds):
         given = {"data": "real", "root": str(asked.root), "seed": seed}
         runs = {"tutorial's loop, 5 epochs": partial(tutorial, asked.root, seed)}
@@ -120,19 +137,21 @@ def main() -> None:
             recipe = Recipe.of("cifar10", preset=preset, **given)
             runs[f"{preset}, {recipe.epochs} epochs"] = partial(ours, recipe)
         for name, run in runs.items():
-            seconds, accuracy = alone(run)
-            table.setdefault(name, []).append((seconds, accuracy))
-            print(f"seed {seed}  {name:26} {seconds:7.1f} s  accuracy {accuracy:.4f}", flush=True)
+            found = alone(run)
+            table.setdefault(name, []).append(found)
+            print(f"seed {seed}  {name:26} {found.seconds:7.1f} s  accuracy {found.accuracy:.4f}", flush=True)
     base = table["tutorial's loop, 5 epochs"]
     print(f"\nmean of {asked.seeds} seeds [smallest to largest]")
-    for name, found in table.items():
-        seconds, accuracies = zip(*found, strict=True)
-        ratios = [took / tutorials for took, (tutorials, _) in zip(seconds, base, strict=True)]
-        reached = sum(known >= goal for known, (_, goal) in zip(accuracies, base, strict=True))
+    for name, trainings in table.items():
+        seconds, accuracies, flops, mfus = zip(*trainings, strict=True)
+        pairs = list(zip(trainings, base, strict=True))
+        ratio = statistics.mean(training.seconds / tutorials.seconds for training, tutorials in pairs)
+        reached = sum(training.accuracy >= tutorials.accuracy for training, tutorials in pairs)
         print(
             f"{name:26} {statistics.mean(seconds):7.1f} s [{min(seconds):.1f} to {max(seconds):.1f}]   "
             f"accuracy {statistics.mean(accuracies):.4f} [{min(accuracies):.4f} to {max(accuracies):.4f}]   "
-            f"{statistics.mean(ratios):.3f} of the tutorial's time; its accuracy reached by {reached} of {len(found)}"
+            f"{statistics.mean(flops) / 1e15:.3f} PFLOP   MFU {statistics.mean(mfus):.0%}   "
+            f"{ratio:.3f} of the tutorial's time; its accuracy reached by {reached} of {len(trainings)}"
         )
 
 
