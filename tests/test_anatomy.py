@@ -12,6 +12,7 @@ from course_lib.anatomy import (
     conv2d_by_hand,
     conv_output_size,
     count_parameters,
+    kept_megabytes,
     receptive_field,
     trace_shapes,
 )
@@ -147,6 +148,13 @@ def test_frozen_parameters_can_be_left_out_of_the_count() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     model[0].requires_grad_(requires_grad=False)
     assert (count_parameters(model), count_parameters(model, trainable_only=True)) == (26, 10)
+
+
+def test_what_is_kept_is_counted_once_and_without_the_parameters() -> None:
+    images = torch.zeros(2, 1, 8, 8)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 3))
+    # by torch's derivatives.yaml: a convolution keeps its input, ReLU its result, which is the input of the last layer
+    assert kept_megabytes(model, images) == 4 * (2 * 64 + 2 * 256) / 1e6
 
 
 @settings(max_examples=40, deadline=None)

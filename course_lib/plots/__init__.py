@@ -15,7 +15,7 @@ from course_lib.plots.curves import (
     plot_roc,
     plot_steps,
 )
-from course_lib.plots.diagrams import plot_shares, plot_volumes, plot_walks
+from course_lib.plots.diagrams import plot_shares, plot_walks
 from course_lib.plots.images import encode, plot_heat_maps, plot_images, plot_maps, plot_overlay, plot_panels
 from course_lib.plots.shown import publish, publish_caption, show
 
@@ -37,7 +37,6 @@ __all__ = [
     "plot_roc",
     "plot_shares",
     "plot_steps",
-    "plot_volumes",
     "plot_walks",
     "publish",
     "publish_caption",

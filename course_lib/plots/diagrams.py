@@ -1,10 +1,9 @@
-"""Drawings of what a network does: where a kernel stands, how large the maps are, what costs how much."""
+"""Drawings of what a network does: where a kernel stands, and what costs how much."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from course_lib.plots.colors import BLUE, GRAY, ORANGE
 
@@ -31,26 +30,6 @@ def plot_walks(walks: Mapping[str, Sequence[Sequence[int]]], *, size: int, paddi
         axis.set(aspect="equal", xlabel="input pixel", ylim=(len(places), 0))
         axis.set_title(caption, fontsize=9)
     axes[0].set_ylabel("output pixel")
-    return figure
-
-
-def plot_volumes(shapes: Mapping[str, tuple[int, int, int]]) -> Figure:
-    """Feature maps as boxes: as tall as a map, as wide as there are channels (on a square-root scale).
-
-    Args:
-        shapes: for each stage, its (channels, height, width).
-    """
-    figure = Figure(figsize=(8, 2.9), layout="constrained")
-    axis = figure.subplots()
-    tallest = max(height for _, height, _ in shapes.values())
-    for place, (name, (channels, height, width)) in enumerate(shapes.items()):
-        across, up = 0.06 * channels**0.5, height / tallest
-        axis.add_patch(Rectangle((place - across / 2, 0.5 - up / 2), across, up, facecolor=BLUE, alpha=0.8))
-        words = f"{channels} x {height} x {width}\n{channels * height * width:,} numbers"
-        axis.text(place, 1.06, name, ha="center", fontsize=10)
-        axis.text(place, -0.06, words, ha="center", va="top", fontsize=9)
-    axis.set(xlim=(-0.6, len(shapes) - 0.4), ylim=(-0.32, 1.18))
-    axis.set_axis_off()
     return figure
 
 

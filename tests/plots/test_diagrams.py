@@ -19,20 +19,6 @@ def test_a_walk_counts_from_the_first_real_pixel_and_hatches_the_zeros() -> None
     assert not plain.patches
 
 
-def test_a_volume_is_as_tall_as_its_map_and_as_wide_as_the_root_of_its_channels() -> None:
-    [axis] = plots.plot_volumes({"input": (1, 64, 32), "last": (16, 16, 8)}).axes
-    first, last = axis.patches
-    assert (first.get_height(), last.get_height()) == pytest.approx((1, 16 / 64))
-    assert last.get_width() / first.get_width() == pytest.approx(4)
-    assert [patch.get_center()[1] for patch in axis.patches] == pytest.approx([0.5, 0.5])
-    assert [text.get_text() for text in axis.texts] == [
-        "input",
-        "1 x 64 x 32\n2,048 numbers",
-        "last",
-        "16 x 16 x 8\n2,048 numbers",
-    ]
-
-
 def test_bars_are_as_long_as_their_shares_in_percent() -> None:
     panels = plots.plot_shares(["convolution", "head"], {"weights": [1, 7], "multiply-adds": [300, 100]}).axes
     assert [[bar.get_width() for bar in axis.patches] for axis in panels] == [[12.5, 87.5], [75, 25]]

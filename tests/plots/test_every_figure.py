@@ -31,7 +31,6 @@ def drawn(figure: Figure) -> np.ndarray:
         ),
         plots.plot_panels([torch.rand(8, 8), torch.randn(20, 20), torch.rand(3, 8, 8)], list("abc"), columns=2),
         plots.plot_walks({"kernel 2": [(0, 1), (1, 2)]}, size=3, paddings=[1]),
-        plots.plot_volumes({"input": (1, 32, 32), "last": (16, 8, 8)}),
         plots.plot_shares(["convolution", "head"], {"weights": [1, 7]}),
         plots.plot_curves({"loss": ((1, 2), (0.7, 0.6))}, xlabel="epoch", ylabel="loss"),
         plots.plot_curve_panels({"here": {"loss": ((1, 2), (0.7, 0.6))}}, title="Two", xlabel="epoch", ylabel="loss"),

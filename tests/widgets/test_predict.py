@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from course_lib.data import simulate_radiographs
+from course_lib.models import load_trained
 from course_lib.widgets import Predict
 from course_lib.widgets.asked import predictions
 
@@ -68,7 +70,7 @@ TRUTHS: dict[str, Callable[[], float]] = {
     "1.1": lambda: F.conv2d(PICTURE, KERNEL)[0, 0, 0, 0].item(),
     "1.4": lambda: F.conv2d(torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 3, 3), stride=3).shape[-1],
     "1.5": lambda: sum(p.numel() for p in nn.Conv2d(3, 8, 3).parameters()),
-    "2.1": lambda: (1 + 0) / 2,
+    "2.2": lambda: (1 + 0) / 2,
     "3.1": lambda: fetched([-16, -3.2]),
     "3.2": lambda: fraction_sick(Fraction(93, 100), Fraction(9, 100), Fraction(50, 1000)),
     "4.1": lambda: len(torch.zeros(2, 128, 8, 8).view(-1, 128 * 4 * 4)),
@@ -81,11 +83,22 @@ def test_a_number_is_what_torch_or_the_rule_says(number: str) -> None:
         assert KNOWN[number]["answer"] == pytest.approx(TRUTHS[number](), abs=5e-4)
 
 
+def test_the_twelve_letters_are_the_labels_and_the_last_slip_is_what_the_network_says() -> None:
+    twelve = simulate_radiographs(12, image_size=64, seed=50)
+    with torch.no_grad():
+        predicted = load_trained("opening")(twelve.images.float() / 255).argmax(dim=1)
+    labels, said = ("".join("NP"[one] for one in which) for which in (twelve.labels, predicted))
+    assert KNOWN["2.1"]["answer"] == [labels]
+    assert labels.count("P") == 6
+    assert KNOWN["2.1"]["slip"][-1]["value"] == [said]
+    assert f"{int((predicted == twelve.labels).sum())} of 12" in KNOWN["2.1"]["slip"][-1]["why"]
+
+
 def test_a_name_that_was_given_to_another_result_keeps_its_shape() -> None:
     x = torch.zeros(1, 512)
     x = nn.Linear(512, 128)(x)
     _ = nn.Linear(128, 2)(x)
-    assert KNOWN["2.2"]["answer"][0] == str(tuple(x.shape))
+    assert KNOWN["2.3"]["answer"][0] == str(tuple(x.shape))
 
 
 def text_of(page: str) -> str:
