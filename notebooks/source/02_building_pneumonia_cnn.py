@@ -23,9 +23,8 @@
 # | [D. First weights, batch norm, dropout](#part-d) | 28 | core | a table of what learns and what doesn't |
 # | [E. Two modes, and the first test](#part-e) | 20 | core | a network that passes, three that fail |
 #
-# You need [lesson 1](01_cnn_anatomy.ipynb) and
-# [Python classes](https://docs.python.org/3/tutorial/classes.html). Computing takes 37 s on two cores (18 s with real
-# images).
+# You need [lesson 1](01_cnn_anatomy.ipynb) and [Python classes](https://docs.python.org/3/tutorial/classes.html).
+# Computing takes 42 s on two cores (30 s with real images).
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson
