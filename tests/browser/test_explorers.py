@@ -40,7 +40,7 @@ EXPLORERS = {
     "threshold_explorer()": Explorer(widgets.threshold_explorer, test_threshold.use),
     "feature_explorer(...).page": Explorer(lambda: test_features.made().page, test_features.use),
     "Quiz(1)": Explorer(lambda: widgets.Quiz(1), test_quiz.use),
-    'Predict("1.5")': Explorer(lambda: widgets.Predict("1.5"), test_predict.use),
+    'Predict("1.1")': Explorer(lambda: widgets.Predict("1.1"), test_predict.use),
 }
 
 
