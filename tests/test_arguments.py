@@ -75,7 +75,7 @@ def test_probabilities_with_gradients_or_of_half_precision_are_scored() -> None:
             lambda: metrics.choose_threshold(PROBS, LABELS, criterion="f1"),  # type: ignore[arg-type]
             "criterion 'f1' is not known; choose one of: youden, sensitivity",
         ),
-        (lambda: metrics.choose_threshold(PROBS, LABELS, target=95), "target=95 must be a share"),
+        (lambda: metrics.choose_threshold(PROBS, LABELS, target=95), "target=95 must be a fraction"),
         (lambda: as_scores("many"), "probs must be numbers"),
     ],
 )
