@@ -84,10 +84,11 @@ print(pick_device() == device, next(model.parameters()).device == batch.device)
 #
 # Training is one idea repeated: ask in which direction each weight should move to make the loss smaller, and move it a
 # little. The answer is the derivative of the loss with respect to each weight, which says how steeply the loss rises;
-# all derivatives together are called the *gradient*. Take the smallest network there is, one weight: it says $w \cdot
-# x$, the input is $x = 2$, the right answer is $6$, and the loss is the squared error $(2w - 6)^2$. At $w = 1$ the loss
-# is $16$ and its gradient is $2 \cdot (2w - 6) \cdot 2 = -16$: increasing $w$ a little makes the loss fall, sixteen
-# times as fast.
+# all derivatives together are called the *gradient*.
+#
+# Take the smallest network there is, one weight: it says $w \cdot x$, the input is $x = 2$, the right answer is $6$,
+# and the loss is the squared error $(2w - 6)^2$. At $w = 1$ the loss is $16$ and its gradient is $2 \cdot (2w - 6)
+# \cdot 2 = -16$: increasing $w$ a little makes the loss fall, sixteen times as fast.
 #
 # **Before you run the cell:** with a learning rate of 0.1, where does one step take $w$?
 
@@ -168,11 +169,12 @@ print("a batch: ", tuple(images.shape), tuple(labels.shape), "of", len(loader))
 # Items are fetched one by one, in Python. When each must be decoded from a file, that is slow enough that a
 # `DataLoader` offers helpers: `num_workers=2` fetches in two other processes while the network computes, and
 # `pin_memory=True` puts batches into memory that the system may not move, from which a GPU can copy while Python goes
-# on. Workers have a price. Starting them takes time at every epoch. On Windows and macOS (and on Linux from Python 3.14
-# on) each is a fresh Python that must import whatever the dataset is made of. So a dataset class defined in a
-# notebook's cell cannot be found there, and a script that makes workers without `if __name__ == "__main__":` would
-# start itself again in each; Python stops it with a RuntimeError about "bootstrapping". Begin with `num_workers=0`;
-# raise it when the network waits.
+# on. Workers have a price. Starting them takes time at every epoch.
+#
+# On Windows and macOS (and on Linux from Python 3.14 on) each is a fresh Python that must import whatever the dataset
+# is made of. So a dataset class defined in a notebook's cell cannot be found there, and a script that makes workers
+# without `if __name__ == "__main__":` would start itself again in each; Python stops it with a RuntimeError about
+# "bootstrapping". Begin with `num_workers=0`; raise it when the network waits.
 #
 # If all images fit into memory, and at this size they do, there is a simpler way: keep them as bytes in one tensor, and
 # cut a batch out of it with one index.
@@ -517,13 +519,16 @@ show("three-pairs-of-curves", figure)
 # %% [markdown]
 # On the left, **underfitting**: both losses are high and equal, no better than an answer that ignores the picture (0.69
 # where the classes are equal, 0.56 where three in four are sick). More images would not help such a network. To know
-# that patience would not either, change its epochs to 25 and look. In the middle, **overfitting**: the network learns
-# its 128 images by heart, and from a certain epoch on what it learns is about them and not about pneumonia. (On real
-# X-rays validation loss may hardly rise again, but it stays far above training loss; that depends on the copy.) On the
-# right the same network at the same rate with more images, each seen eight times: there is hardly a gap. (Validation
-# may even lie below training: the training loss is a mean over the epoch, and most of its batches met a network that
-# had learned less.) More data is the best cure; where there is none to be had, augmentation (lesson 4), fewer
-# parameters, weight decay and dropout are the others.
+# that patience would not either, change its epochs to 25 and look.
+#
+# In the middle, **overfitting**: the network learns its 128 images by heart, and from a certain epoch on what it learns
+# is about them and not about pneumonia. (On real X-rays validation loss may hardly rise again, but it stays far above
+# training loss; that depends on the copy.)
+#
+# On the right the same network at the same rate with more images, each seen eight times: there is hardly a gap.
+# (Validation may even lie below training: the training loss is a mean over the epoch, and most of its batches met a
+# network that had learned less.) More data is the best cure; where there is none to be had, augmentation (lesson 4),
+# fewer parameters, weight decay and dropout are the others.
 #
 # So the moment to stop is where validation loss is lowest, if you will not wait to see whether it falls again.
 # **Early stopping** makes that a rule: stop when there has been no new best for `patience` epochs, and go back to the
@@ -609,11 +614,13 @@ assert rare["healthy count 9 times"][1] > rare["equal weights"][1], "weights mov
 # Sensitivity is the fraction of the sick who are found, specificity the fraction of the healthy who are predicted
 # healthy, and AUC the probability that a sick patient gets a higher score than a healthy one, whatever the threshold.
 # Predicting that everybody is sick is right for nine in ten of the training patients, so without weights the network
-# finds the sick and predicts many of the healthy to be sick as well. Weights move the balance. Look at the AUC before
-# you praise them, though: the order of the patients has changed far less than the two rates have. The last line takes
-# the network without weights and only moves its threshold until it finds as many of the sick (on these same images, so
-# for the comparison only; section 11 does it properly). And a network that was weighted reports probabilities for a
-# ward where both classes are equally common, not for yours. What sixty healthy patients cannot teach, no weight can.
+# finds the sick and predicts many of the healthy to be sick as well. Weights move the balance.
+#
+# Look at the AUC before you praise them, though: the order of the patients has changed far less than the two rates
+# have. The last line takes the network without weights and only moves its threshold until it finds as many of the sick
+# (on these same images, so for the comparison only; section 11 does it properly). And a network that was weighted
+# reports probabilities for a ward where both classes are equally common, not for yours. What sixty healthy patients
+# cannot teach, no weight can.
 
 # %% [markdown]
 # ## 8. When the power fails
@@ -737,6 +744,7 @@ for name, speed in speeds.items():
 # a loss, and on yours another row may have it. That is why one measures. Channels last changes no result, apart from
 # rounding. Lower precision costs digits, mostly harmless ones; compare the losses. PyTorch calls it *automatic mixed
 # precision* (AMP): inside `autocast`, convolutions and matrix products use 16 bits, sums that need digits stay in 32.
+#
 # Older GPUs, such as the T4 that Colab lends, have no fast bfloat16 and use float16, whose range is small: gradients
 # below about $10^{-7}$ become zero. A *gradient scaler* multiplies the loss by a large number before `backward()` and
 # divides the gradients again before the step; `fit` has one, and this stopwatch does without. A larger batch is not
@@ -803,11 +811,13 @@ print(
 # so much cheaper that reading and moving images shows: keep the batch in pinned memory and send it with `.to(device,
 # non_blocking=True)`, or, as here, let the bytes wait and turn them into floats on the GPU, which moves a quarter as
 # much. Python hands work to a GPU and goes on before it is done; a stopwatch without `torch.cuda.synchronize()` (on a
-# Mac `torch.mps.synchronize()`) measures the handing over. `loss.item()` waits for the result, so a loop that calls it
-# for each batch, like ours, never lets Python run ahead; on a fast GPU with small batches add up `loss.detach()` there
-# instead, and call `.item()` once per epoch. And sums may be added in another order each time: two runs agree closely
-# at first and drift apart later. For memory, `torch.cuda.max_memory_allocated()` is the most that tensors took at once;
-# `nvidia-smi` shows more, since PyTorch keeps freed memory for itself.
+# Mac `torch.mps.synchronize()`) measures the handing over.
+#
+# `loss.item()` waits for the result, so a loop that calls it for each batch, like ours, never lets Python run ahead; on
+# a fast GPU with small batches add up `loss.detach()` there instead, and call `.item()` once per epoch. And sums may be
+# added in another order each time: two runs agree closely at first and drift apart later. For memory,
+# `torch.cuda.max_memory_allocated()` is the most that tensors took at once; `nvidia-smi` shows more, since PyTorch
+# keeps freed memory for itself.
 #
 # In Colab choose *Runtime, Change runtime type, GPU*, in Kaggle *Settings, Accelerator*, and run all cells again.
 
@@ -867,10 +877,12 @@ for seed in range(3):
 # %% [markdown]
 # On simulated radiographs the two columns differ by about as much as the seeds do, because test patients are drawn as
 # the others were. On the real X-rays the test column is clearly lower for every seed, so it is no accident of one
-# network. Validation was cut out of the published train folder, with the same machines, habits and mixture of cases;
-# the published test folder was put together in another way, with a larger fraction of healthy children for one thing.
-# No choice on validation images can make up for what they do not contain. If you work with the real data, this fall is
-# the most important result of the page, and the reason why a hospital tests a network on its own patients first.
+# network.
+#
+# Validation was cut out of the published train folder, with the same machines, habits and mixture of cases; the
+# published test folder was put together in another way, with a larger fraction of healthy children for one thing. No
+# choice on validation images can make up for what they do not contain. If you work with the real data, this fall is the
+# most important result of the page, and the reason why a hospital tests a network on its own patients first.
 #
 # ### A threshold, chosen before the test
 #
@@ -899,10 +911,12 @@ for seed, (on_val, on_test) in enumerate(said):
 # kind: about 95 in 100 such intervals would contain the true rate. (A rate has a formula for this. For the AUC,
 # `binary_report` uses the *bootstrap*: it draws many new sets from the same patients.) The intervals come from the
 # number of images alone, as if each were another patient. Where one child has several images, as in the real set, they
-# are narrower than they should be. The spread between the seeds comes on top, from the training; so does the chance in
-# the threshold, which rests on the sick of the validation set. None of this includes what another hospital would do.
-# And to compare two networks on the same images, do not lay two intervals side by side: count the images that one gets
-# right and the other wrong (McNemar's test), since most of the chance is common to both.
+# are narrower than they should be.
+#
+# The spread between the seeds comes on top, from the training; so does the chance in the threshold, which rests on the
+# sick of the validation set. None of this includes what another hospital would do. And to compare two networks on the
+# same images, do not lay two intervals side by side: count the images that one gets right and the other wrong
+# (McNemar's test), since most of the chance is common to both.
 #
 # And on the real X-rays? Read sensitivity and specificity together, and the accuracy beside the last line, which is
 # what a network without eyes would have.
@@ -1122,10 +1136,11 @@ show("worst-errors", plot_images(splits.test.images[worst], captions, columns=5,
 # When one GPU is too slow, take two, and give each half of every batch. Each process holds a copy of the network,
 # computes the gradients on its half, and `DistributedDataParallel` averages the gradients over all processes before the
 # step. The mean of two half-batch means is the mean of the batch, if the halves are equally large, so the copies take
-# the same step as one process would have taken, and stay equal forever. `torchrun` starts the processes and tells each
-# its number. This script runs on two cores of a laptop, with the backend `gloo`. For GPUs three things change: the
-# backend is `nccl`, each process takes the GPU of its number (`LOCAL_RANK`) and moves network and batches there, and a
-# `DistributedSampler` deals out the images.
+# the same step as one process would have taken, and stay equal forever.
+#
+# `torchrun` starts the processes and tells each its number. This script runs on two cores of a laptop, with the backend
+# `gloo`. For GPUs three things change: the backend is `nccl`, each process takes the GPU of its number (`LOCAL_RANK`)
+# and moves network and batches there, and a `DistributedSampler` deals out the images.
 #
 # The script is a file, since each process must be able to start it.
 

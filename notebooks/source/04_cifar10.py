@@ -441,10 +441,11 @@ for name, seconds in zip(roads, times, strict=True):
 # %% [markdown]
 # Compare the fourth row with the second, and the fifth with the third: the same kind of work, many times as fast, with
 # one process and no helpers. What an augmentation must never do is change the answer. A mirrored truck is a truck; a
-# mirrored letter is not, and on a chest X-ray the side of the heart is information. Color may vary by a fifth because
-# a cool blue varied by a fifth is still cool. The list of tutorials rotates by up to 15 degrees as well, which leaves
-# black corners; whether it helps is a question for an experiment, and in section 6 you will make such experiments. None
-# of this is done to validation pictures.
+# mirrored letter is not, and on a chest X-ray the side of the heart is information.
+#
+# Color may vary by a fifth because a cool blue varied by a fifth is still cool. The list of tutorials rotates by up to
+# 15 degrees as well, which leaves black corners; whether it helps is a question for an experiment, and in section 6 you
+# will make such experiments. None of this is done to validation pictures.
 
 # %% [markdown]
 # ## 5. Faster: one change at a time
@@ -489,10 +490,11 @@ for (name, factor), speed in zip(factors.items(), speeds, strict=True):
 # %% [markdown]
 # The rows build on each other, so the last factor is that of all changes together. Lower precision has its factor only
 # where the processor has instructions for it; elsewhere that row repeats the one above. Larger batches are the change
-# to distrust: whatever they bring in images per second, the pass takes a quarter of the steps. What those teach, the
-# next section measures. One more change came before the first row and helps every row: on Linux, `start_lesson` has
-# told the C library to keep freed memory for the next tensor (`keep_freed_memory` in `course_lib.runtime`), which it
-# would otherwise give back to the system and fetch again page by page in every step.
+# to distrust: whatever they bring in images per second, the pass takes a quarter of the steps.
+#
+# What those teach, the next section measures. One more change came before the first row and helps every row: on Linux,
+# `start_lesson` has told the C library to keep freed memory for the next tensor (`keep_freed_memory` in
+# `course_lib.runtime`), which it would otherwise give back to the system and fetch again page by page in every step.
 
 # %% [markdown]
 # ## 6. Better: one change at a time
@@ -633,12 +635,13 @@ on_real("04.changes", accuracies, val)
 # averaged weights and the test-time flip move the result by a few hundredths, about as much as another seed. (Averaging
 # has little to do here: the one cycle ends at a rate of nearly 0, where the weights no longer jump.) Lower precision
 # costs no accuracy that two seeds could show. Batches of 128 take a quarter of the steps and pay for it: with so few
-# steps each one counts, and larger batches want a larger rate or more epochs. Dropout *lowers* it, and so do shifted
-# and mirrored pictures; other colors and covered squares change little. Dropout against overfitting, augmentation as if
-# there were more pictures: so tutorials recommend them, and it is good advice for a network that has begun to learn its
-# pictures by heart. After four epochs this one has not; it is still learning the first things, and both make its task
-# harder. With photographs and more epochs the rows may come in another order. The method stays: one change, equal
-# effort, several seeds, and the courage to strike out what does not help.
+# steps each one counts, and larger batches want a larger rate or more epochs.
+#
+# Dropout *lowers* it, and so do shifted and mirrored pictures; other colors and covered squares change little. Dropout
+# against overfitting, augmentation as if there were more pictures: so tutorials recommend them, and it is good advice
+# for a network that has begun to learn its pictures by heart. After four epochs this one has not; it is still learning
+# the first things, and both make its task harder. With photographs and more epochs the rows may come in another order.
+# The method stays: one change, equal effort, several seeds, and the courage to strike out what does not help.
 
 # %% [markdown]
 # ## 7. Another network, another optimizer
@@ -658,10 +661,11 @@ print(trace_shapes(FastCNN((16, 32, 64)), (1, 3, 32, 32)))
 # %% [markdown]
 # The optimizer is **Muon** (Jordan and others 2024). The gradient of a layer's filters is a matrix, one row for each
 # filter, and it has strong directions and weak ones: along the strong ones the step is long, along the weak ones little
-# happens. Muon takes the running mean of the gradients and makes all directions equally strong before it steps. How
-# strong a matrix is along each of its own directions is told by its *singular values*, sorted from the largest to the
-# smallest. **Before you run the cell:** the first line are those of the gradient of one convolution in a new network.
-# What will they be after Muon's treatment?
+# happens. Muon takes the running mean of the gradients and makes all directions equally strong before it steps.
+#
+# How strong a matrix is along each of its own directions is told by its *singular values*, sorted from the largest to
+# the smallest. **Before you run the cell:** the first line are those of the gradient of one convolution in a new
+# network. What will they be after Muon's treatment?
 
 # %% tags=["tol-0.3"]
 from course_lib.muon import Muon, orthogonalize
@@ -752,9 +756,11 @@ on_real("04.race", race, val)
 # On the simulated objects the beginner's CNN is still under way when the long fast training finishes. Two things work
 # together here: more images pass in each second (section 5), and more is learned from each, which comes from the
 # network and its optimizer and not from the processor. The clock was not kind to the fast pipeline: its seconds include
-# scoring validation pictures, and those of the beginner's do not. It was unkind to the beginner in the short profile,
-# whose small batches cost time. And remember what section 6 has said about one seed: the factor is one draw. A training
-# of this kind from the command line, with the real photographs, six epochs, a run folder and a model card:
+# scoring validation pictures, and those of the beginner's do not.
+#
+# It was unkind to the beginner in the short profile, whose small batches cost time. And remember what section 6 has
+# said about one seed: the factor is one draw. A training of this kind from the command line, with the real photographs,
+# six epochs, a run folder and a model card:
 #
 #     course train cifar10 --preset fast
 #
@@ -856,12 +862,13 @@ for name, seconds in parts.items():
 
 # %% [markdown]
 # Two losses, one after the other. The convolutions alone fall short of the matrix product because their matrices are
-# narrow (some dozens of channels) and must first be gathered from the maps. The whole step falls short of the
-# convolutions: the last lines say by how much, and where. "The rest" is pooling, batch norm, activations, changes of
-# format and Python; Muon does multiply, but its products are not counted in the network's. (Convolutions timed by
-# themselves are a little faster or slower than inside a step, so the percentages need not add up to 100.) What you
-# should take along is the way of asking: not "is it fast?" but "which fraction of what this machine can do, and where
-# is the rest?".
+# narrow (some dozens of channels) and must first be gathered from the maps.
+#
+# The whole step falls short of the convolutions: the last lines say by how much, and where. "The rest" is pooling,
+# batch norm, activations, changes of format and Python; Muon does multiply, but its products are not counted in the
+# network's. (Convolutions timed by themselves are a little faster or slower than inside a step, so the percentages need
+# not add up to 100.) What you should take along is the way of asking: not "is it fast?" but "which fraction of what
+# this machine can do, and where is the rest?".
 
 # %% [markdown]
 # ## 8. What is still wrong?
@@ -1362,8 +1369,10 @@ on_real("04.test", {"FastCNN": final}, splits.test)
 # nothing; batches as one tensor, channels last, lower precision, fused updates and larger batches make each second do
 # more. A better network and optimizer make each picture teach more, and that was the larger factor here. Of the changes
 # that everybody recommends some help and some do not, depending on how long you train: equal effort and several seeds
-# tell. Errors gather in few pairs of classes. Convolutions beat a dense network of the same size because they know what
-# a neighbor is. Famous blocks are short programs, and their costs can be counted before anything is trained. A skip
+# tell.
+#
+# Errors gather in few pairs of classes. Convolutions beat a dense network of the same size because they know what a
+# neighbor is. Famous blocks are short programs, and their costs can be counted before anything is trained. A skip
 # connection keeps the gradient alive through twenty layers. Your own pictures need nothing but folders, and care with
 # the split. And the test pictures were asked once.
 

@@ -551,10 +551,11 @@ print("rates from head to stem:", *(f"{group['lr']:.2g}" for group in by_hand))
 # Now a contest. *Head only* trains the new head and leaves the stages frozen, in the loop, with augmentation.
 # *Layer-wise* starts from the probe and trains all, the rate falling toward the stem. *Gradual* starts from the probe,
 # unfreezes the last three stages for the first half of the time and three more for the second. *From scratch* is the
-# same network with random weights, all of it trained. The budgets of these four are equal: each may look at the same
-# number of images, and the fewer labeled ones there are, the more often it sees each. Beside them stand the two probes
-# of section 4, on ImageNet's features and on random ones, which look at each image once. **Before you run the cell:**
-# which wins with forty images, and which with the most?
+# same network with random weights, all of it trained.
+#
+# The budgets of these four are equal: each may look at the same number of images, and the fewer labeled ones there are,
+# the more often it sees each. Beside them stand the two probes of section 4, on ImageNet's features and on random ones,
+# which look at each image once. **Before you run the cell:** which wins with forty images, and which with the most?
 
 
 # %%
@@ -642,10 +643,12 @@ for name, taken in seconds.items():
 # %% [markdown]
 # One training each is one draw, and the draws of section 4 tell how far apart draws lie, so small distances say
 # nothing. What can be said: all that begins at ImageNet ends far above what begins at random weights, which after so
-# few images are hardly better than chance. And tuning is no certain gain over the probe, which costs seconds for all of
-# these budgets together, while the others pay for each image that they see: a forward pass for the head only, gradients
-# for the others. So the order of work is: probe first; then fine-tune from the probe, for as long as you can afford,
-# and keep that only if validation says that it paid.
+# few images are hardly better than chance.
+#
+# And tuning is no certain gain over the probe, which costs seconds for all of these budgets together, while the others
+# pay for each image that they see: a forward pass for the head only, gradients for the others. So the order of work is:
+# probe first; then fine-tune from the probe, for as long as you can afford, and keep that only if validation says that
+# it paid.
 
 # %% [markdown]
 # ## 8. What it knew before
@@ -697,10 +700,12 @@ else:
 # %% [markdown]
 # Of simulated objects nothing can have leaked: the names have nothing to do with the classes. Of photographs, whatever
 # is sorted better than chance, .10, was sorted without a label of yours. The curve of section 4 counts *your* labels,
-# and says little of what would happen with classes that ImageNet never had. A second leak is worse: collections are
-# gathered from the same web, so an image of your test set may lie in the backbone's training set, label and all. For
-# medical images that were published before a backbone was trained, one has to ask. And one leak has nothing to do with
-# pretraining: if you try seven backbones on the test images, you have chosen by them.
+# and says little of what would happen with classes that ImageNet never had.
+#
+# A second leak is worse: collections are gathered from the same web, so an image of your test set may lie in the
+# backbone's training set, label and all. For medical images that were published before a backbone was trained, one has
+# to ask. And one leak has nothing to do with pretraining: if you try seven backbones on the test images, you have
+# chosen by them.
 
 # %% [markdown]
 # ## 9. Choosing a backbone
@@ -852,9 +857,11 @@ on_real("05.test", {"probe": report}, xray_splits.test)
 # A network that was trained on a million photographs carries features that serve other images: without it many times as
 # many labels would be needed. A new head is all it needs at first, and features are computed once. The preparation of
 # the images belongs to the network. Frozen means weights and statistics, and in short trainings the statistics stay
-# frozen everywhere. Fine-tuning begins at the probe, costs gradients for each image, and is kept if validation says
-# that it paid. Gray images go in through weights that were summed over color. What the backbone was told before counts
-# as knowledge, and may be a leak. And what is finished can be exported, and checked.
+# frozen everywhere.
+#
+# Fine-tuning begins at the probe, costs gradients for each image, and is kept if validation says that it paid. Gray
+# images go in through weights that were summed over color. What the backbone was told before counts as knowledge, and
+# may be a leak. And what is finished can be exported, and checked.
 
 # %% [markdown]
 # ## Quiz

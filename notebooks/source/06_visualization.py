@@ -502,10 +502,12 @@ show("four-methods", figure)
 # Hits say whether a map finds the disease. They mix two things: whether the *network* looks there, and whether the
 # *map* shows where the network looks. Few real collections come with masks, and without them only the second can be
 # asked. One way: replace the hottest positions by a blurred copy of the image, some more, and so on, and watch the
-# probability. If the map found what the answer needs, it falls at once (*deletion*, after Petsiuk et al. 2018, who
-# replaced by a constant). Or begin with the blurred image and put the hottest positions back first (*insertion*): it
-# rises at once. Here whole squares of 8 pixels go and come, by their mean heat: single pixels all over a picture would
-# be speckles, an image still stranger than one with blurred squares.
+# probability.
+#
+# If the map found what the answer needs, it falls at once (*deletion*, after Petsiuk et al. 2018, who replaced by a
+# constant). Or begin with the blurred image and put the hottest positions back first (*insertion*): it rises at once.
+# Here whole squares of 8 pixels go and come, by their mean heat: single pixels all over a picture would be speckles, an
+# image still stranger than one with blurred squares.
 
 # %%
 from course_lib.explain import deletion_curve, insertion_curve
@@ -838,16 +840,19 @@ on_real("06.deletion", falls, pictures.subset(found))
 # ## 10. What a heat map may and may not be used for
 #
 # It may be used to find fault. A map that glows on a letter, on the collimator's edge or on the black beside the body
-# is a reason to look at the data, and section 8 shows that it works, if you ask more than one method. It may be used to
-# debug: maps that are the same for every image point to a fault in the code, and maps that survive forgetting to a
-# method that does not ask the network. And it may be used to formulate a guess, which is then tested by changing the
-# images, as the exchange of the hospitals tested the letter. The test is the evidence; the map was the idea.
+# is a reason to look at the data, and section 8 shows that it works, if you ask more than one method.
+#
+# It may be used to debug: maps that are the same for every image point to a fault in the code, and maps that survive
+# forgetting to a method that does not ask the network. And it may be used to formulate a guess, which is then tested by
+# changing the images, as the exchange of the hospitals tested the letter. The test is the evidence; the map was the
+# idea.
 #
 # It may not be used as a proof that a network is right, nor that it looks at the disease: a network can look at the
-# disease and still be wrong, or look at it in one image and at the corner in the next. It may not be used to show a
-# physician where the disease is: on this page, where the simulation makes it as plain as it can, the hottest pixel of
-# every method misses it in some patients. It may not be chosen after looking, among methods and layers, by which
-# picture pleases. And it says nothing at all about the images for which it was not drawn.
+# disease and still be wrong, or look at it in one image and at the corner in the next.
+#
+# It may not be used to show a physician where the disease is: on this page, where the simulation makes it as plain as
+# it can, the hottest pixel of every method misses it in some patients. It may not be chosen after looking, among
+# methods and layers, by which picture pleases. And it says nothing at all about the images for which it was not drawn.
 
 # %% [markdown]
 # ## 11. A map for an answer, in one command
@@ -865,10 +870,11 @@ on_real("06.deletion", falls, pictures.subset(found))
 # Filters can be looked at in the first layer only; later ones are known by what they answer to: maps, the patches and
 # the climbed images that excite them, the neighbors in feature space. Heat maps say which pixels an answer rests on,
 # each by another question: saliency asks what a small change of a pixel would do, occlusion what is missed when a
-# square is covered, Grad-CAM which positions of a layer's maps speak for the class. Whether a map tells the truth can
-# be measured: against masks where they are known, by deletion where not, and by making the network forget. A network
-# can have a high score and look at the wrong thing, and a map can look at the right thing and be wrong about the
-# network. Not for diagnosis.
+# square is covered, Grad-CAM which positions of a layer's maps speak for the class.
+#
+# Whether a map tells the truth can be measured: against masks where they are known, by deletion where not, and by
+# making the network forget. A network can have a high score and look at the wrong thing, and a map can look at the
+# right thing and be wrong about the network. Not for diagnosis.
 
 # %% [markdown]
 # ## Quiz
