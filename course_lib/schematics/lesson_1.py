@@ -325,16 +325,8 @@ def network_strip() -> Sketch:
         f"these the probabilities {probabilities[0]:.2f} and {probabilities[1]:.2f}.",
         height=350,
     )
-    x, base = 16.0, 136
     pen.text(240, 24, "a block: convolution 3 × 3, ReLU, pooling 2 × 2")
-    for at, (face, depth) in enumerate(((76, 0), (50, 16), (36, 28), (26, 46))):
-        pen.block(x, base - face, face, depth, fill=BLUE if at else GRAY)
-        pen.text(x + (face + depth) / 2, 156, shapes[at], size=SMALL)
-        x += face + depth
-        if at < 3:
-            pen.arrow((x + 6, 106), (x + 46, 106))
-            pen.text(x + 25, 90, "block", size=SMALL)
-            x += 52
+    x = pen.blocks(16, 136, ((76, 0), (50, 16), (36, 28), (26, 46)), shapes=shapes, steps=["block"] * 3)
     pen.arrow((x - 36, 170), (x - 36, 190), (26, 190), (26, 262), (130, 262))
     pen.text(78, 246, "mean of", size=SMALL)
     pen.text(78, 280, "each map", size=SMALL)

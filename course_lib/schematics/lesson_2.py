@@ -18,9 +18,10 @@ def who_may_look_when() -> Sketch:
     }
     pen = Sketch(
         "Three sets of images, three uses",
-        "Three boxes of images, training, validation and test, and below them three steps in time. The weights are "
-        "fitted on the training images. Choices, such as the learning rate or the threshold, are made on the "
-        "validation images. The test images are used once, at the end, for the report. No patient is in two boxes.",
+        "A table with a column each for the training, the validation and the test images, and three rows in order of "
+        "time. The weights are fitted on the training images. Choices, such as the learning rate or the threshold, are "
+        "made on the validation images. The test images are used once, at the end, for the report. No patient is in "
+        "two columns.",
         height=290,
     )
     left, width, top = 150, 104, 66
@@ -38,7 +39,7 @@ def who_may_look_when() -> Sketch:
     pen.arrow((16, 70), (16, 226))
     pen.text(8, 52, "time", size=SMALL, anchor="start")
     pen.text(left + 1.5 * width, 252, "no patient on two sides of a dashed line", size=SMALL)
-    pen.text(left + 1.5 * width, 272, "rates, thresholds, epochs: all are choices", size=SMALL)
+    pen.text(left + 1.5 * width, 272, "learning rate, threshold: both are choices", size=SMALL)
     return pen
 
 
@@ -49,7 +50,7 @@ def module_register() -> Sketch:
         "modules": ("other modules", PURPLE),
     }
     pen = Sketch(
-        "What nn.Module enters into its books",
+        "What nn.Module registers",
         "A module as a box with three drawers: parameters, here gain, 2.0; buffers, here level, 0.5; modules, which "
         "are boxes of the same kind. The optimizer gets the parameters. Saving and moving take parameters and buffers. "
         "All of them also look into the modules inside. A plain Python list lies outside the drawers, and nothing "
@@ -94,16 +95,8 @@ def pneumonia_volumes() -> Sketch:
         f"layers, fc1, fc2 and fc3, take it to {UNITS[0]}, {UNITS[1]} and {UNITS[2]} numbers, the logits.",
         height=330,
     )
-    x, base = 18.0, 140
     pen.text(240, 22, "a block: convolution 3 × 3, batch norm, ReLU, pooling 2 × 2", size=SMALL)
-    for at, (face, depth) in enumerate(((84, 2), (50, 16), (32, 28), (20, 48))):
-        pen.block(x, base - face, face, depth, fill=BLUE if at else GRAY)
-        pen.text(x + (face + depth) / 2, 160, shapes[at], size=SMALL)
-        x += face + depth
-        if at < 3:
-            pen.arrow((x + 8, 112), (x + 44, 112))
-            pen.text(x + 26, 96, f"{at + 1}", size=SMALL)
-            x += 52
+    x = pen.blocks(18, 140, ((80, 2), (50, 16), (34, 32), (20, 48)), shapes=shapes, steps=("1", "2", "3"))
     pen.arrow((x - 34, 176), (x - 34, 200), (44, 200), (44, 224))
     pen.text(200, 190, "flatten", size=SMALL)
     for at, (count, place, tall) in enumerate(zip(rows, (44, 182, 306, 420), (70, 44, 28, 16), strict=True)):
@@ -130,29 +123,27 @@ def two_heads() -> Sketch:
         f"{blocks + sum(dense):,} against {blocks + small:,}.",
         height=400,
     )
-    pen.text(16, 24, "PneumoniaCNN", anchor="start", bold=True)
-    pen.text(464, 24, f"{blocks + sum(dense):,} parameters", anchor="end")
-    middle = 122
-    _area(pen, 62, middle, blocks, scale, BLUE, "3 blocks")
-    pen.arrow((92, middle), (138, middle))
-    pen.text(118, middle + 18, "flatten", size=SMALL)
-    pen.box(150, middle - 75, 150, 150, fill=ORANGE, tint=0.35)
-    pen.text(225, middle - 10, "fc1", bold=True)
-    pen.text(225, middle + 12, f"{dense[0]:,}", bold=True)
-    pen.arrow((308, middle), (338, middle))
-    _area(pen, 366, middle, dense[1], scale, ORANGE, "fc2")
-    pen.arrow((388, middle), (418, middle))
-    _area(pen, 442, middle, dense[2], scale, ORANGE, "fc3")
+    upper, lower = 122, 308
+    for top, middle, name, head, end, words in (
+        (24, upper, "PneumoniaCNN", sum(dense), 138, "flatten"),
+        (252, lower, "its pooled twin", small, 196, "mean per map"),
+    ):
+        pen.text(16, top, name, anchor="start", bold=True)
+        pen.text(464, top, f"{blocks + head:,} parameters", anchor="end")
+        _area(pen, 56, middle, blocks, scale, BLUE, "3 blocks")
+        pen.arrow((92, middle), (end, middle))
+        pen.text(46 + end / 2, middle + 18, words, size=SMALL)
+    pen.box(150, upper - 75, 150, 150, fill=ORANGE, tint=0.35)
+    pen.text(225, upper - 10, "fc1", bold=True)
+    pen.text(225, upper + 12, f"{dense[0]:,}", bold=True)
+    pen.arrow((308, upper), (338, upper))
+    _area(pen, 366, upper, dense[1], scale, ORANGE, "fc2")
+    pen.arrow((388, upper), (418, upper))
+    _area(pen, 442, upper, dense[2], scale, ORANGE, "fc3")
     pen.line([(16, 226), (464, 226)], line=1)
-    pen.text(16, 252, "its pooled twin", anchor="start", bold=True)
-    pen.text(464, 252, f"{blocks + small:,} parameters", anchor="end")
-    middle = 308
-    _area(pen, 62, middle, blocks, scale, BLUE, "3 blocks")
-    pen.arrow((92, middle), (196, middle))
-    pen.text(148, middle + 18, "mean per map", size=SMALL)
-    pen.text(256, middle, f"{maps} numbers")
-    pen.arrow((310, middle), (418, middle))
-    _area(pen, 442, middle, small, scale, ORANGE, "head")
+    pen.text(256, lower, f"{maps} numbers")
+    pen.arrow((316, lower), (418, lower))
+    _area(pen, 442, lower, small, scale, ORANGE, "head")
     pen.text(240, 378, "the area of a square is its number of parameters", size=SMALL)
     return pen
 
@@ -161,28 +152,28 @@ def batch_norm() -> Sketch:
     images, channels, lit = 3, 4, 1
     pen = Sketch(
         "Batch norm works channel by channel",
-        f"A batch of {images} images with {channels} channels each, as a grid of maps. One channel is lit in all "
-        f"{images} images. In training, the mean and the spread of these lit maps together bring the channel to mean 0 "
-        "and spread 1. In evaluation, the running averages do, and the batch plays no part. Then a learned scale and "
-        "a learned offset follow.",
+        f"A batch of {images} images with {channels} channels each, as a grid of maps. A frame holds one channel of "
+        f"all {images} images. In training, the mean and the spread of the framed maps together bring the channel to "
+        "mean 0 and spread 1. In evaluation, the running averages do, and the batch plays no part. Then a learned "
+        "scale and a learned offset follow.",
         height=302,
     )
-    left, top, cell = 76, 52, 44
+    left, top, cell, pitch = 72, 52, 10, 48
     for row in range(images):
-        pen.text(66, top + 52 * row + 20, f"image {row + 1}", anchor="end", size=SMALL)
+        pen.text(63, top + 52 * row + 20, f"image {row + 1}", anchor="end", size=SMALL)
         for column in range(channels):
             fill, tint = (ORANGE, 0.45) if column == lit else (CARD, 1)
-            pen.box(left + 46 * column, top + 52 * row, cell - 4, cell - 4, fill=fill, tint=tint)
-            pen.grid(left + 46 * column, top + 52 * row, 4, 4, cell=10)
-    pen.text(left + 90, 24, f"{channels} channels", bold=True)
-    pen.box(left + 46 * lit - 4, top - 6, cell + 4, 3 * 52, edge=ORANGE, line=3, rounded=5)
+            pen.box(left + pitch * column, top + 52 * row, 4 * cell, 4 * cell, fill=fill, tint=tint)
+            pen.grid(left + pitch * column, top + 52 * row, 4, 4, cell=cell)
+    pen.text(left + 92, 24, f"{channels} channels", bold=True)
+    pen.box(left + pitch * lit - 3, top - 5, 4 * cell + 6, 3 * 52 - 2, edge=ORANGE, line=2.5, rounded=5)
     pen.box(276, 46, 188, 70, fill=ORANGE, tint=0.15, rounded=6)
-    for y, words in ((62, "training:"), (82, "mean and spread of"), (101, "the lit maps")):
+    for y, words in ((62, "training:"), (82, "mean and spread of"), (101, "the framed maps")):
         pen.text(370, y, words, bold=y == 62)
     pen.box(276, 136, 188, 70, fill=BLUE, tint=0.15, rounded=6)
     for y, words in ((152, "evaluation:"), (172, "running averages,"), (191, "whatever the batch")):
         pen.text(370, y, words, bold=y == 152)
-    pen.arrow((261, 82), (275, 82))
+    pen.arrow((260, 82), (275, 82))
     pen.arrow((370, 118), (370, 134))
     pen.text(240, 240, "(number - mean) / spread, the same for the whole channel")
     pen.text(240, 270, "then × a learned scale, + a learned offset")

@@ -8,7 +8,7 @@ dark pages, and `Sketch` closes with the words that a screen reader needs.
 import html
 from collections.abc import Collection, Sequence
 
-from course_lib.plots.colors import GRAY
+from course_lib.plots.colors import BLUE, GRAY
 
 WIDTH = 480
 TEXT, SMALL = 15, 14
@@ -143,6 +143,23 @@ class Sketch:
         beside = [(x + side, y), above[2], (x + side + depth, y + side - back), (x + side, y + side)]
         for points, shade in ((above, tint / 2), (beside, 2 * tint)) if depth else ():
             self._add(f'<path d="{_path(points)}Z" fill="{fill}" fill-opacity="{_n(shade)}"{_stroke(GRAY, 1, False)}/>')
+
+    def blocks(
+        self, x: float, base: float, sizes: Sequence[Point], *, shapes: Sequence[str], steps: Sequence[str]
+    ) -> float:
+        """An image and the maps behind it, each a `block` of (side, depth) that stands on `base`; the right end.
+
+        Its shape is written below each, and one of `steps` above the arrow to the next.
+        """
+        for at, ((side, depth), shape) in enumerate(zip(sizes, shapes, strict=True)):
+            if at:
+                self.arrow((x + 6, base - 30), (x + 46, base - 30))
+                self.text(x + 25, base - 46, steps[at - 1], size=SMALL)
+                x += 52
+            self.block(x, base - side, side, depth, fill=BLUE if at else GRAY)
+            self.text(x + (side + depth) / 2, base + 20, shape, size=SMALL)
+            x += side + depth
+        return x
 
     def _add(self, part: str) -> None:
         self._parts.append(part)
