@@ -2,7 +2,7 @@
 # # 2. Building PneumoniaCNN
 #
 # You compete with a network on twelve X-rays, and find out how much a dataset gives away before anybody looks at a
-# lung. Then you build PneumoniaCNN, find its 67 million parameters and a way around them, and measure what first
+# lung. Then you build PneumoniaCNN, find its 67 million parameters and a way around them, and measure what the first
 # weights, batch norm and dropout do. Each part of a network is there because something breaks without it. Here you
 # break it.
 #
@@ -12,8 +12,8 @@
 # - write a network as an `nn.Module`, and say what it registers,
 # - verify shapes, and read a "mat1 and mat2" error,
 # - say where a network's parameters, arithmetic and memory are, and turn logits into a decision,
-# - explain initialization, batch norm and dropout by a measurement,
-# - tell a wiring fault from its curve.
+# - explain initialization, batch norm and dropout from measurements,
+# - recognize a wiring fault by its loss curve.
 #
 # | part | minutes | | you will have |
 # | --- | --- | --- | --- |
@@ -36,15 +36,15 @@ profile = start_lesson(2)
 #
 # ## Part A. Look before you model (30 min, core)
 #
-# - Say what is white in a chest X-ray by right.
+# - Say what is white in a healthy chest X-ray.
 # - Find a data leak.
-# - Give the baseline that any model has to beat.
+# - State the baseline that any model has to beat.
 #
 # ### Twelve patients
 #
-# Here are twelve simulated patients. Six have pneumonia, and nobody has told you yet what that looks like. Write
-# down an N (NORMAL) or a P (PNEUMONIA) for each. Your opponent is the network that opened lesson 1; it has never seen
-# them either.
+# Here are twelve simulated patients. Six have pneumonia, and all you have to go on is a hint from lesson 1: a broad
+# bright cloud where a lung should be dark. Write down an N (NORMAL) or a P (PNEUMONIA) for each. Your opponent is the
+# network that opened lesson 1; it has never seen them either.
 
 # %%
 import torch
@@ -59,7 +59,7 @@ numbers = [str(number) for number in range(1, 13)]
 show("twelve-without-labels", plot_images(twelve.images, numbers))
 
 # %% [markdown]
-# Commit to your twelve letters. The next cell has the labels, and what the network says.
+# Commit to your twelve letters here. The cell after that has the labels, and what the network says.
 
 # %%
 from course_lib.widgets import Predict
@@ -96,15 +96,15 @@ print(
 )
 
 # %% [markdown]
-# The bracket holds the rates that fit what we saw. Twelve images can't tell a fair network from an excellent one. Keep
-# that in mind whenever somebody shows you a score and a small number of images.
+# The brackets hold the rates that fit what we saw. Twelve images can't tell a fair network from an excellent one. Keep
+# that in mind whenever somebody shows you a score on a small number of images.
 #
-# ### The sign
+# ### What pneumonia looks like
 #
 # An X-ray image is a shadow, shown as a negative: black where the beam came through, white where tissue stopped it. Air
 # stops almost nothing, so a healthy lung is dark. In pneumonia, air sacs fill with fluid and cells, which stop X-rays
-# about as well as muscle does. Here are four patients three times: healthy, sick, and sick with the pneumonia
-# outlined. They are simulated, which is why we can have the same patient in health and in disease. What else is white
+# about as well as muscle does. Here are four patients, three times each: healthy, sick, and sick with the pneumonia
+# outlined. They are simulated, which is why we can have the same patient in health and in disease. What is white even
 # in a healthy chest?
 
 # %%
@@ -118,22 +118,22 @@ show("four-patients-three-times", plot_images(pictures, captions, columns=4, mas
 
 # %% [markdown]
 # The heart and the great vessels are white, and so are the spine, the ribs, the collarbones and the abdomen under the
-# diaphragm. (You look at patients from the front, so the heart lies on your right.) White alone isn't the sign. The
-# sign is a soft-edged white cloud, an *opacity*, **where the lung should be dark**: a pattern and its surroundings,
-# which is what layers of convolutions are made for. Now look at the twelve again:
+# diaphragm. You face the patient, so the heart is on your right. White alone isn't a sign of pneumonia. The sign is a
+# soft-edged white cloud, an *opacity*, **where the lung should be dark**: a pattern and its surroundings, which is what
+# layers of convolutions are made for. Now look at the twelve again:
 
 # %%
 answers = [f"{n} {twelve.classes[label]}" for n, label in zip(numbers, twelve.labels, strict=True)]
 show("twelve-with-labels", plot_images(twelve.images, answers, masks=twelve.masks))
 
 # %% [markdown]
-# They are harder than the four above, on purpose: fainter clouds, and stronger vessels that pass for clouds. Real
+# They are harder than the four above, on purpose: fainter clouds, and stronger vessels that can pass for clouds. Real
 # X-rays come without outlines. Their label says that there is pneumonia, not where. And outside a simulation the sign
 # isn't the disease: a collapsed piece of lung can look the same, and an early pneumonia may not show at all.
 #
 # ### Who is in the images
 #
-# Now the images to train on, shrunk to 64x64 pixels so that a laptop can follow. On this page they are simulated. On
+# Now the images to train on, shrunk to 64x64 pixels so that a laptop can keep up. On this page they are simulated. On
 # Colab and Kaggle the set-up cell fetches real ones by itself; elsewhere `get_real_images()` does (21 MB).
 
 # %%
@@ -154,13 +154,13 @@ print(f"{train.name}: {tuple(train.images.shape)} {train.images.dtype}, classes 
 # - One hospital means a few machines and one habit of taking pictures.
 #   [Zech and others (2018)](https://doi.org/10.1371/journal.pmed.1002683) found that networks for pneumonia
 #   often did worse on X-rays from hospitals they hadn't seen.
-# - The simulated bodies are further away still. A score on them says something about the network and nothing about
-#   medicine.
+# - The simulated bodies are even further from a clinic. A score on them says something about the network and nothing
+#   about medicine.
 #
 # ### Who may look when
 #
-# A network is fitted on the *training set*. Choices are made on the *validation set*. The *test set* is used once, at
-# the end.
+# The weights of a network are fitted on the *training set*. Choices are made on the *validation set*. The *test set* is
+# used once, at the end.
 
 # %%
 from course_lib.schematics import schematic
@@ -168,9 +168,10 @@ from course_lib.schematics import schematic
 schematic("who-may-look-when")
 
 # %% [markdown]
-# All of that is worth nothing if the same picture, or the same child, is in two sets. Memory would pass for skill. This
-# is a *data leak*, and `audit_splits` looks for it. A *group* in its report is a patient. Which of its counts should be
-# zero?
+# None of that helps if the same picture, or the same child, is in two sets: memory would pass for skill. This is a
+# *data leak*, and `audit_splits` looks for it. In its report, a *group* is a patient, and a *duplicate* is an image
+# that has exactly the pixels of another. Skip the lines with AUC for now; they are explained below. Which of the counts
+# should be zero?
 
 # %%
 audit = audit_splits(splits)
@@ -178,25 +179,27 @@ print(audit)
 
 # %% [markdown]
 # Every number in the last three lines should be zero: no patient in two sets, and no picture either. Between train and
-# validation it is zero because `load_chest_xray` splits by patient and not by image. (The AUC, 0.5 where it's harmless,
-# is coming up below.) Each lesson also shows what the same cells found on real images, recorded once and kept with
-# the course. Which lines are zero here and not there?
+# validation it is zero because `load_chest_xray` splits by patient and not by image. Each lesson also shows what the
+# same cells found on real images, recorded once and kept with the course. Which lines are zero here and not there?
 
 # %%
 on_real("02.audit", audit, splits.train, splits.val, splits.test)
 
 # %% [markdown]
-# | on the real X-rays | what to do about it |
+# The recording used the splits of this course, with half of the published test folder. Here are counts over all the
+# published files:
+#
+# | in the published files | what to do about it |
 # | --- | --- |
 # | several images of many children | split by patient; `load_chest_xray` does |
-# | 16 images for validation, six percentage points each | put them into train, and split off more |
-# | duplicates, equal pixel by pixel: 30 groups, none across folders | know them: each counts double |
-# | 170 of 427 patient names of the published test folder are also in train | report it; leave the test set as it is |
+# | a validation folder of 16 images, so each counts six percentage points | put them into train, and split off more |
+# | 30 pictures stored more than once, never in two folders | know about them: each counts double |
+# | 170 of the 427 patient names in the test folder are also in train | report it; leave the test set as it is |
 # | MedMNIST's small copy, which `get_real_images()` fetches, names no patients | don't trust its zeros |
 #
-# Nobody has said whether equal names mean equal children.
+# No source says whether the same name always means the same child.
 #
-# Would the audit notice a fault? Here is a split that starts ten images too early.
+# Would the audit notice a fault? Here is a validation set that starts ten images too early.
 
 # %%
 order = torch.randperm(len(train), generator=torch.Generator().manual_seed(1))
@@ -205,9 +208,9 @@ faulty = Splits(train_and_val=lambda: (first, second), test=lambda: splits.test)
 print(audit_splits(faulty))
 
 # %% [markdown]
-# Only the line about train and val gives it away: ten images in both, and with them their patients. No error, plausible
-# sizes and fractions, and yet one validation image in six is also in train. That's what leaks look like, and why we
-# search for them with a program.
+# Only the line about train and val gives it away: ten images in both, and their patients with them. There is no error,
+# and sizes and fractions are plausible, and yet one validation image in six is also in train. That's what leaks look
+# like, and why we search for them with a program.
 #
 # ### The baseline
 #
@@ -215,7 +218,7 @@ print(audit_splits(faulty))
 # PNEUMONIA. Score it by *accuracy*, the fraction that is right, and by *balanced accuracy*, the mean of two numbers:
 #
 # - the *sensitivity*, the fraction of the sick that it finds,
-# - the *specificity*, the fraction of the healthy that it recognizes.
+# - the *specificity*, the fraction of the healthy that it recognizes as healthy.
 
 # %%
 Predict("2.2")
@@ -230,21 +233,22 @@ counted = {
 }
 rows = []
 for name, counts in counted.items():
-    sensitivity, specificity = 1, 0  # always PNEUMONIA
-    accuracy, balanced = counts["PNEUMONIA"] / sum(counts.values()), (sensitivity + specificity) / 2
+    right = {"NORMAL": 0, "PNEUMONIA": counts["PNEUMONIA"]}  # always PNEUMONIA
+    accuracy = sum(right.values()) / sum(counts.values())
+    balanced = sum(right[label] / counts[label] for label in counts) / 2
     rows.append((name, f"{accuracy:.3f}", f"{balanced:.3f}"))
 Table("Always PNEUMONIA", ("images", "accuracy", "balanced accuracy"), rows)
 
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# The accuracy of a constant answer is the fraction of that class. On the published train folder it looks like a decent
-# model, and between train and test it drops by more than ten points though the "model" didn't change. Its balanced
-# accuracy doesn't move.
+# The accuracy of a constant answer is the fraction of that class. On the published train folder, the constant answer
+# looks like a decent model, and from train to test its accuracy drops by more than ten points, though the "model"
+# didn't change. Its balanced accuracy doesn't move.
 # </details>
 #
-# Such a score is a *baseline*. Whenever you read an accuracy, ask first what the constant answer would have. Here it is
-# for the splits that you train and test on. How far does the last column move from train to test?
+# Such a score is a *baseline*. Whenever you read an accuracy, ask first what the constant answer would score. Here it
+# is for the splits that you train and test on. How far does the last column move from train to test?
 
 # %%
 on_real(
@@ -258,10 +262,10 @@ on_real(
 # %% [markdown]
 # ### What the file gives away
 #
-# The files of the real data differ in size, and not at random. How much does the size alone tell? The *AUC* says: of
-# all pairs of one sick and one healthy image, it's the fraction that a score puts in the right order, and a tie counts
-# one half. (It's also the area under the *ROC curve*, which lesson 3 draws.) Take six invented files, and the height as
-# the score. In how many of the nine pairs is the healthy file the taller one?
+# The files of the real data differ in size, and not at random. How much does the size alone tell? The *AUC* measures
+# that. Of all pairs of one sick and one healthy image, it's the fraction that a score puts in the right order, where a
+# tie counts one half. It's also the area under the *ROC curve*, which lesson 3 draws. Take six invented files, with the
+# height as the score. In how many of the nine pairs is the healthy file taller?
 
 # %%
 normal_heights, pneumonia_heights = [1900, 1500, 1300], [1400, 1000, 800]  # pixels
@@ -272,18 +276,18 @@ print(f"AUC of the height alone, no pixel looked at: {taller / len(pairs):.2f}")
 
 # %% [markdown]
 # The audit asks whether the *sick* file is larger, and would say one ninth, 0.11. Both are equally bad: what counts is
-# the distance from 0.5. (A copy whose files have all been brought to one size gives nothing but ties, and 0.500.) What
-# such cues do in the original files:
+# the distance from 0.5. In the recording above, all files had been brought to one size, so every pair is a tie, and the
+# AUC is 0.500. The original files hold three such cues:
 #
 # - **Size.** It alone separates the classes with an AUC of 0.92, since NORMAL files are larger. A loader that pads
 #   small files with black hands the answer to the network.
 # - **Color.** Of 1,566 originals, 85 are stored in color, and every one of them is PNEUMONIA. A loader that keeps color
 #   gives it away.
-# - **Shape.** Films of sick children are wider for their height. On 20 originals, ten of each class, width over height
-#   alone has an AUC of 0.81 (95% confidence interval 0.58 to 0.98).
+# - **Shape.** Films of sick children are wider in relation to their height. On 20 originals, ten of each class, width
+#   over height alone has an AUC of 0.81 (95% confidence interval 0.58 to 0.98).
 #
-# So the loader makes every file gray, and squeezes it into the same square. That removes the borders and the color. In
-# a square every film has the same shape, so the third cue should be gone, too. Is it? Put the same round disc on a
+# So the loader makes every file gray, and squeezes it into the same square. That leaves no black borders and no color.
+# In a square every film has the same shape, so the third cue should be gone, too. Is it? Put the same round disc on a
 # narrow film and on a wide one, and squeeze both.
 
 
@@ -302,23 +306,24 @@ films = torch.cat([squeezed_disc(256, 200), squeezed_disc(286, 200)])
 show("squeezed-discs", plot_images(films, ["the narrow film, squeezed", "the wide film, squeezed"]))
 
 # %% [markdown]
-# The shape of the film has moved into the body that it shows. A heart is no disc, but heart, ribs and chest together
-# tell a network enough. This cue can't be hidden, but it can be made worthless: stretch each training image a little,
-# in both directions, by an amount drawn again each time. Then no proportion belongs to one class. Take a hundred copies
-# of each film, and measure the disc:
+# The shape of the film has moved into the body that it shows. A heart isn't a disc, but heart, ribs and chest together
+# tell a network enough. This cue can't be removed, but it can be made unreliable: stretch each training image a little,
+# in both directions, by an amount that is drawn again each time. Then few proportions belong to one class alone. Take a
+# hundred copies of each film, and measure the disc:
 
 # %%
 from course_lib.data import Augmentation
 from course_lib.metrics import binary_auc
 
-nothing = dict.fromkeys(vars(Augmentation()), 0)  # all its random changes switched off,
-stretch = Augmentation(**nothing | {"stretch": 0.2})  # and this one on
+rest = ("degrees", "shift", "scale", "brightness", "contrast", "gamma", "shade", "blur", "noise")
+stretch = Augmentation(stretch=0.2, **dict.fromkeys(rest, 0))  # all other random changes are off
 copies, wide_film = films.repeat_interleave(100, dim=0), torch.arange(200) >= 100
 
 
 def auc_of_proportions(pictures):
     discs = pictures[:, 0] > 0.5  # (200, 200, 200)
-    wide, high = (discs.any(dim=axis).sum(dim=1) for axis in (1, 2))
+    wide = discs.any(dim=1).sum(dim=1)  # the columns that the disc reaches
+    high = discs.any(dim=2).sum(dim=1)  # and the rows
     return binary_auc(high / (wide + high), wide_film)
 
 
@@ -329,11 +334,13 @@ print(
 )
 
 # %% [markdown]
-# What separated the films perfectly is now a weak hint. [Lesson 3](03_training_on_gpu.ipynb) plants this *shortcut* in
-# its images, and shows what the stretch changes on the real X-rays; lesson 6 asks what a trained network looked at.
+# What separated the films perfectly is now a weak hint. A cue that goes with the label but not with the disease is
+# called a *shortcut*. [Lesson 3](03_training_on_gpu.ipynb) plants this one in its images, and shows what the stretch
+# changes on the real X-rays; lesson 6 asks what a trained network looked at.
 #
-# How bright a picture is on the whole depends mostly on the exposure. Take the mean of all pixels as the score, choose
-# a *threshold* on train, and judge it on the other two sets.
+# One last cue: how bright a picture is overall, which depends mostly on the exposure. Take the mean of all pixels as
+# the score, and choose a *threshold* on train: a score that reaches it counts as PNEUMONIA. Then judge it on the other
+# two sets.
 
 # %% tags=["tol-0.05"]
 from course_lib.metrics import binary_report, choose_threshold
@@ -351,9 +358,9 @@ by_brightness = {
 on_real("02.brightness", by_brightness, splits.val, splits.test)
 
 # %% [markdown]
-# This is a floor that any network has to beat. On the real X-rays, look at whether each interval holds 0.5, and whether
-# the two sets agree. Where they don't, the folders differ in how the pictures were taken, and a score that rests on
-# that is no knowledge of pneumonia.
+# This is a floor that any network has to beat. On the real X-rays, look at whether each interval contains 0.5, and
+# whether the two sets agree. If they don't, the folders differ in how the pictures were taken, and a score that rests
+# on that isn't knowledge of pneumonia.
 #
 # ### Stop here
 #
@@ -416,24 +423,25 @@ rows = [
 Table("What nn.Module gives", ("asked", "answer"), rows)
 
 # %% [markdown]
-# - A *parameter* is what the optimizer gets. A *buffer* is saved and moved along, but not trained; batch norm keeps its
-#   running averages in buffers.
-# - `.to` takes a data type or a device, and changes a module in place. A tensor isn't changed by its own `.to`, so
-#   write `images = images.to("cuda")`.
+# - A *parameter* is what the optimizer gets. A *buffer* is saved and moved along, but not trained; batch norm (Part D)
+#   keeps its running averages in buffers.
+# - `.to` takes a data type or a device, and changes a module in place. A tensor's `.to` returns a new tensor instead,
+#   so write `images = images.to("cuda")`.
 # - `.train()` and `.eval()` set a flag that some layers read. Part E is about it.
-# - A module inside a module is found without being told, its numbers listed under a dotted name.
+# - A module inside a module is found automatically, and its numbers are listed under a dotted name.
 
 # %%
 schematic("module-register")
 
 # %% [markdown]
-# Call `model(images)`, not `model.forward(images)`. The numbers agree, but only the call runs *hooks*, functions of
-# yours that PyTorch calls whenever a module has run. The shape trace below relies on them, and so does lesson 6.
+# Call `model(images)`, not `model.forward(images)`. Both give the same numbers, but only the call runs *hooks*:
+# functions that you attach to a module, and that PyTorch runs after it. The shape trace below relies on them, and so
+# does lesson 6.
 #
 # ### Two ways to hide a layer
 #
-# All this works because `nn.Module` notices what is assigned to `self`. Forget `super().__init__()`, and there is
-# nothing to enter layers into:
+# All this works because `nn.Module` notices what is assigned to `self`. Forget `super().__init__()`, and a layer has
+# nowhere to be registered:
 
 
 # %%
@@ -448,7 +456,7 @@ except AttributeError as error:
     print("AttributeError:", error)
 
 # %% [markdown]
-# That one is loud. The next one isn't. How many of its 45 numbers will training change?
+# That mistake is loud. The next one is silent. How many of its 45 numbers will training change?
 
 
 # %%
@@ -477,7 +485,7 @@ print("built, and the optimizer is content; it has", count_parameters(model), "n
 # ### When `nn.Sequential` is enough
 #
 # If each layer feeds the next and nothing else happens, no class is needed. ReLU comes in two forms, the module
-# `nn.ReLU` and the function `F.relu`. They compute the same. Which of them can stand in a chain?
+# `nn.ReLU` and the function `F.relu`. They compute the same thing. Which of them can stand in such a chain?
 
 # %%
 row = torch.tensor([[-1.0, 0.0, 2.0]])  # (1, 3)
@@ -488,17 +496,17 @@ except TypeError as error:
     print("TypeError:", error)
 
 # %% [markdown]
-# Only the module. In a `forward` of your own the function is shorter. One rule is enough: what has parameters or a mode
-# is a module, declared in `__init__`; what has neither may be a function. A chain ends where data takes two paths.
-# `return maps + self.inner(maps)` is a *skip connection*, the idea behind the networks of lesson 5, and needs a class.
+# Only the module. In a `forward` of your own, the function is shorter. One rule is enough: whatever has parameters, or
+# acts differently in training, is a module, declared in `__init__`. Anything else may be a function. A chain is no
+# longer enough where data takes two paths. `return maps + self.inner(maps)` is a *skip connection*, the idea behind the
+# networks of lesson 5, and needs a class.
 #
 # ### The block
 #
 # The plan: three blocks that look for patterns, and dense layers that weigh them. A block is convolution, batch norm,
-# ReLU and pooling. *Batch norm* is the one layer that lesson 1 left out. It brings each channel to one scale, and Part
-# D takes it apart, and *dropout* with it, which sets numbers to 0 at random in training. A 64x64 image goes into a
-# block with 32 output channels. What comes out, and how many parameters does it have? (Batch norm has two per
-# channel.)
+# ReLU and pooling. The only new one is *batch norm*, which brings each channel to one scale; Part D takes it apart. A
+# 64x64 image goes into a block with 32 output channels. What comes out, and how many parameters does it have? (Batch
+# norm has two per channel.)
 
 
 # %%
@@ -515,17 +523,18 @@ block = conv_block(1, 32)
 print(tuple(block(torch.zeros(1, 1, 64, 64)).shape), "with", count_parameters(block), "parameters")
 
 # %% [markdown]
-# $32 \cdot (9 + 1) + 32 \cdot 2 = 384$ parameters, and half the side in each direction. Behind each block the maps are
-# smaller and the channels more: early patterns are simple and there are few kinds, later ones are combinations and
-# there are many.
+# $32 \cdot (9 + 1) + 32 \cdot 2 = 384$ parameters, and half the height and width. After each block the maps are
+# smaller, and there are more channels: early patterns are simple, and there are few kinds of them; later ones are
+# combinations, and there are many.
 #
 # > **Change one thing.** Make the kernel 5x5. Which padding keeps the shape, and how many parameters are there?
 # > <details><summary>Answer</summary>A padding of 2, and 32 * (25 + 1) + 64 = 896 parameters.</details>
 #
 # ### The network
 #
-# Three blocks with 32, 64 and 128 channels. Then `Flatten` lays all numbers of the last maps in one row, and three
-# dense layers go from there to 512, to 128 and to 2.
+# Three blocks with 32, 64 and 128 channels. Then `Flatten` puts all numbers of the last maps in one row, and three
+# dense layers go from there to 512, to 128 and to 2. Between them, *dropout* sets numbers to 0 at random during
+# training; Part D takes it apart, too.
 
 # %%
 schematic("pneumonia-volumes")
@@ -570,7 +579,7 @@ class PneumoniaCNN(nn.Module):
 # ### A dry run
 #
 # A *dry run* passes an input of the right shape through the network and prints what arrives where. The numbers don't
-# matter, so there need be none: tensors on PyTorch's [`meta` device](https://docs.pytorch.org/docs/stable/meta.html)
+# matter, so we can do without any: tensors on PyTorch's [`meta` device](https://docs.pytorch.org/docs/stable/meta.html)
 # have a shape and a data type and no memory behind them. That's welcome, since this network is big at 256 pixels.
 
 # %%
@@ -587,7 +596,8 @@ print(f"after flatten:     {tuple(features.shape)}")
 
 # %% [markdown]
 # The first block makes *eight times as many* numbers out of the input: it describes each position in more words. Only
-# then do they become fewer. Here is a dry run of the head, shortened, as you may find it in the wild. It's wrong.
+# after that do they become fewer. Here is a dry run of the head, shortened, as you may find it online. Something in it
+# is wrong.
 
 # %%
 Predict("2.3")
@@ -604,8 +614,8 @@ print("output shape (logits):", tuple(x.shape))
 # The logits went to another name, so `x` is still what `fc2` made. What a `print` calls a tensor proves nothing.
 # </details>
 #
-# And a copy of `forward` with prints in it has to be kept up to date by hand. `trace_shapes` of lesson 1 puts hooks on
-# all layers instead, and lets the network report by itself. Which layer has the most parameters, and which the most
+# A copy of `forward` with prints in it also has to be kept up to date by hand. `trace_shapes` from lesson 1 puts hooks
+# on all layers instead, and lets the network report on itself. Which layer has the most parameters, and which the most
 # multiply-adds?
 
 # %%
@@ -615,8 +625,8 @@ trace = trace_shapes(large, (1, 1, 256, 256))
 print(trace)
 
 # %% [markdown]
-# They aren't the same, and Part C looks into it. The two ReLUs of the head are missing, because functions carry no
-# hooks.
+# They aren't the same layer, and Part C looks into that. The two ReLUs of the head are missing, because functions carry
+# no hooks.
 #
 # ### When shapes don't fit
 #
@@ -680,7 +690,7 @@ for what, shape in inputs.items():
 # ### Where the 67 million are
 #
 # The part of a network that turns maps into an answer is its *head*. Look at the trace above, at its last two columns.
-# Which fraction of all parameters is in `fc1`, and which fraction of all multiply-adds?
+# What fraction of all parameters is in `fc1`, and what fraction of all multiply-adds?
 
 # %%
 from course_lib.plots import plot_shares
@@ -708,10 +718,10 @@ schematic("two-heads")
 # %% [markdown]
 # ### One number per map
 #
-# Why does the head want all 32x32 values of a map? To know *where* a pattern was. If *how much* of it there was is
-# enough, take the mean of each map, the *global average pooling* of lesson 1
+# Why does the head want all 32x32 values of a map? To know *where* a pattern was. If it's enough to know *how much* of
+# it there was, take the mean of each map, the *global average pooling* of lesson 1
 # ([Lin and others 2013](https://arxiv.org/abs/1312.4400)): 128 numbers, whatever the size of the image. What it forgets
-# is easily seen: the mean of 1, 3, 0 and 4 is 2, and so is the mean of 0, 0, 8 and 0.
+# is easy to see: the mean of 1, 3, 0 and 4 is 2, and so is the mean of 0, 0, 8 and 0.
 
 
 # %%
@@ -734,11 +744,11 @@ for height, width in ((64, 64), (70, 70), (100, 180), (256, 256)):
 
 # %% [markdown]
 # It accepts all of them. "A CNN needs images of one fixed size" is true of a head that flattens, not of convolutions.
-# (Eight pixels are the least, or nothing is left after three poolings. And that it *runs* on another size doesn't mean
-# that it is as good there.)
+# It needs at least eight pixels, or nothing is left after three poolings. And that it *runs* at another size doesn't
+# mean that it's as good there.
 #
-# What does the mean forget, measured? Take the last maps of an X-ray, shuffle their 8x8 positions, in all maps in the
-# same way, and give both heads the shuffled maps.
+# Now measure what the mean forgets. Take the last maps of an X-ray, shuffle their 8x8 positions in the same way in all
+# maps, and give both heads the shuffled maps.
 
 # %%
 torch.manual_seed(0)
@@ -761,9 +771,9 @@ with torch.no_grad():
         print(f"{head.__name__}: the same answer, {same}")
 
 # %% [markdown]
-# The mean can't tell the two apart. The pooled twin knows how much of each pattern there is, and not where. (What
-# counts as a pattern still depends on its near surroundings.) The dense head has weights of its own for each position,
-# which is why it has so many. How does their number grow with the image?
+# The mean can't tell the two apart. The pooled twin knows how much of each pattern there is, and not where. What counts
+# as a pattern still depends on its close surroundings. The dense head has weights of its own for each position, which
+# is why it has so many. How does their number grow with the image?
 
 # %%
 rows = []
@@ -775,7 +785,7 @@ Table("Parameters", ("image", "PneumoniaCNN", "PooledCNN"), rows)
 
 # %% [markdown]
 # Twice the side, four times the inputs of `fc1`. The twin doesn't notice: nothing in it counts positions. Between the
-# two lies a head that keeps a coarse grid of means, and you write it in an exercise.
+# two lies a head that keeps a coarse grid of means; you'll write it in an exercise.
 #
 # ### What each costs in training
 #
@@ -815,16 +825,14 @@ Table("Images of 256 pixels, activations for a batch of 32", columns, rows)
 #
 # Parameters fall from 67 million to 93 thousand, and the memory for weights, gradients and averages from a gigabyte to
 # almost nothing. Arithmetic falls by a tenth, and activations hardly at all: both live in the convolutions, which
-# stayed.
+# stayed. If you run out of memory while training the pooled twin, a smaller head won't help. Smaller images or a
+# smaller batch will.
 # </details>
-#
-# If you run out of memory while training the pooled twin, a smaller head won't help. Smaller images or a smaller batch
-# will.
 #
 # ### Which one is better?
 #
-# Training has to decide that. But one limit is known beforehand. Work out the receptive field behind three blocks, each
-# a 3x3 convolution and a pooling by 2.
+# Only training can decide that. But one limit is known in advance. Work out the receptive field after three blocks,
+# each a 3x3 convolution and a pooling by 2.
 
 # %%
 from course_lib.anatomy import receptive_field
@@ -835,8 +843,8 @@ for size in (32, 64, 256):
     print(f"    of {size} pixels along a side: {field.size / size:.0%}")
 
 # %% [markdown]
-# The first block sees $1 + 2 + 1 = 4$ pixels. Behind it one step is 2 pixels, so the second adds $4 + 2$, and the third
-# $8 + 4$. The mean over patches of that size can judge texture, and hardly shape. Only a dense head puts the whole
+# The first block sees $1 + 2 + 1 = 4$ pixels. After it, one step is 2 pixels, so the second adds $4 + 2$, and the third
+# $8 + 4$. A mean over patches of that size can judge texture, but hardly shape. Only a dense head puts the whole
 # picture together. So a network that pools globally wants more blocks, not fewer; `CompactCNN`, which opened lesson 1,
 # has five.
 #
@@ -845,8 +853,8 @@ for size in (32, 64, 256):
 #
 # ### From logits to probabilities
 #
-# The two numbers that leave the head are *logits*: any size, either sign. *Softmax* makes probabilities of them,
-# $e^{z_1} / (e^{z_0} + e^{z_1})$ for PNEUMONIA. Divide above and below by $e^{z_1}$, and you get
+# The two numbers that leave the head are *logits*: any size, either sign. *Softmax* turns them into probabilities:
+# $e^{z_1} / (e^{z_0} + e^{z_1})$ for PNEUMONIA. Divide numerator and denominator by $e^{z_1}$, and you get
 # $1 / (1 + e^{-(z_1 - z_0)})$, the *sigmoid* of the difference. For the logits 1 and 2 that's
 # $7.389 / (2.718 + 7.389) = 0.731$. What changes if 100 is added to both? If both are doubled?
 
@@ -857,11 +865,12 @@ for pair in ([1.0, 2.0], [101.0, 102.0], [2.0, 4.0]):
     print(f"logits {pair}: PNEUMONIA {prob:.3f}, sigmoid of the difference {sigmoid:.3f}")
 
 # %% [markdown]
-# Only the *difference* counts. Doubling it makes the network surer without any new evidence, so a probability from a
-# softmax is the network's opinion. Whether it deserves belief is a question for trained networks and lesson 3.
+# Only the *difference* counts. Doubling it makes the network more confident without any new evidence, so a probability
+# from a softmax is the network's opinion. Whether you should believe it is a question for lesson 3, with trained
+# networks.
 #
-# To decide, take the larger logit, or predict PNEUMONIA from a threshold on, such as 0.3 in screening. Which of these
-# needs the softmax? Ask a thousand invented answers:
+# To decide, take the larger logit, or predict PNEUMONIA whenever its probability reaches a threshold, such as 0.3 in
+# screening. Which of these needs the softmax? Test it on a thousand made-up pairs of logits:
 
 # %%
 from math import log
@@ -872,17 +881,15 @@ probs = logits.softmax(dim=1)  # along the classes: each row sums to 1
 predicted = probs[:, 1] >= 0.3
 gaps = logits[:, 1] - logits[:, 0]
 print("argmax the same before softmax:", torch.equal(logits.argmax(dim=1), probs.argmax(dim=1)))
-print("the same from a logit of 0.3 on:", torch.equal(logits[:, 1] >= 0.3, predicted))
-print(
-    f"the same from a difference of {log(0.3 / 0.7):.2f} on:",
-    torch.equal(gaps >= log(0.3 / 0.7), predicted),
-)
+print("the same if the logit is at least 0.3:", torch.equal(logits[:, 1] >= 0.3, predicted))
+same = torch.equal(gaps >= log(0.3 / 0.7), predicted)
+print(f"the same if the difference is at least {log(0.3 / 0.7):.2f}:", same)
 print("argmax without dim=1:", tuple(logits.argmax().shape), "instead of", tuple(predicted.shape))
 
 # %% [markdown]
-# - Softmax keeps the order, so `argmax` needs none.
-# - A threshold belongs to the probability, or, turned back by $\ln(0.3 / 0.7)$, to the difference of the logits.
-#   Comparing a logit with 0.3 is a bug.
+# - Softmax keeps the order, so `argmax` doesn't need it.
+# - A threshold of 0.3 belongs to the probability. For the difference of the logits, the same threshold is
+#   $\ln(0.3 / 0.7) = -0.85$. Comparing a single logit with 0.3 is a bug.
 # - Leaving out `dim=1` is a bug, too. It gives one number for the whole batch, and no error.
 #
 # ### The loss, and where it starts
@@ -891,7 +898,7 @@ print("argmax without dim=1:", tuple(logits.argmax().shape), "instead of", tuple
 # [*cross-entropy*](https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html): $-\ln p$ of the
 # probability $p$ that softmax gives to the true class, averaged over the images. `F.cross_entropy` takes *logits*, and
 # applies softmax itself. A network that knows nothing gives each of two classes about one half, so its loss is about
-# $\ln 2 = 0.693$. What if its last layer's weights are a hundred times too large?
+# $\ln 2 = 0.693$. What if the last layer is *loud*, with weights a hundred times too large?
 
 # %% tags=["tol-0.02"]
 torch.manual_seed(0)
@@ -911,16 +918,16 @@ four = fresh_logits[:4].softmax(dim=1)[:, 1].tolist()
 print("the fresh network on four X-rays:", ", ".join(f"{prob:.2f}" for prob in four))
 
 # %% [markdown]
-# A fresh network starts within a whisker of $\ln 2$, and says about one half for everybody. That's no suspicion. It's
-# the absence of knowledge, in the form of a probability. A loud network bets before it has learned anything, and pays
-# for it. So look at the first loss of every training. With ten classes it should be about $\ln 10 = 2.3$. If it's far
-# from the logarithm of the number of classes, find out why before you go on.
+# A fresh network starts very close to $\ln 2$, and says about one half for everybody. That isn't suspicion. It's
+# ignorance, in the form of a probability. A loud network bets before it has learned anything, and pays for it. So look
+# at the first loss of every training. With ten classes it should be about $\ln 10 = 2.3$. If it's far from the
+# logarithm of the number of classes, find out why before you go on.
 #
 # ### Stop here
 #
 # A flattened head holds the parameters; the convolutions hold the arithmetic and the activations. The mean of each map
 # frees the network from a fixed image size, and limits it to its receptive field. **To discuss:** you halve the
-# parameters and run out of memory as before. Why, and what would help?
+# parameters, and you still run out of memory. Why, and what would help?
 #
 # <details><summary>One answer</summary>The activations fill the memory. Smaller images or a smaller batch help, and so
 # does computing activations twice instead of keeping them
@@ -931,20 +938,24 @@ print("the fresh network on four X-rays:", ", ".join(f"{prob:.2f}" for prob in f
 #
 # ## Part D. First weights, batch norm, dropout (28 min, core)
 #
-# - Say what the first weights do to signal and gradient.
+# - Say what the first weights do to the signal and the gradients.
 # - Compute batch norm in both modes, and say what it buys.
 # - Say what dropout leaves unchanged.
 #
 # ### Ten layers, four starts
 #
-# Before training, weights are random numbers. How they are drawn is called the *initialization*. How large should they
-# be? A sum of $n$ products with independent weights of mean 0 and variance $v$ has, as its mean square, $n v$ times
-# that of the inputs. It's negative as often as positive, so ReLU takes half of that away. Each layer multiplies the
-# mean square by $n v / 2$, and it stays where it is if $v = 2 / n$, as
-# [He and others (2015)](https://arxiv.org/abs/1502.01852) proposed; PyTorch calls it Kaiming, after the first author.
 #
-# Take ten convolutions with 16 channels, and four starts: Kaiming's weights, the same times 1/4 and times 3, and what
-# `nn.Conv2d` draws if you say nothing.
+# Before training, weights are random numbers. How they are drawn is called the *initialization*. How large should they
+# be? An output is a sum of $n$ products; 16 channels with 9 weights each make $n = 144$. If the weights are
+# independent, with mean 0 and variance $v$, the mean square of the sum is $n v$ times that of the inputs. The sum is
+# negative as often as positive, so ReLU takes half of that away.
+#
+# So each layer multiplies the mean square by $n v / 2$, and the signal keeps its size if $v = 2 / n$.
+# [He and others (2015)](https://arxiv.org/abs/1502.01852) proposed this; PyTorch calls it Kaiming, the first author's
+# given name.
+#
+# Take ten convolutions with 16 channels, two of them with stride 2 to save time, and four starts: Kaiming's weights,
+# the same times 1/4 and times 3, and what `nn.Conv2d` draws by default.
 
 
 # %%
@@ -975,8 +986,8 @@ starts = {"Kaiming / 4": kaiming(1 / 4), "Kaiming": kaiming(1), "Kaiming x 3": k
 starts["PyTorch's own"] = untouched
 
 # %% [markdown]
-# Send 32 X-rays of 32 pixels through each, and measure the signal behind each ReLU: the root of its mean square. With a
-# quarter of the weights, what is $n v / 2$, and what's left of the signal after ten layers?
+# Send 32 X-rays of 32 pixels through each, and measure the signal after each ReLU: the root of its mean square. With
+# Kaiming's weights divided by 4, what is $n v / 2$, and what's left of the signal after ten layers?
 
 # %%
 from course_lib.plots import plot_curves
@@ -1007,19 +1018,20 @@ show("signal-through-ten-layers", plot_curves(signals, ylabel="size of the signa
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# A quarter of the weights has a sixteenth of the variance, so $n v / 2$ is 1/16 instead of 1. Ten layers leave
-# $16^{-10}$ of the mean square, about a millionth of the size. Three times the weights multiply the size by $3^{10}$,
-# about 59,000. PyTorch's own has a variance of $1 / (3 n)$, a sixth of Kaiming's, for historical reasons: the signal
-# shrinks to the level of the random biases.
+# Weights a quarter as large have a sixteenth of the variance, so $n v / 2$ is 1/16 instead of 1. Ten layers leave
+# $16^{-10}$ of the mean square, about a millionth of the size. Weights three times as large multiply the size by
+# $3^{10}$, about 59,000. PyTorch's own start has a variance of $1 / (3 n)$, a sixth of Kaiming's, for historical
+# reasons: the signal shrinks to the level of the random biases.
 # </details>
 #
-# A straight line means that each layer multiplies the signal by the same factor. (The lines end a little lower than
-# the formula says, because kernels at the border sum padded zeros.)
+# On this logarithmic axis, a straight line means that each layer multiplies the signal by the same factor. The lines
+# end a little lower than the formula says, because kernels at the border also sum padded zeros.
 #
 # ### And the gradients?
 #
 # You often read that with small weights "the first layers don't learn". Take the gradient of each layer's weights, in
-# the network with a quarter of Kaiming's weights.
+# the network with Kaiming's weights divided by 4. Backpropagation makes that gradient from two factors: the signal that
+# comes into the layer, and the gradient that comes back from the loss.
 
 # %%
 Predict("2.5")
@@ -1033,25 +1045,25 @@ for name, (_, norms) in gradients.items():
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# The gradient of a layer's weights is a product: the signal that comes in, times the gradient that comes back from
-# behind. With small weights the signal shrinks from front to back, and the returning gradient from back to front, by
-# the same factor. The product stays level. Nothing singles out the first layers: *all* of them are starved. In
-# PyTorch's own start the biases keep the signal alive, and there the first layers do get the smallest gradients.
+# The gradient of a layer's weights is the product of the two. With small weights the signal shrinks from front to back,
+# and the returning gradient from back to front, by the same factor. The product stays level. Nothing singles out the
+# first layers: *all* of them are starved. In PyTorch's own start the biases keep the signal alive, and there the first
+# layers do get the smallest gradients.
 # </details>
 #
-# Small or large, the wrong size makes every gradient wrong by orders of magnitude. What can repair it?
+# One remedy is a better start. Is there also a layer that puts the sizes right by itself?
 #
 # ### Batch norm, by hand
 #
 # *Batch normalization* ([Ioffe and Szegedy 2015](https://arxiv.org/abs/1502.03167)) puts each channel on one scale:
-# subtract the mean, and divide by the standard deviation, both taken over all images of the batch, all rows and all
-# columns. Then a learned scale and a learned offset give the channel whatever spread and mean serve it.
+# subtract the mean, and divide by the standard deviation, or *spread*. Both are taken over all images of the batch, all
+# rows and all columns. Then a learned scale and a learned offset give the channel whatever spread and mean work best.
 
 # %%
 schematic("batch-norm")
 
 # %% [markdown]
-# In use there may be one image only, and its result must not depend on other patients. So in training the layer also
+# In use there may be only one image, and its result must not depend on other patients. So in training the layer also
 # keeps *running averages*, and after `eval()` it uses those. They start at mean 0 and variance 1, and each batch moves
 # them toward its own by a fraction called `momentum`, 0.1. Take a batch of two images of two pixels, 1 and 3, 5 and 7.
 # What becomes of the 7 in each mode?
@@ -1072,15 +1084,16 @@ for mode, (center, spread) in statistics.items():
 # %% [markdown]
 # In evaluation mode the four numbers aren't around 0, since the layer has moved only a tenth of the way from 0 to the
 # mean of 4. A network judged after its first few batches uses averages that are plainly wrong. Two details trip up many
-# who write this layer themselves. Training divides by the biased variance and remembers the unbiased one. And PyTorch's
-# momentum is the weight of the *new* value; in Keras it's that of the old.
+# people who write this layer themselves. Training divides by the biased variance and remembers the unbiased one. And
+# PyTorch's momentum is the weight of the *new* value; in Keras it's that of the old.
 #
 # ### Does it train?
 #
-# Now fifty steps from each start, with and without batch norm and from three seeds: the same 32 X-rays in each step,
-# shrunk to 16 pixels to be quick, and plain gradient descent with momentum (lesson 3) at a learning rate of 0.1. The
-# network only has to memorize them. Guessing costs 0.69; we count a run in if the mean loss of its last ten steps is
-# below 0.35. Which of the four starts get there without batch norm? Which with?
+# Now take fifty steps from each start, with and without batch norm, with three seeds. Each step sees the same 32
+# X-rays, shrunk to 16 pixels to be quick, so the network only has to memorize them. The learning rate is 0.1, and
+# gradient descent has a *momentum*, which lesson 3 explains; it isn't batch norm's. Guessing gives a loss of 0.69. A
+# run counts as a success if the mean loss of its last ten steps is below 0.35. Which of the four starts succeed without
+# batch norm? Which with it?
 
 
 # %%
@@ -1127,15 +1140,15 @@ rows = [(name, *(memorized(by_start[name, one]) for one in (False, True))) for n
 Table("Loss below 0.35 after 50 steps", ("start", "plain", "with batch norm"), rows)
 
 # %% [markdown]
-# Without batch norm no start memorizes anything in fifty steps. The two small ones don't move, the large one
-# explodes, and Kaiming's, with its healthy signal, doesn't get there either. With batch norm all four do, from every
-# seed: behind each convolution the channels have the same scale, whatever the weights were. (Almost whatever: a
-# signal with a variance below `eps`, $10^{-5}$, stays small.)
+# Without batch norm no start succeeds in fifty steps. The loss of the two small ones stays at $\ln 2$, that of the
+# large one explodes (a cell at the end of the page checks both), and Kaiming's, with its healthy signal, doesn't get
+# there either. With batch norm all four succeed, with every seed: after each convolution the channels have the same
+# scale, almost whatever the weights were. Only a signal with a variance below `eps`, $10^{-5}$, stays small.
 #
 # ### Higher rates
 #
-# Batch norm is said to allow higher learning rates
-# ([Bjorck and others 2018](https://arxiv.org/abs/1806.02375)). Take Kaiming's start at three rates, fiftyfold apart.
+# Batch norm is said to allow higher learning rates ([Bjorck and others 2018](https://arxiv.org/abs/1806.02375)). Take
+# Kaiming's start at three rates, the largest fifty times the smallest.
 
 # %%
 rates = (0.01, 0.1, 0.5)
@@ -1146,8 +1159,8 @@ rows = [(str(rate), *(memorized(by_rate[rate, one]) for one in (False, True))) f
 Table("Loss below 0.35 after 50 steps", ("learning rate", "plain", "with batch norm"), rows)
 
 # %% [markdown]
-# With batch norm, all three rates will do. Without it none does. So the claim holds here: batch norm forgives the rate
-# as it forgives the start. It isn't the only cure. *AdamW* scales each weight's step by the size of its gradients.
+# With batch norm, all three rates work. Without it, none does. So the claim holds here: batch norm forgives the rate as
+# it forgives the start. It isn't the only cure. *AdamW* scales each weight's step by the size of its gradients.
 # Kaiming's start, 50 steps at a rate of 0.001:
 
 # %%
@@ -1161,9 +1174,10 @@ print("AdamW, plain:", memorized(by_adam[False]), "| with batch norm:", memorize
 #
 # ### Does it regularize?
 #
-# It's also said to work against overfitting ([Luo and others 2018](https://arxiv.org/abs/1809.00846)). The reason given
-# is a kind of noise: in training mode, an image's result depends on the random company it is in. Is that noise large?
-# Send one X-ray through a network in 50 random batches, and compare.
+# It's also said to *regularize*: to work against *overfitting*, where a network memorizes its training images instead
+# of learning what they share ([Luo and others 2018](https://arxiv.org/abs/1809.00846)). The reason given is a kind of
+# noise: in training mode, an image's result depends on the company it happens to be in, the other images of its batch.
+# Is that noise large? Send one X-ray through a network in 50 random batches, and compare.
 
 # %% tags=["tol-0.05"]
 torch.manual_seed(0)
@@ -1181,14 +1195,14 @@ print(f"one X-ray in 50 batches: spread {gaps[:, 0].std():.3f}")
 print(f"different X-rays in one batch: spread {gaps[:, 1:].std(dim=1).mean():.3f}")
 
 # %% [markdown]
-# The company moves one X-ray's answer by about a quarter of what separates different X-rays, so the noise is real. It's
-# a bit like dropout's. Whether it makes a network better on *new* images is another question, and this page doesn't
-# measure it.
+# The company moves one X-ray's answer by about a quarter of what separates different X-rays, so the noise is real.
+# Whether it makes a network better on *new* images is another question, and this page doesn't measure it.
 #
 # ### What it doesn't do
 #
-# In evaluation mode the layer is a fixed line, $ax + b$ for each channel. So it does *not* even out X-ray machines of
-# different exposure: a brighter image stays a brighter one.
+# In evaluation mode the layer is a fixed formula, $ax + b$ for each channel. So it does *not* even out the exposure of
+# different X-ray machines: a brighter image stays brighter. Send an image through the layer from above, and then the
+# same image with 0.2 added to every pixel:
 
 # %%
 norm.eval()
@@ -1199,8 +1213,9 @@ print(f"0.2 brighter going in, {brighter.min():.2f} to {brighter.max():.2f} comi
 # ### Dropout, by hand
 #
 # *Dropout* ([Srivastava and others 2014](https://jmlr.org/papers/v15/srivastava14a.html)) sets numbers to 0 at random
-# during training, each with probability $p$, so that no later unit can lean on one single finding. What remains is
-# multiplied by $1 / (1 - p)$. Four units and $p = 0.5$: are always two of them off?
+# during training, each with probability $p$, so that no later layer can rely on any single one. What remains is
+# multiplied by $1 / (1 - p)$. Take four of these numbers, or *units*, and $p = 0.5$: are exactly two of them always
+# off?
 
 # %% tags=["tol-0.02"]
 torch.manual_seed(0)
@@ -1211,14 +1226,14 @@ for off in range(5):
     print(f"{off} of 4 units off in a fraction of {fraction:.2f} of the draws")
 
 # %% [markdown]
-# Each unit is drawn by itself, so two of four are off in three draws out of eight, and now and then all are. Survivors
+# Each unit is drawn on its own, so two of four are off in three draws out of eight, and now and then all are. Survivors
 # are doubled, so the expected value is 1 in training and in use, and `eval()` has nothing to correct.
 #
 # > **Change one thing.** With `p=0.8`, which values occur?
 # > <details><summary>Answer</summary>0 and 5, since 1 / (1 - 0.8) = 5. The mean stays 1.</details>
 #
-# In an image, a lost pixel can be guessed from its neighbors. So plain dropout stands between dense layers, and
-# `F.dropout2d` drops whole channels. Below, four copies of an X-ray stand in for four channels.
+# In an image, a lost pixel can be guessed from its neighbors. So plain dropout is for dense layers; for maps there is
+# `F.dropout2d`, which drops whole channels. Below, four copies of an X-ray stand in for four channels.
 
 # %%
 channels = images[:1].expand(1, 4, -1, -1)
@@ -1229,8 +1244,8 @@ show("dropout-masks", plot_images(dropped / 2, names, columns=4))  # as bright a
 
 # %% [markdown]
 # Pooling and dropout side by side: move the image one pixel to the right (drag it, or use the arrow keys), then two,
-# with maxima and with means. In which of the four cases do the pooled numbers stay, and in which do they move along?
-# Then draw again.
+# each with maxima and with means. In which of the four cases do the pooled numbers stay, and in which do they move
+# along? Then draw again.
 
 # %%
 from course_lib.widgets import pooling_explorer
@@ -1242,7 +1257,7 @@ pooling_explorer()
 #
 # One pixel to the right, the maxima of this image don't change at all, and the means do. (One pixel to the left, the
 # maxima change too: it depends on where the window starts.) Two pixels are the window's own size, and both move along
-# by one position. And with each new draw, dropout takes other numbers.
+# by one position. And with each new draw, dropout picks other numbers.
 # </details>
 #
 # ### Stop here
@@ -1251,7 +1266,7 @@ pooling_explorer()
 # numbers and keeps their expected value. **To discuss:** a colleague's deep network without batch norm stays at a loss
 # of 0.69. Name three possible causes, and a check for each.
 #
-# <details><summary>One answer</summary>A dead signal: print the size behind each layer. A wrong learning rate: try
+# <details><summary>One answer</summary>A dead signal: print its size after each layer. A wrong learning rate: try
 # three, far apart. A wiring fault: the test of Part E.</details>
 
 # %% [markdown]
@@ -1259,15 +1274,15 @@ pooling_explorer()
 #
 # ## Part E. Two modes, and the first test (20 min, core)
 #
-# - Keep the mode and `no_grad` apart.
-# - Put a network through the first test that it has to pass.
-# - Tell a wiring fault from its curve.
+# - Tell the mode and `no_grad` apart.
+# - Put a network through the first test it has to pass.
+# - Recognize a wiring fault by its loss curve.
 #
 # ### Who else was X-rayed this morning?
 #
-# A network is built in training mode. An image goes into PneumoniaCNN twice: same logits, in training mode and in
-# evaluation mode? Then it goes through the first block, which has no dropout, alone and as one of eight. Does its
-# result depend on the seven others?
+# A network is built in training mode. An image goes into PneumoniaCNN twice. Does it get the same logits both times, in
+# training mode and in evaluation mode? Then it goes through the first block, which has no dropout: once alone, and once
+# as one of eight. Does its result depend on the other seven?
 
 # %%
 torch.manual_seed(0)
@@ -1282,12 +1297,13 @@ for mode in (True, False):
 
 # %% [markdown]
 # In training mode dropout draws new random numbers at each call, and batch norm uses all the patients in the batch. A
-# patient's result must not depend on who else was X-rayed that morning. So outside training, always: evaluation mode.
+# patient's result must not depend on who else was X-rayed that morning. So outside training, always switch to
+# evaluation mode.
 #
 # ### Two switches
 #
-# `torch.no_grad()` stood in that cell, and it's often taken for the same thing. Which of the two switches decides
-# whether gradients can be computed, and which one moves batch norm's running averages?
+# That cell also used `torch.no_grad()`, which is often mistaken for the same thing. Which of the two switches decides
+# whether gradients can be computed, and which one decides whether batch norm's running averages move?
 
 # %%
 torch.manual_seed(0)
@@ -1304,11 +1320,12 @@ Table("Two switches, four settings", columns, rows)
 
 # %% [markdown]
 # The mode decides what layers *compute*; `no_grad` decides whether PyTorch *records* it for gradients, which saves
-# memory and changes no number. Look at the second line: with `no_grad` alone, batch norm's averages moved. If you
-# evaluate like that, the validation images leak into the network. For an answer you want both, `model.eval()` and
+# memory and changes no number. Look at the second row: with `no_grad` alone, batch norm's averages moved. If you
+# evaluate like that, the validation images leak into the network. To get predictions, use both: `model.eval()` and
 # `torch.no_grad()` (or `torch.inference_mode()`, the stricter form).
 #
-# A trap from Part B is due. `F.dropout` is a function and belongs to no module. Does it stop in evaluation mode?
+# Part B had a rule for what must be a module. See what happens if it's broken: `F.dropout` is a function and belongs to
+# no module. Does it stop in evaluation mode?
 
 
 # %%
@@ -1319,21 +1336,17 @@ class AlwaysDropping(nn.Module):
 
 torch.manual_seed(0)
 ones = torch.ones(64)
-print(
-    "nn.Dropout in evaluation mode makes of ones:", nn.Dropout(0.5).eval()(ones).unique().tolist()
-)
-print(
-    "F.dropout  in evaluation mode makes of ones:", AlwaysDropping().eval()(ones).unique().tolist()
-)
+print("nn.Dropout in evaluation mode: ones become", nn.Dropout(0.5).eval()(ones).unique().tolist())
+print("F.dropout  in evaluation mode: ones become", AlwaysDropping().eval()(ones).unique().tolist())
 
 # %% [markdown]
-# It goes on dropping, since it knows of no mode. What has a mode should be a module.
+# It keeps dropping, since nobody tells it the mode. Whatever acts differently in training should be a module.
 #
 # ### Overfit one batch
 #
 # Before you spend hours on training, spend seconds on this. Give the network 16 images, again and again. It has more
-# than a million weights; if its wiring is right, it must be able to learn them by heart, which is called *overfitting*,
-# and the loss must go to nearly 0. If it can't, more data won't help. Each step has five lines:
+# than a million weights; if its wiring is right, it must be able to learn them by heart, and the loss must fall to
+# nearly zero. That's overfitting, on purpose. If it can't, more data won't help. Each step has five lines:
 
 # %%
 schematic("five-steps")
@@ -1372,8 +1385,8 @@ def fresh_network():
 
 
 # %% [markdown]
-# Eight images of each class, shrunk to 32 pixels to be quick, on the same device as the network: they must meet
-# there. Where does the loss start, and are twenty steps enough to bring it below 0.05?
+# Eight images of each class, shrunk to 32 pixels to be quick, and on the same device as the network. Where does the
+# loss start, and are twenty steps enough to bring it below 0.05?
 
 
 # %% tags=["tol-0.02"]
@@ -1394,12 +1407,12 @@ print(f"first loss {sound[0]:.2f}, last loss {sound[-1]:.2f}")
 # It passes. A test is worth what it catches, so here are three faults, each a single slip:
 #
 # - The network ends with a softmax, and `F.cross_entropy` applies its own to the result.
-# - The optimizer holds the weights of *another* network, as happens when you build yours again after making the
+# - The optimizer holds the weights of *another* network. That happens when you build yours again after making the
 #   optimizer.
 # - `zero_grad` is missing, so the gradients of all steps pile up.
 #
-# Sketch the three curves. Two have an exact answer. (A softmax offers 0 and 1 at best. What is the cross-entropy of the
-# "logits" 0 and 1?)
+# Sketch the three loss curves. For two of them you can work out where they end. A hint for the softmax: at best it
+# returns 0 and 1. What is the cross-entropy of the "logits" 0 and 1?
 
 # %%
 doubled = nn.Sequential(fresh_network(), nn.Softmax(dim=1))
@@ -1419,32 +1432,32 @@ floor = log(1 + 1 / torch.e)  # cross-entropy of the "logits" 0 and 1
 print(f"softmax twice ends at {runs['softmax twice'][-1]:.2f}; its floor is {floor:.2f}")
 
 # %% [markdown]
-# Each fault fails in its own handwriting. Softmax twice settles at $-\ln(e / (e + 1)) = 0.31$. With another network's
+# Each fault leaves its own signature. Softmax twice settles at $-\ln(e / (e + 1)) = 0.31$. With another network's
 # optimizer nothing moves at all. Without `zero_grad`, each step follows the sum of all gradients so far, and the loss
-# lurches. That one is treacherous: on an easy batch it may happen to stand near 0 at the end. Look at the whole curve,
-# not at its last point.
+# lurches. That one is treacherous: on an easy batch it may happen to be near 0 at the end. Look at the whole curve, not
+# at its last point.
 #
-# ### A page to keep: faults and their handwriting
+# ### A page to keep: faults and their signatures
 #
 # | symptom | likely cause | how to tell |
 # | --- | --- | --- |
 # | first loss far from $\ln$(number of classes) | loud last layer, or labels shifted by one | print the first logits |
-# | flat at $\ln$(number of classes): dead signal | first weights too small, no batch norm | size behind each layer |
-# | flat there: nothing moves | another network's optimizer; rate far too small | compare weights before and after |
+# | flat at $\ln$(number of classes), signal dead | first weights too small, no batch norm | its size after each layer |
+# | flat at $\ln$(number of classes), no weight moves | another network's optimizer; tiny rate | do weights change? |
 # | one batch of two classes, flat at 0.31 | softmax twice | is there a softmax in the network? |
-# | the loss lurches | `zero_grad` missing; rate too large | set the gradients to zero by hand; a tenth of the rate |
+# | the loss lurches | `zero_grad` missing; rate too large | clear the gradients by hand; try a tenth of the rate |
 # | the loss is NaN | rate or first weights too large | in which layer is the signal infinite first? |
-# | memorizes a batch, validation at guessing | labels of other images | look at a batch with its labels |
+# | training loss falls, validation stays at guessing | labels of other images | look at a batch with its labels |
 # | validation far too good | a data leak | the audit of Part A |
-# | good in training mode, bad in evaluation mode | running averages lag | more batches in training mode, again |
-# | other logits each time for one image | `eval()` missing, or `F.dropout` | call twice, compare |
-# | a layer's weights never change | plain list, frozen, or never called | `named_parameters()`, shape trace |
-# | "mat1 and mat2 shapes cannot be multiplied" | images of another size | the first number of `mat1` arrived |
+# | good in training mode, bad in evaluation mode | running averages lag | pass more batches in training mode |
+# | one image, different logits each time | `eval()` missing, or `F.dropout` | call twice, and compare |
+# | a layer's weights never change | in a plain list, frozen, or never called | `named_parameters()`, shape trace |
+# | "mat1 and mat2 shapes cannot be multiplied" | images of another size | `mat1` is what arrived |
 #
 # ### What a pass proves
 #
-# Now give the 16 images labels by the toss of a coin, the same at every step. There is nothing to be learned about
-# lungs.
+# Now toss a coin for the label of each of the 16 images, once, and keep these labels for every step. There is nothing
+# to be learned about lungs.
 
 # %%
 Predict("2.6")
@@ -1459,8 +1472,8 @@ print(f"last loss {memorized_coin[-1]:.2f}")
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# It memorizes the coin as readily as the diagnoses. Passing shows the *wiring*: loss, gradients and optimizer are
-# connected, and the network has room. It shows nothing about *learning*, being right on images that the network has
+# It memorizes the coin tosses as readily as the diagnoses. Passing shows the *wiring*: loss, gradients and optimizer
+# are connected, and the network has room. It shows nothing about *learning*: being right on images that the network has
 # never seen. [Zhang and others (2017)](https://arxiv.org/abs/1611.03530) found much the same with a million photos.
 # </details>
 #
@@ -1497,25 +1510,25 @@ for _ in range(50):
     loss_with_batch_norm(True)  # no step is taken: only the running averages move
 renewed = loss_with_batch_norm(False)
 print(f"evaluation mode {lagging:.2f}, training mode {at_hand:.2f}")
-print(f"evaluation mode, after 50 forward passes more: {renewed:.2f}")
+print(f"evaluation mode, after 50 more forward passes: {renewed:.2f}")
 
 # %% [markdown]
-# In evaluation mode it seemed to have learned little. The weights are the same in all three lines; what lagged were the
-# running averages. They began at 0 and 1, each step moved them a tenth of the way, and the weights moved as well. Fifty
-# forward passes without a step let them catch up. Lesson 3 shows what the lag can do to a validation loss.
+# In evaluation mode it seemed to have learned little. The weights are the same for all three losses; what lagged were
+# the running averages. They began at 0 and 1, each step moved them a tenth of the way, and the weights moved as well.
+# Fifty forward passes without a step let them catch up. Lesson 3 shows what the lag can do to a validation loss.
 #
 # ### Stop here
 #
 # The mode decides what layers compute, and `no_grad` what is recorded. A network that can't memorize 16 images is wired
-# wrongly, or its learning rate is. **To discuss:** the test passes. Name two faults that it can't see.
+# wrongly, or its learning rate is wrong. **To discuss:** the test passes. Name two faults that it can't see.
 #
 # <details><summary>One answer</summary>Labels that belong to other images, and a leak between train and test. Neither
 # keeps a network from memorizing 16 images.</details>
 #
 # ## Summary
 #
-# - Pneumonia is white where lung should be dark. Before any modeling, count classes, patients, duplicates and leaks,
-#   and state what a constant answer scores. Size, color and shape of a file can give the answer away.
+# - Pneumonia is white where the lung should be dark. Before any modeling, count classes, patients, duplicates and
+#   leaks, and state what a constant answer scores. Size, color and shape of a file can give the answer away.
 # - `nn.Module` registers what you assign to `self`, once `super().__init__()` has run. A dry run on `meta` and a trace
 #   show shapes; `mat1` in an error is what arrived.
 # - Nearly all of PneumoniaCNN's parameters are in `fc1`, most of its arithmetic and memory in the convolutions. The
@@ -1524,8 +1537,8 @@ print(f"evaluation mode, after 50 forward passes more: {renewed:.2f}")
 #   starts near $\ln 2$.
 # - Weights of variance $2 / n$ keep a signal alive, and batch norm forgives those that don't. Dropout keeps the
 #   expected value.
-# - The mode decides what layers compute, `no_grad` what is recorded. A network that memorizes one batch is wired, which
-#   is the least that it must be.
+# - The mode decides what layers compute, `no_grad` what is recorded. A network that memorizes one batch is wired
+#   correctly, which is the least you can ask of it.
 #
 # None of this is for diagnosis.
 #
@@ -1549,8 +1562,8 @@ Quiz(2)
 # ## What you may now import
 #
 # `PneumoniaCNN` is in `course_lib.models` from now on, with your names and your signature. It checks the shape of the
-# images before it begins. Also yours: `load_chest_xray`, `simulate_radiographs` and `audit_splits` from
-# `course_lib.data`. Do ours and yours agree?
+# images before it begins. `load_chest_xray`, `simulate_radiographs` and `audit_splits` are in `course_lib.data`, as
+# before. Does the imported network agree with yours?
 
 # %%
 from course_lib import models
@@ -1607,8 +1620,8 @@ print("It does.")
 # %% [markdown]
 # ## Where to go next
 #
-# - [Lesson 3, Training on GPU](03_training_on_gpu.ipynb): the loop that makes a wired network learn, and the answer to
-#   Part C's open question.
+# - [Lesson 3, Training on GPU](03_training_on_gpu.ipynb): the loop that makes a correctly wired network learn, and the
+#   answer to Part C's open question.
 # - What happens when such networks meet another hospital:
 #   [Zech and others (2018)](https://doi.org/10.1371/journal.pmed.1002683) on pneumonia,
 #   [DeGrave and others (2021)](https://doi.org/10.1038/s42256-021-00338-7) on shortcuts.
