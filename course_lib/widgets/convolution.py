@@ -69,11 +69,13 @@ def _figure(pixels: Tensor, kernel: Tensor, answers: Tensor) -> Figure:
 
 
 def number_table(axis: Axes, values: Tensor) -> None:
-    """A gray picture with its number in each cell."""
-    axis.imshow(values.numpy(), cmap="gray")
+    """A picture with its number in each cell: gray, or around zero, orange positive and purple negative."""
+    limit, signed = values.abs().max().item(), bool(values.min() < 0)
+    axis.imshow(values.numpy(), **({"cmap": "PuOr_r", "vmin": -limit, "vmax": limit} if signed else {"cmap": "gray"}))
     axis.set(xticks=[], yticks=[])
     middle = (values.min() + values.max()) / 2
+    dark = values.abs() > 0.6 * limit if signed else values <= middle
     for row, line in enumerate(values.tolist()):
         for column, value in enumerate(line):
-            color = "white" if value <= middle else "black"
+            color = "white" if dark[row, column] else "black"
             axis.text(column, row, f"{value:.3g}", ha="center", va="center", color=color, fontsize=9)

@@ -1,6 +1,7 @@
 """The explorer of a convolution: its numbers are torch's, and mouse, fingers and keyboard do everything."""
 
 import random
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,30 @@ def test_everything_works_without_kernel_and_network(page: "Page", tmp_path: Pat
     explorer = open_page(page, convolution_explorer(), tmp_path)
     use(explorer)
     expect_good_manners(page)
+
+
+def test_orange_numbers_are_positive_purple_ones_negative_and_gray_ones_of_one_sign(
+    page: "Page", tmp_path: Path
+) -> None:
+    explorer = open_page(page, convolution_explorer(), tmp_path)
+    cells = explorer.get_by_role("gridcell")
+
+    def shown() -> set[tuple[int, int]]:
+        """The sign of each number, and that of red minus blue behind it."""
+        read = "cells => cells.map(cell => [cell.textContent, getComputedStyle(cell).backgroundColor])"
+        signs = set()
+        for number, color in cells.evaluate_all(read):
+            red, _, blue = map(int, re.findall(r"\d+", color))
+            signs.add((sign(float(number)), sign(red - blue)))
+        return signs
+
+    assert shown() == {(1, 1), (0, 0), (-1, -1)}
+    explorer.get_by_label("kernel", exact=True).select_option("sum of the neighborhood")
+    assert shown() == {(1, 0)}
+
+
+def sign(number: float) -> int:
+    return (number > 0) - (number < 0)
 
 
 def test_a_kernel_that_does_not_fit_is_refused_with_its_size(page: "Page", tmp_path: Path) -> None:

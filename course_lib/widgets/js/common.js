@@ -147,11 +147,18 @@ export function player({ step, restart, milliseconds = 500, toggled = () => {} }
   return { root, pause };
 }
 
+/** Black or white, whichever is easier to read on a color: by the "relative luminance" of the W3C's guidelines. */
+export function legibleOn(color) {
+  const [red, green, blue] = color.map((part) => (part > 10 ? ((part / 255 + 0.055) / 1.055) ** 2.4 : part / 3294.6));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.179 ? "#fff" : "#000"; // there both have a contrast of 4.58
+}
+
 /**
- * A table of numbers as a picture, light for large ones; `label` is what a screen reader says of it.
+ * A table of numbers as a picture, light for large ones unless `colors` says otherwise: from a number to red, green and
+ * blue. `label` is what a screen reader says of it.
  *
  * @param choose if given, the cells can be chosen: by pointing, tapping, or arrow keys (Home, End, with Ctrl too).
- * @returns root, and draw(values, { low, high, text, label, classes }): values is a list of rows.
+ * @returns root, and draw(values, { low, high, colors, text, label, classes }): values is a list of rows.
  */
 export function numberGrid({ label, choose = null }) {
   const root = element("div", { class: "grid", role: choose ? "grid" : "img", "aria-label": label });
@@ -185,19 +192,20 @@ export function numberGrid({ label, choose = null }) {
   }
   if (choose) root.addEventListener("keydown", keys);
 
-  function draw(values, { low, high, text = short, classes = () => "", label: said = label } = {}) {
+  function draw(values, { low, high, colors = null, text = short, classes = () => "", label: said = label } = {}) {
     if (cells.length !== values.length || cells[0]?.length !== values[0].length) {
       build(values.length, values[0].length);
     }
     root.setAttribute("aria-label", said);
     const flat = values.flat();
     const [bottom, top] = [low ?? Math.min(...flat), high ?? Math.max(...flat)];
+    const grays = (value) => (top > bottom ? Math.round(40 + (205 * (value - bottom)) / (top - bottom)) : 140);
     values.forEach((line, row) =>
       line.forEach((value, column) => {
         const cell = cells[row][column];
-        const gray = top > bottom ? Math.round(40 + (205 * (value - bottom)) / (top - bottom)) : 140;
-        cell.style.background = `rgb(${gray}, ${gray}, ${gray})`;
-        cell.style.color = gray < 118 ? "#fff" : "#000";
+        const ground = colors ? colors(value) : Array(3).fill(grays(value));
+        cell.style.background = `rgb(${ground.join(", ")})`;
+        cell.style.color = legibleOn(ground);
         const written = text(value, row, column);
         if (cell.textContent !== written) cell.textContent = written;
         cell.className = `cell ${classes(row, column)}`;

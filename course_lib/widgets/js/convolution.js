@@ -1,5 +1,6 @@
 // One window of a convolution: the pixels under it, the products with the kernel, and where their sum goes.
 import { choice, count, element, mount, numberField, numberGrid, pane, player, resetButton, short, status } from "./common.js";
+import { signed } from "./pixels.js";
 
 const SIDE = 3; // of the kernel
 
@@ -166,6 +167,12 @@ function render(state) {
     root.addEventListener("pointermove", (event) => root.hasPointerCapture(event.pointerId) && move(event));
   }
 
+  /** How to color products or outputs: by their sign, where there can be two. */
+  function tint(values) {
+    const factors = [images, kernel.slice(0, channels)].flat(3);
+    return factors.some((one) => one < 0) ? { colors: signed(Math.max(...values.flat().map(Math.abs)) || 1) } : {};
+  }
+
   function go(row, column) {
     if (row === place.row && column === place.column) return;
     Object.assign(place, { row, column });
@@ -179,7 +186,7 @@ function render(state) {
     place.column = Math.min(place.column, answers[0].length - 1);
     lines.forEach((line, k) => (line.hidden = k >= channels));
     stack.classList.toggle("several", channels > 1);
-    output.draw(answers);
+    output.draw(answers, tint(answers));
     shape.textContent = `${answers.length}×${answers[0].length} numbers`;
     drawWindow();
   }
@@ -201,7 +208,7 @@ function render(state) {
       });
       const terms = products(image, kernel[k], row, column, setting);
       const total = terms.flat().reduce((a, b) => a + b, 0);
-      parts[k].draw(terms, { label: `products, channel ${k}: ${terms.flat().map(short).join(", ")}` });
+      parts[k].draw(terms, { ...tint(terms), label: `products, channel ${k}: ${terms.flat().map(short).join(", ")}` });
       sums[k].textContent = `sum ${short(total)}`;
       return total;
     });
@@ -229,6 +236,7 @@ function render(state) {
   return [
     element("div", { class: "controls" }, preset.root, ...Object.values(setters).map((one) => one.root), ...(state.image.length > 1 ? [amount.root] : []), walk.root, resetButton()),
     panels,
+    element("p", { class: "sum" }, "Colors: orange for positive, purple for negative, white for 0. Grays: the lighter, the larger."),
     told.root,
   ];
 }

@@ -27,9 +27,3 @@ export function signed(limit) {
     return end.map((one) => Math.round(247 + part * (one - 247)));
   };
 }
-
-/** How bright a color is, 0 to 1: "relative luminance" of the Web Content Accessibility Guidelines. */
-export function luminance(color) {
-  const [red, green, blue] = color.map((part) => (part > 10 ? ((part / 255 + 0.055) / 1.055) ** 2.4 : part / 3294.6));
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-}

@@ -5,6 +5,7 @@ import {
   choice,
   count,
   element,
+  legibleOn,
   lessMotion,
   mount,
   numberField,
@@ -16,7 +17,7 @@ import {
   svg,
 } from "./common.js";
 import { distance, drawFilters, forward, largestCurvature, loss, train } from "./learning.js";
-import { gray, luminance, paint, picture, signed } from "./pixels.js";
+import { gray, paint, picture, signed } from "./pixels.js";
 
 const EDITED = "edited";
 const CLOSE = 0.01; // so near to the designed kernel, a filter has learned it
@@ -184,7 +185,7 @@ function render(state) {
         if (one.input !== document.activeElement) one.set(rounded(values[r][c]));
         const ground = tint(values[r][c]);
         one.input.style.background = `rgb(${ground.join(", ")})`;
-        one.input.style.color = luminance(ground) < 0.179 ? "#fff" : "#000"; // there both have a contrast of 4.58
+        one.input.style.color = legibleOn(ground);
       }),
     );
   }
