@@ -150,9 +150,10 @@ def plot_panels(
     captions: Sequence[str] = (),
     *,
     columns: int = 4,
+    top: float | None = None,
     boxes: Mapping[int, tuple[int, int, int, int]] | None = None,
 ) -> Figure:
-    """Pictures, maps and small tables of numbers beside each other, each on its own scale.
+    """Pictures, maps and small tables of numbers beside each other, each on its own scale or all on that of `top`.
 
     A panel with a negative value is drawn around zero, orange positive and purple negative; any other in gray from zero
     to its maximum (bytes: to 255). Up to 12 columns wide, it shows its numbers, and tables in one row have cells of one
@@ -162,6 +163,7 @@ def plot_panels(
         panels: numbers (H, W), or colors (3, H, W) in 0..1.
         captions: one a panel, or none.
         columns: panels in a row.
+        top: the number at which the colors of all panels end; default, the largest of each.
         boxes: for the panel of that index, the rectangle (top, left, height, width) in pixels to outline.
     """
     columns = min(columns, len(panels))
@@ -179,7 +181,7 @@ def plot_panels(
         if values.ndim == 3:
             axis.imshow(np.moveaxis(values, 0, -1).clip(0, 1))
         else:
-            limit = 255.0 if panel.dtype == uint8 else max(float(np.abs(values).max()), 1e-12)
+            limit = top or (255.0 if panel.dtype == uint8 else max(float(np.abs(values).max()), 1e-12))
             signed = bool(values.min() < 0)
             style = {"cmap": "PuOr_r", "vmin": -limit} if signed else {"cmap": "gray", "vmin": 0}
             drawn = axis.imshow(values, vmax=limit, **style)

@@ -152,6 +152,12 @@ def test_a_panel_is_drawn_around_zero_where_it_is_signed_and_from_zero_else(
     assert plots.plot_panels([panel, torch.full((1, 2), 9.0)]).axes[0].images[0].get_clim() == limits
 
 
+def test_panels_with_a_common_top_give_one_gray_to_one_number() -> None:
+    figure = plots.plot_panels([torch.tensor([[4.0, 9.0]]), torch.tensor([[4.0, 1.0]])], top=9)
+    first, second = (axis.images[0].to_rgba([4.0])[0].tolist() for axis in figure.axes)
+    assert first == second
+
+
 def test_a_small_table_shows_its_rounded_numbers_and_a_wide_one_only_colors() -> None:
     small, wide = plots.plot_panels([torch.tensor([[1.0, -0.125], [1 / 3, 2.0]]), torch.ones(2, 13)]).axes
     assert [text.get_text() for text in small.texts] == ["1", "-0.12", "0.33", "2"]
