@@ -137,7 +137,7 @@ def descent_step() -> Sketch:
     pen.text(at(end, 0)[0] + 12, 318, f"step -{rate:g} × ({gradient:g}) = {end - start:g}", anchor="start")
     x = at(1.62, 0)[0]
     pen.text(x, 50, f"at w = {start:g} the loss is {loss(start):g}", anchor="start")
-    pen.text(x, 72, f"the tangent falls {-gradient:g} per 1 of w:", anchor="start")
+    pen.text(x, 72, f"the tangent falls {-gradient:g} per unit of w:", anchor="start")
     pen.text(x, 94, f"the gradient is {gradient:g}", anchor="start")
     pen.text(x + 32, 162, f"at w = {end:g}", anchor="start")
     pen.text(x + 32, 184, f"the loss is {loss(end):.2g}", anchor="start")
@@ -320,9 +320,9 @@ def network_strip() -> Sketch:
     pen = Sketch(
         "A small network, block by block",
         f"An image of shape {shapes[0]} passes three blocks, each a 3 by 3 convolution, ReLU and a 2 by 2 pooling: "
-        f"{shapes[1]}, {shapes[2]}, {shapes[3]}. The maps become more and smaller. The mean of each map leaves "
-        f"{channels[-1]} numbers; a dense layer makes two logits of them, {logits[0]} and {logits[1]}; softmax makes "
-        f"these the probabilities {probabilities[0]:.2f} and {probabilities[1]:.2f}.",
+        f"{shapes[1]}, {shapes[2]}, {shapes[3]}. The maps grow in number and shrink in size. Their means are "
+        f"{channels[-1]} numbers; a dense layer turns them into two logits, {logits[0]} and {logits[1]}; softmax "
+        f"turns these into the probabilities {probabilities[0]:.2f} and {probabilities[1]:.2f}.",
         height=350,
     )
     pen.text(240, 24, "a block: convolution 3 × 3, ReLU, pooling 2 × 2")

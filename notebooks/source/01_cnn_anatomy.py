@@ -1,13 +1,14 @@
 # %% [markdown]
 # # 1. CNN anatomy
-# A *CNN*, a convolutional neural network, is a chain of simple steps, its *layers*. Their numbers are learned from
-# examples. You run one in the first minute, take it apart, and watch an edge detector grow out of random numbers.
+# A *CNN*, a convolutional neural network, is a chain of simple steps, its *layers*. The numbers in them are learned
+# from examples. You'll run one in the first minute, then take it apart, and watch an edge detector grow out of random
+# numbers.
 #
 # After this lesson you can
 #
 # - read an image as a tensor, and say what each axis holds,
 # - work out a convolution by hand, and its output size for any kernel, stride, padding and dilation,
-# - learn a kernel by gradient descent, and say what it depends on,
+# - learn a kernel by gradient descent, and say what the result depends on,
 # - count the parameters of any layer, and say what locality and sharing assume,
 # - say what ReLU, pooling and depth each add,
 # - trace a network's shapes before you run it.
@@ -20,8 +21,8 @@
 # | [D. From maps to an answer](#part-d) | 27 | core | a network, traced layer by layer |
 # | [E. Shifts, borders and history](#part-e) | 10 | optional | what moves along with an image, and what doesn't |
 #
-# You need Python and [tensors](https://docs.pytorch.org/tutorials/beginner/basics/tensorqs_tutorial.html), pencil and
-# paper, and no GPU. Computing takes 26 s on two cores.
+# You need Python, the basics of [tensors](https://docs.pytorch.org/tutorials/beginner/basics/tensorqs_tutorial.html),
+# and pencil and paper, but no GPU. Computing takes 26 s on two cores.
 
 # %% tags=["setup"]
 from course_lib.lessons import start_lesson
@@ -39,9 +40,10 @@ profile = start_lesson(1)
 #
 # ### It works
 #
-# This trained network ships with the course. It learned from 1,200 *simulated* X-rays, which a physical model computed;
-# they show no real patients. Give it three patients it has never seen, twice each: once healthy, once with pneumonia.
-# The two pictures of a patient differ in nothing else.
+# This trained network ships with the course. It learned from 1,200 *simulated* X-rays, computed with a physical model;
+# they show no real patients. Give it three patients it has never seen, each of them twice: once healthy, and once with
+# pneumonia. Nothing else differs between a patient's two pictures. You needn't follow the code of this section yet;
+# later parts and lessons explain it.
 
 # %%
 import torch
@@ -56,9 +58,9 @@ for name, pictures in zip("ABC", patients, strict=True):
     print(f"patient {name}, probability of pneumonia: {healthy:.2f} healthy, {sick:.2f} sick")
 
 # %% [markdown]
-# It finds two of the three pneumonias and misses one. We picked the patients by number, not by looks, so the miss
-# stays. Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that raised its
-# score for pneumonia. A cross marks the brightest position.
+# It finds two of the three pneumonias and misses one. We picked the patients by number, not by how they turn out, so
+# the miss stays. Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that
+# raised its score for pneumonia. A cross marks the brightest position.
 
 # %%
 from course_lib.explain import grad_cam
@@ -75,7 +77,9 @@ on_real("01.opening")
 # %% [markdown]
 # Only one cross lies on the pneumonia; lesson 6 measures what such maps are worth. The table is about a network of the
 # same kind, trained on 4,434 *real* X-rays ([Kermany 2018](https://doi.org/10.17632/rscbjbr9sj.2)) and tested on 312
-# others, with 95% confidence intervals. By lesson 6 you'll have written all of this yourself.
+# others. *Recall* is the fraction of each class that it recognizes. The brackets hold a 95% confidence interval:
+# roughly, the values that so few images can't rule out. By the end of lesson 6 you'll have written all of this
+# yourself.
 #
 # > **Not for diagnosis.** Nothing in this course is.
 #
@@ -91,7 +95,7 @@ print("row 2, column 0:", tiny[2, 0].item())
 show("plus-sign", plot_panels([tiny]))
 
 # %% [markdown]
-# Rows count down and columns to the right, both from 0. The row comes first.
+# Rows are counted downward and columns to the right, both starting at 0. The row comes first.
 #
 # ### One small sum
 #
@@ -104,8 +108,8 @@ from course_lib.schematics import schematic
 schematic("one-window")
 
 # %% [markdown]
-# This sum, repeated, is a *convolution*: two loops, over the rows where the kernel fits and over the columns. Work out
-# the first sum yourself, before the loops do.
+# Repeated at every position, this sum is a *convolution*. In code it takes two loops: one over the rows where the
+# kernel fits, and one over the columns. Work out the first sum yourself before the loops do.
 
 # %%
 from course_lib.widgets import Predict
@@ -130,8 +134,8 @@ show("four-sums", plot_panels([image, kernel, slide(image, kernel)], ["image", "
 
 # %% [markdown]
 # ### A kernel that finds edges
-# Irwin Sobel designed this kernel by hand in 1968. Its left column is negative and its right column is positive, so it
-# asks of every window: is it brighter on the right than on the left?
+# Irwin Sobel designed the kernel below by hand in 1968. Its left column is negative and its right column is positive,
+# so it asks of every window: is the picture brighter on the right than on the left?
 
 # %%
 from skimage import data as photographs
@@ -143,17 +147,19 @@ edges = slide(head, sobel)
 show("sobel-edges", plot_panels([head, sobel, edges], ["photo", "kernel", "feature map"]))
 
 # %% [markdown]
-# The answers from all positions form a *feature map*. Nine numbers drew these outlines.
+# Together, the answers from all positions form a *feature map*. Nine numbers were enough to draw these outlines.
 #
 # ### A kernel that nobody designed
-# Suppose you had only Sobel's maps, not his weights. Could you find the weights? Two kernels try (the explorer calls
-# them *filters*). They start as random numbers and repeat three steps:
+# Suppose you had only Sobel's feature maps, not his weights. Could you find the weights? Below, two kernels try, one
+# for vertical and one for horizontal edges; the explorer calls them *filters*. They start as random numbers and repeat
+# three steps:
 #
 # 1. Slide over eight small images.
-# 2. Compare their maps with Sobel's, the *targets*. The *loss* is the mean squared difference.
+# 2. Compare their maps with Sobel's, the *targets*. The *loss* is the mean of the squared differences.
 # 3. Move each weight a little, so that the loss falls. The *learning rate* sets how far.
 #
-# Set *steps per frame* to 10 and press Play. Then restart with a learning rate of 3.
+# Set *steps per frame* to 10 and press Play. Then restart with a learning rate of 3. The *seed* decides which random
+# numbers the filters start from. Leave the momentum at 0; lesson 3 explains it.
 
 # %%
 from course_lib.widgets import training_explorer
@@ -163,19 +169,20 @@ training_explorer()
 # %% [markdown]
 # <details><summary>What happens, and why</summary>
 #
-# At the rate of 0.5, every weight is within about 0.05 of the designed one after 300 steps, whatever the start. Each
-# filter has nine weights and 800 target numbers to match, and no other nine weights match them all. At a rate of 3,
-# each step overshoots further than the one before, and the loss explodes. On these images, rates up to about 1.1
-# settle.
+# At a learning rate of 0.5, every weight is within about 0.05 of the designed one after 300 steps, whatever the start.
+# Each filter has nine weights and 800 target numbers to match, 100 in each image, and no other nine weights match them
+# all. At a rate of 3, each step overshoots farther than the one before, and the loss explodes. On these images,
+# training settles at rates up to about 1.1.
 # </details>
 #
-# Nobody told the filters what an edge is. A target, a loss, many small steps: that is training. In a real network the
+# Nobody told the filters what an edge is. A target, a loss and many small steps: that's training. In a real network the
 # target is a label such as PNEUMONIA, so nobody decides what its filters become.
 #
 # ### What does a kernel find?
 #
-# You can often tell from the weights alone. Here are four designed kernels. Before you look: a gray wall, 0.5
-# everywhere, goes through each of them. What comes out? The sum of the weights is all you need.
+# You can often tell from the weights alone. Here are four designed kernels. Before you open the answer, imagine a
+# picture of a gray wall that is 0.5 everywhere. What does each kernel give on it? The sum of its weights is all you
+# need.
 
 # %%
 kernels = {
@@ -189,13 +196,13 @@ show("four-kernels", plot_panels([*kernels.values()], [*kernels]))
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# 0, 0, 0.5 and 0.5. On a flat wall every product is 0.5 times a weight, so the output is 0.5 times the sum of the
-# weights. Weights that add up to 0 ignore everything flat and report differences only. Weights that add up to 1 keep
-# the brightness: blur takes the mean of nine pixels, and sharpen adds to each pixel its differences from four
-# neighbors.
+# The kernels give 0, 0, 0.5 and 0.5. On a flat wall, every product is 0.5 times a weight, so the output is 0.5 times
+# the sum of the weights. Weights that add up to 0 ignore everything flat and report only differences. Weights that add
+# up to 1 keep the brightness: blur takes the mean of nine pixels, and sharpen adds to each pixel its differences from
+# four neighbors.
 # </details>
 #
-# Now an X-ray. In a chest, the ribs run mostly sideways, and the sides of the chest up and down.
+# Now try an X-ray. In a chest, the ribs run mostly sideways, and the sides of the chest run up and down.
 
 # %%
 from course_lib.data import load_chest_xray, simulate_radiographs
@@ -212,29 +219,30 @@ figure = plot_panels([xray, *maps], [xrays.name, *kernels], columns=3)
 show("xray-maps", figure, source=profile.source)
 
 # %% [markdown]
-# The first map follows what runs up and down, the second the ribs. Sharpening brings out fine lines, and the noise with
-# them. No kernel here finds pneumonia. Pneumonia shows as a broad bright cloud, an *opacity*, where a lung should be
-# dark, and a 3x3 window sees only a speck of it. A network gets there by stacking layers: simple patterns first, then
-# arrangements of them.
+# The first map follows what runs up and down; the second follows the ribs. Sharpening brings out fine lines, and noise
+# along with them. No kernel here finds pneumonia. Pneumonia shows as a broad bright cloud, an *opacity*, where a lung
+# should be dark, and a 3x3 window sees only a speck of it. A network gets there by stacking layers: the first find
+# simple patterns, and later ones find arrangements of them.
 #
 # > **Change one thing.** What does `[[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]]` give on the gray wall, and what does it
 # > find?
-# > <details><summary>Answer</summary>Its weights add up to 0, so the wall gives 0. It answers wherever a pixel differs
+# > <details><summary>Answer</summary>Its weights add up to 0, so the wall gives 0. It responds wherever a pixel differs
 # > from the mean of its neighbors: edges in every orientation, and single specks.</details>
 #
 # ### The axes of a tensor
 #
-# So far every picture was a table with two axes. PyTorch's layers expect four, $(N, C, H, W)$: the number of images in
-# a batch, the channels, height and width. An X-ray has one channel. A color photo has three: red, green and blue.
+# So far, every picture has been a table with two axes. PyTorch's layers expect four, $(N, C, H, W)$: the number of
+# images that are processed together (a *batch*), the number of channels, the height and the width. An X-ray has one
+# channel. A color photo has three: red, green and blue.
 
 # %%
 schematic("pixel-to-tensor")
 
 # %% [markdown]
-# Images loaded from files hold two traps. First, each number is usually a *byte*, which counts from 0 to 255 and then
-# starts over at 0. Second, most libraries keep the three color values of a pixel together, (H, W, C), while PyTorch
-# wants one whole table per channel, (C, H, W). Two functions turn (512, 512, 3) into (3, 512, 512): `permute` and
-# `reshape`. Only one of them keeps the picture.
+# There are two traps in images loaded from files. First, each number is usually a *byte*, which counts from 0 to 255
+# and then starts over at 0. Second, most libraries keep the three color values of a pixel together, (H, W, C), while
+# PyTorch wants one whole table per channel, (C, H, W). Two functions turn (512, 512, 3) into (3, 512, 512): `permute`
+# and `reshape`. Only one of them keeps the picture.
 
 # %%
 two_hundred, hundred = torch.tensor([200, 100], dtype=torch.uint8)
@@ -246,22 +254,23 @@ titles = ["permute", "red", "green", "blue", "reshape"]
 show("permute-or-reshape", plot_panels([photo, *photo, reshaped], titles, columns=5))
 
 # %% [markdown]
-# 300 became 300 - 256, without a warning. That's why the cells above divide by 255 before they do arithmetic.
-# `permute(2, 0, 1)` names the old axes in their new order and keeps each pixel's numbers together. `reshape` cuts the
-# same long row of numbers in other places: the shape is right, no error appears, and the picture is gone. A right shape
-# proves little.
+# 300 became 44, which is 300 - 256, without a warning. That's why the cells above divide by 255 before they do
+# arithmetic. `permute(2, 0, 1)` names the old axes in their new order and keeps each pixel's numbers together.
+# `reshape` cuts the same long row of numbers at different points: the shape is right, no error appears, and the picture
+# is gone. The right shape proves little.
 
 # %%
 print("one X-ray:", tuple(batch[0].shape), "| a batch of two:", tuple(batch.shape))
 print("a color photo as a batch of one:", tuple(photo[None].shape))
 
 # %% [markdown]
-# Indexing with `None` adds an axis of length one, which you'll see whenever one picture has to be a batch.
+# Indexing with `None` adds an axis of length one, which you'll see whenever one picture has to become a batch.
 #
 # ### Stop here
 #
-# A convolution lays a small table of weights on every position and adds up products. The weights decide what it finds,
-# and they can be learned. **To discuss:** a kernel's weights add up to 0. What can its feature map never tell you?
+# A convolution lays a small table of weights on every position and adds up the products. The weights decide what it
+# finds, and they can be learned. **To discuss:** a kernel's weights add up to 0. What can its feature map never tell
+# you?
 #
 # <details><summary>One answer</summary>How bright the picture is overall. Add the same number to every pixel, and the
 # map stays the same.
@@ -272,13 +281,13 @@ print("a color photo as a batch of one:", tuple(photo[None].shape))
 #
 # ## Part B. How a kernel learns (25 min, core)
 #
-# - Say what a gradient is, and check one by a nudge.
+# - Say what a gradient is, and check one with a nudge.
 # - Learn a kernel's nine weights in PyTorch.
 # - Say why shared weights need so few examples.
 #
 # ### Nudge one weight
 #
-# The explorer moved each weight "so that the loss falls". How does it know which way that is? Take the smallest model
+# The explorer moved each weight "so that the loss falls." How did it know which way to go? Take the smallest model
 # there is: one weight $w$, the input 2, and the prediction $2w$. The target is 6, so the loss is $(2w - 6)^2$. Start at
 # $w = 1$, and nudge the weight by a thousandth.
 
@@ -293,9 +302,9 @@ print(f"loss {before:.3f}, after the nudge {after:.3f}")
 print(f"change per unit of w: {(after - before) / 0.001:.2f}")
 
 # %% [markdown]
-# Raising $w$ lowers the loss, at a rate of 16 units of loss per unit of $w$. The value that this ratio approaches as
-# the nudge shrinks, here $-16$, is the *gradient*. PyTorch finds it without a nudge: `requires_grad=True` says that
-# we'll ask for it, `backward()` works it out (*backpropagation*), and `.grad` holds it.
+# Raising $w$ lowers the loss, at a rate of 16 per unit of $w$. As the nudge shrinks, this ratio approaches a fixed
+# value, here $-16$: the *gradient*. PyTorch finds it without a nudge: `requires_grad=True` says that we'll ask for it,
+# `backward()` works it out (*backpropagation*), and `.grad` holds it.
 
 # %%
 w = torch.tensor(1.0, requires_grad=True)
@@ -305,8 +314,9 @@ stepped = 1 - 0.1 * w.grad.item()
 print(f"one step at a learning rate of 0.1: w = {stepped:.1f}, loss {loss_at(stepped):.2f}")
 
 # %% [markdown]
-# Subtract the gradient times the learning rate, and the loss falls. Repeat, and you have *gradient descent*. If the
-# step is too long, it lands higher on the other side: that was the explosion.
+# Subtract the gradient times the learning rate from the weight, and the loss falls. Repeat this, and you have *gradient
+# descent*. If a step is too long, it lands higher up on the other side of the curve. That's why the explorer's loss
+# exploded at a learning rate of 3.
 
 # %%
 schematic("descent-step")
@@ -315,8 +325,9 @@ schematic("descent-step")
 # ### Nine weights
 #
 # A kernel has nine weights, so `backward()` finds nine gradients. Now you can write what the explorer does. The image
-# is noise, and the target is Sobel's feature map of it. `F.conv2d` slides a kernel over a whole batch; it wants four
-# axes for the kernel too, which Part C explains.
+# is random noise, and the target is Sobel's feature map of it. `F.conv2d`, PyTorch's own convolution, slides a kernel
+# over a whole batch. It wants four axes for the kernel too; Part C explains why. `torch.manual_seed` sets the seed, so
+# that you get the same random numbers as this page.
 
 # %%
 from torch.nn import functional as F
@@ -329,7 +340,8 @@ print("the same as our loops:", torch.allclose(target[0, 0], slide(noise[0, 0], 
 
 
 # %% [markdown]
-# The loop has five lines, and two more that keep a record:
+# The loop has five lines, and two more that keep a record; `detach().clone()` makes a copy that later steps don't
+# change.
 
 
 # %%
@@ -355,9 +367,9 @@ titles = [f"step {step}\nloss {losses[step]:.2g}" for step in steps]
 show("nine-weights", plot_panels([kernels_seen[step][0, 0] for step in steps], titles, columns=5))
 
 # %% [markdown]
-# It starts with random numbers, and ten steps later it is nearly Sobel's kernel. Why didn't a rate of 3 explode here,
-# as it did in the explorer? How large a rate works depends on the images, and these pixels average out to about 0,
-# which allows a larger one. Was it a lucky start? Try five.
+# The kernel starts as random numbers, and ten steps later it is nearly Sobel's. Why didn't the loss explode at a rate
+# of 3, as it did in the explorer? How large the rate can be depends on the images. These pixels average out to about 0,
+# which allows a larger one. Was it a lucky start? Try five:
 
 # %%
 for seed in range(5):
@@ -368,8 +380,8 @@ for seed in range(5):
 
 # %% [markdown]
 # ### The same on a photo
-# Now learn from a photo instead of noise: the same target, the same loop. The highest safe learning rate is much lower
-# here, so we take 0.16.
+# Now learn from a photo instead of noise. The target is Sobel's map of the photo, and the loop is the same. The highest
+# safe learning rate is much lower here, so we take 0.16.
 
 # %%
 Predict("1.2")
@@ -390,14 +402,15 @@ for seed, (seen, of_seed) in enumerate(photo_runs):
 # <details><summary>What happened, and why</summary>
 #
 # The first steps bring the sum of the weights close to 0, so that flat areas give about 0, as they should. Then the
-# loss falls slowly. After 1,000 steps the map is nearly Sobel's, and the weights are not: in a photo, neighboring
+# loss falls slowly. After 1,000 steps the map is nearly Sobel's, but the weights are not: in a photo, neighboring
 # pixels are nearly equal, so different kernels can give nearly the same map. In noise, every weight leaves its own
 # trace.
 # </details>
 #
-# > **What is learned depends on what is shown.** You'll meet this sentence again when networks learn shortcuts.
+# > **What is learned depends on what is shown.** You'll meet this sentence again when a network learns a shortcut
+# > instead of its task.
 #
-# The kernel learned from noise got all nine weights right, so it also works on pictures it has never seen:
+# The kernel that learned from noise got all nine weights right, so it also works on pictures it has never seen:
 
 # %%
 learned = learn(noise, target, seed=0, rate=3, steps=10)[0][-1]
@@ -409,15 +422,17 @@ show("learned-on-xray", plot_panels([xray, ours, designed], titles), source=prof
 # ### What if nothing is shared?
 #
 # An older building block is the *dense* layer. Each of its outputs has its own weight for every pixel, plus one number
-# that is added, the *bias*. A convolution differs in two ways: each output looks only at nearby pixels, and all
-# positions share the same weights.
+# that is added to the sum, the *bias*. A convolution differs in two ways: each output looks only at nearby pixels, and
+# all positions share the same weights.
 
 # %%
 schematic("three-wirings")
 
 # %% [markdown]
-# Weights and biases are a layer's *parameters*: the numbers that training changes. Take an image of 256x256 pixels, and
-# 32 kernels of 3x3, each with a bias. (`device="meta"` builds a layer with shapes but no memory behind it.)
+# Weights and biases are a layer's *parameters*: the numbers that training changes. Take an image of 256x256 pixels. A
+# dense layer turns it into 1,000 numbers. A convolution has 32 kernels of 3x3, each with a bias; a 3x3 kernel fits at
+# 254 rows and 254 columns, so it makes 32 maps of 254x254. `numel()` counts the numbers in a tensor, and
+# `device="meta"` builds a layer without using memory for them.
 
 # %%
 from torch import nn
@@ -432,8 +447,9 @@ conv = nn.Conv2d(1, 32, kernel_size=3, device="meta")  # 32 maps of 254 x 254 ou
 print(f"dense {count_parameters(dense):,} | convolution {count_parameters(conv):,}")
 
 # %% [markdown]
-# 65,536 weights and a bias for each of a thousand outputs, against nine weights and a bias for each of 32 kernels. To
-# see what each of the two ideas saves, count what the two million outputs of the convolution would need without them.
+# The dense layer has 65,536 weights and a bias for each of its thousand outputs; the convolution has nine weights and a
+# bias for each of its 32 kernels. To see what each of the two ideas saves, count what the convolution's two million
+# outputs would need without them.
 
 # %%
 from course_lib.tables import Table
@@ -448,17 +464,18 @@ Table("Parameters for 32 maps of 254x254", ("each output reads", "parameters"), 
 
 # %% [markdown]
 # Looking locally divides the count by about 6,550. Sharing divides it by another 64,516, the number of positions. Each
-# is an assumption: *what belongs together lies together*, and *what is worth finding here is worth finding there*. For
-# images both are good. For a table of ages, blood counts and zip codes they would be nonsense.
+# idea is an assumption: *what belongs together lies together*, and *what is worth finding here is worth finding there*.
+# For images, both are good. For a table of ages, blood counts and zip codes they would be nonsense.
 #
 # ### Fewer parameters, fewer examples
 #
-# Does the difference matter, if memory is cheap? Let both learn Sobel's map from crops of one photo, 16x16 pixels each:
-# a convolution with ten parameters, and a dense layer with 50,372. Then judge them on another photo. The error is the
-# mean squared difference, where 1 is the error of answering 0 everywhere.
+# Does the difference matter if memory is cheap? Let both kinds of layer learn Sobel's map from small crops of one
+# photo, 16x16 pixels each. The convolution has ten parameters, and the dense layer has 50,372. Then judge them on
+# another photo. The error is the mean squared difference, scaled so that answering 0 everywhere gives an error of 1.
 #
 # `nn.Flatten` writes all pixels into one long row, `nn.Linear` is a dense layer, and `nn.Sequential` runs layers one
-# after the other. 16x16 = 256 pixels go in, and 14x14 = 196 numbers come out.
+# after the other. 16x16 = 256 pixels go in, and 14x14 = 196 numbers come out. An *optimizer* does what the end of our
+# loop did: `step()` moves the weights, and `zero_grad()` clears the gradients.
 
 
 # %%
@@ -482,7 +499,7 @@ def fitted(model, crops, rate):
 
 
 # %% [markdown]
-# Both learn from one crop, and then from a hundred, with three seeds each.
+# Both learn from one crop and then from a hundred, with three seeds each time.
 
 # %%
 Predict("1.3")
@@ -506,13 +523,13 @@ Table("Error on another photo", ("layer, crops", "seed 1", "seed 2", "seed 3"), 
 # <details><summary>What happened, and why</summary>
 #
 # One crop taught the convolution a kernel that gives nearly Sobel's map. It taught the dense layer that crop and
-# nothing else: the layer learns each position by itself, and would need to see every pattern at every position. A
+# nothing else: the layer learns each position separately, and would need to see every pattern at every position. A
 # hundred crops bring it to about half the error of answering 0.
 # </details>
 #
 # You may read that dense layers fail because flattening an image destroys its geometry. It doesn't, since flattening
 # can be undone. What's true is that a dense layer can't see geometry in the first place. Shuffle the pixels of an
-# X-ray, shuffle the columns of the weights in the same way, and nothing changes for it:
+# X-ray, put each output's weights in the same new order, and all outputs stay the same:
 
 # %%
 torch.manual_seed(0)
@@ -525,7 +542,7 @@ panels = [xray, pixels[order].reshape(128, 128)]
 show("shuffled", plot_panels(panels, ["X-ray", "its pixels, shuffled"]), source=profile.source)
 
 # %% [markdown]
-# To a dense layer these two are one and the same problem. A convolution has the layout of the image built in.
+# To a dense layer, these two pictures are one and the same problem. A convolution has the layout of the image built in.
 #
 # ### Stop here
 #
@@ -547,10 +564,12 @@ show("shuffled", plot_panels(panels, ["X-ray", "its pixels, shuffled"]), source=
 #
 # ### Borders
 #
-# So far the kernel stayed inside the image, so a 3x3 kernel read a corner pixel once and a pixel in the middle nine
-# times. A gradient works for pixels, too: it says how much a result grows when one pixel grows. Set all weights to 1
-# and add up all outputs, and a pixel's gradient is the number of times that it is read. *Padding* adds a ring of zeros
-# around the image, so that the kernel can also be centered on border pixels.
+# So far the kernel has stayed inside the image, so a 3x3 kernel read a corner pixel once and a pixel in the middle nine
+# times. *Padding* adds a ring of zeros around the image, so that the kernel can also be centered on border pixels.
+#
+# How often is each pixel read then? Let gradients count. A pixel can have a gradient too: it says how fast a result
+# grows with that pixel. Set all weights to 1, and take the sum of all outputs. The sum contains a pixel once for each
+# time that it is read, so the pixel's gradient is the number of reads.
 
 # %%
 reads = []
@@ -561,8 +580,8 @@ for padding in (0, 1):
 show("border-reads", plot_panels(reads, ["reads, padding=0", "reads, padding=1"]))
 
 # %% [markdown]
-# With a ring of zeros, the map keeps its size, and the border gets a larger say. But a zero isn't "nothing". Blur a
-# white image, and the black frame bleeds in:
+# With a ring of zeros, the map keeps its size, and the border gets a larger say. But a zero isn't "nothing": it is
+# black. Blur a white image, and the black frame bleeds in. If the ring mirrors the pixels inside instead, it doesn't:
 
 # %%
 blur = kernels["blur"][None, None]  # (1, 1, 3, 3)
@@ -572,7 +591,7 @@ panels = [F.conv2d(white, blur, padding=1)[0, 0], F.conv2d(mirrored, blur)[0, 0]
 show("border-blur", plot_panels(panels, ["blur, zeros around", "blur, mirrored border"]))
 
 # %% [markdown]
-# Most networks use zeros all the same. Since answers near the border differ, a network can tell where the border is.
+# Most networks use zeros anyway. Since the outputs near the border differ, a network can tell where the border is.
 #
 # ### Padding, stride, dilation
 #
@@ -584,8 +603,8 @@ show("border-blur", plot_panels(panels, ["blur, zeros around", "blur, mirrored b
 schematic("padding-stride-dilation")
 
 # %% [markdown]
-# Walk along a single row of seven pixels with a kernel of three weights. Below, each row is one output, and blue cells
-# are the pixels that it reads.
+# Now walk along a single row of seven pixels with a kernel of three weights. In the grids below, each row is one
+# output, and the blue cells are the pixels that it reads.
 
 
 # %%
@@ -630,8 +649,9 @@ def conv_output_size(size, kernel, *, stride=1, padding=0, dilation=1):
 print("224 pixels, kernel 7, stride 2, padding 3:", conv_output_size(224, 7, stride=2, padding=3))
 
 # %% [markdown]
-# That was the first layer of [ResNet](https://arxiv.org/abs/1512.03385), which halves its images. One example proves
-# little, so let PyTorch judge the formula, and the walk, on every combination of small settings:
+# Those are the settings of the first layer of [ResNet](https://arxiv.org/abs/1512.03385), a well-known network; the
+# layer halves the side of an image. One example is no proof, so let PyTorch check both the formula and the walk, on
+# every combination of small settings:
 
 # %%
 agreed = refused = 0
@@ -646,12 +666,12 @@ for size, k, t, p, d in product(range(1, 13), range(1, 6), (1, 2, 3), (0, 1, 2),
         size_found = conv_output_size(size, k, **options)
         assert output.shape[-1] == size_found == len(walk(size, k, **options))
         agreed += 1
-print(f"{agreed:,} settings agree; in {refused} the kernel doesn't fit, and all three refuse")
+print(f"{agreed:,} settings agree; in the other {refused}, the kernel doesn't fit")
 
 # %% [markdown]
 # The formula also says how to keep the size at stride 1: $2p = d(k - 1)$. That's one ring of zeros for a 3x3 kernel,
-# two for 5x5, and one and a half for 4x4, which is one reason why kernels have odd sides. `padding="same"` works it out
-# for you.
+# two for 5x5, and one and a half for 4x4, which is impossible. That's one reason why kernels usually have odd sides.
+# `padding="same"` works it out for you.
 
 # %%
 Predict("1.4")
@@ -676,7 +696,7 @@ patch = xray[40:72, 40:72]  # 32 x 32 pixels
 print("stride 3, no padding:", tuple(conv2d_by_hand(patch, sobel, stride=3).shape))
 
 # %% [markdown]
-# This is the version of the loops that the course keeps. Does it agree with PyTorch?
+# This is the version of the loops that the course will keep. Does it agree with PyTorch?
 
 # %%
 settings = [{"stride": t, "padding": p} for t in (1, 2, 3) for p in (0, 1)]
@@ -686,11 +706,11 @@ for how in settings:
 print("It does, in", len(settings), "settings.")
 
 # %% [markdown]
-# Now play with all of it. Point at a number of the output: the window that made it lights up, with its nine products
-# and their sum. Drag the window, type into the kernel, or press Play.
+# Now play with all of it. Point at a number in the output, and the window that it comes from lights up, with its nine
+# products and their sum. Drag the window, type into the kernel, or press Play.
 #
-# - Work out the output size for a stride of 2 and a padding of 1, then set them. (The image has 8x8 pixels.)
-# - Choose "horizontal edge". Where is the output positive, negative, 0?
+# - The image has 8x8 pixels. Work out the output size for a stride of 2 and a padding of 1, then set them.
+# - Choose "horizontal edge." Where is the output positive, where is it negative, and where is it 0?
 # - Take three input channels. What is added to what?
 
 # %%
@@ -703,13 +723,13 @@ convolution_explorer()
 #
 # - $\lfloor (8 + 2 \cdot 1 - 3) / 2 \rfloor + 1 = 4$ numbers along each side.
 # - Positive where the image gets brighter downward, negative where it gets darker, and 0 where the rows are equal.
-# - Each channel has a table of its own. The three sums are added into one number, which is what comes next.
+# - Each channel has its own table. The three sums are added up to one number; more on that in a moment.
 # </details>
 #
 # ### Large kernels cost
 #
 # A larger kernel sees more, but its cost grows with the square of its side. Dilation and stride save work, each in its
-# own way:
+# own way. Here, each kernel takes the mean of the pixels that it reads:
 
 # %%
 options = {"3x3": (3, {}), "9x9": (9, {}), "21x21": (21, {})}
@@ -722,14 +742,15 @@ for name, (k, how) in options.items():
 show("large-kernels", plot_panels(maps, titles, columns=5))
 
 # %% [markdown]
-# Nine products reach as far as 441 with dilation 10, but they look at nine dots only, and you see ghosts. Stride 4
-# keeps every fourth output along each side: a sixteenth of the work, and of the pixels.
+# With dilation 10, nine products reach as far as 441 do without it. But they look at only nine dots, and you see
+# ghosts. Stride 4 keeps every fourth output along each side. That takes a sixteenth of the work, and leaves a sixteenth
+# of the pixels.
 #
 # ### A filter is a stack
 #
 # How does a 3x3 kernel read a color photo? Sliding one table over all three channels would treat red and blue alike.
-# Instead, a *filter* has **one table per input channel**. Each slides over its own channel, the results are added,
-# position by position, and one bias is added at the end. However many channels go in, one filter gives one map.
+# Instead, a *filter* has **one table per input channel**. Each table slides over its own channel. The results are
+# added, position by position, and one bias is added at the end. However many channels go in, one filter gives one map.
 
 # %%
 schematic("filter-stack")
@@ -748,8 +769,8 @@ print("parameters:", count_parameters(conv))
 
 # %% [markdown]
 # Read the weight's shape from left to right: *filters, input channels, height, width*. PyTorch keeps this order in
-# every [`nn.Conv2d`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html). One filter by hand is three
-# of our loops, added, and a bias:
+# every [`nn.Conv2d`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html). To compute one filter by
+# hand, add up the results of three of our loops, and add a bias:
 
 # %%
 crop = photo[:, 240:264, 150:174]  # (3, 24, 24)
@@ -760,7 +781,7 @@ print("filter 5 by hand agrees:", torch.allclose(by_hand, maps[0, 5], atol=1e-5)
 
 # %% [markdown]
 # The number of filters is the number of output channels, and it's yours to choose. The number of input channels isn't:
-# it is what the layer before hands over. If they differ, the error names both:
+# it has to match what the layer before hands over. If the two differ, the error names both:
 
 # %%
 try:
@@ -772,7 +793,7 @@ except RuntimeError as problem:
 # ### The smallest filter
 #
 # A 1x1 filter sees no neighbors. It mixes the channels of one pixel, so it can ask about color. These weights ask: is
-# it redder than it is green or blue?
+# the pixel redder than it is green or blue?
 
 # %%
 mix = torch.tensor([1.0, -0.5, -0.5]).reshape(1, 3, 1, 1)  # (filters, channels, 1, 1)
@@ -806,10 +827,13 @@ show("redness", plot_panels([photo, redness], ["photo", "redness, one 1x1 filter
 # - Trace a network from image to probability.
 #
 # ### Two layers are one
-# Networks stack convolutions. Without something in between, that would be pointless. Here are two in a row, from 1
-# channel to 4 and back to 1, with 77 parameters; and a single layer that does the same with 26. Make one pixel brighter
-# by 1, and the output grows by that pixel's weight. So the gradient of the output for its 25 pixels is the merged
-# kernel, and the output for a black window is the merged bias.
+# Networks stack convolutions. Without something in between, that would be pointless. Take two 3x3 layers in a row, from
+# 1 channel to 4 and back to 1. They have 4 x (9 + 1) + (4 x 9 + 1) = 77 parameters, and each final output sees 5x5
+# pixels. A single 5x5 kernel with a bias does the same with 26.
+#
+# How can we find that kernel? If its weight for a pixel is 3, then making the pixel brighter by 1 raises the output by
+# 3. So the gradients of one output with respect to its 25 pixels *are* the merged kernel. The output for a black window
+# is its bias.
 
 # %%
 torch.manual_seed(0)
@@ -824,15 +848,15 @@ print(f"one 5x5 kernel and a bias, {merged.numel() + 1} parameters, do the same:
 # %% [markdown]
 # A stack that only multiplies by fixed weights and adds has the same gradient at every position and for every image, so
 # the two layers *are* one 5x5 kernel. A hundred such layers would merge into one kernel too, a larger one. With
-# padding, the two agree only away from the border, because the stack also pads the maps between its layers. Dense
-# layers collapse in the same way, by multiplying their matrices; that's an exercise.
+# padding, stack and kernel agree only away from the border, because the stack also pads the maps between its layers.
+# Dense layers collapse in the same way, by multiplying their matrices; that's an exercise.
 #
 # ### What ReLU adds
 #
-# So a layer is followed by an *activation*, a fixed function of each number. The usual one is
-# [ReLU](https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html): negative numbers become 0, others stay.
-# That looks like too little to matter. Here is a bright stretch in a row, with one kernel for its rise and one for its
-# fall:
+# That's why a layer is usually followed by an *activation*, a fixed function that is applied to each number. The usual
+# one is [ReLU](https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html): negative numbers become 0, and the
+# others stay as they are. That looks like too little to matter. Here is a row with a bright stretch, one kernel for its
+# rise and one for its fall:
 
 # %%
 row = torch.tensor([[0.0, 0, 1, 1, 0, 0]])
@@ -844,12 +868,12 @@ print("sum without ReLU", (rise + fall).int().tolist()[0])
 print("sum with ReLU   ", (F.relu(rise) + F.relu(fall)).int().tolist()[0])
 
 # %% [markdown]
-# Without ReLU the two cancel, whatever the row. With it, both ends are found. No single kernel that ignores flat
+# Without ReLU, the two cancel, whatever the row. With it, both ends are found. No single kernel that ignores flat
 # stretches can do that: if it answers 1 to a rise, it answers -1 to a fall.
 #
-# Can it be *learned*, too? The target is the strength of an edge whatever its sign, the absolute value of Sobel's map.
-# The network has some filters, ReLU or not, and a 1x1 filter that adds them up. The target is never negative, so we
-# compare with its mean: 1 is the error of always answering that.
+# Can training find this, too? The target is the strength of an edge, whether it is a rise or a fall: Sobel's map
+# without its minus signs. The network has a few filters, then ReLU or nothing, and then a 1x1 filter that adds up their
+# maps. Again the error is scaled: always answering the target's mean gives an error of 1.
 
 
 # %%
@@ -868,8 +892,9 @@ def edge_error(filters, activation, seed):
 
 
 # %% [markdown]
-# On paper, two filters with ReLU are enough: one for each sign. Train one, two and eight of them from three random
-# starts each, and one and eight without ReLU:
+# On paper, two filters with ReLU are enough: one for rises and one for falls. We train one, two and eight of them, from
+# three random starts each. For comparison, we train one and eight without ReLU; `nn.Identity`, which changes nothing,
+# takes its place.
 
 # %%
 Predict("1.6")
@@ -887,32 +912,36 @@ Table("Error left after 400 steps", ("network", "seed 0", "seed 1", "seed 2"), r
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# Two answers at once. Without ReLU, more filters buy nothing, since they merge into one. And with too few filters, the
-# random start decides: two would be enough, but not every start finds them. Eight find it from each of the three.
+# There are two answers here. Without ReLU, more filters gain nothing, since they merge into one. And with too few
+# filters, the random start decides: two would be enough, but not every start gets there. Eight filters get there from
+# all three.
 # </details>
 #
 # That is why this course never trusts a single run.
 #
 # ### Pooling: fewer numbers, no weights
 #
-# *Pooling* cuts a map into windows and keeps one number of each: the largest, or the mean. Here are both, with windows
+# *Pooling* cuts a map into windows and keeps one number for each: the largest, or the mean. Here are both, with windows
 # of 2x2.
 
 # %%
 table = torch.tensor([[1.0, 3, 0, 0], [2, 8, 0, 1], [4, 4, 9, 0], [4, 4, 0, 0]])
 largest, mean = F.max_pool2d(table[None], 2)[0], F.avg_pool2d(table[None], 2)[0]
-show("pooling", plot_panels([table, largest, mean], ["map", "max pooling", "average pooling"]))
+titles = ["map", "max pooling", "average pooling"]
+show("pooling", plot_panels([table, largest, mean], titles, top=9))
 
 # %% [markdown]
 # Look at the window with the single 9. Judged by its maximum, it is the strongest of the four. Judged by its mean, it
-# is weaker than the window of fours beside it. Neither rule keeps "the most important information". The maximum keeps
+# is weaker than the window of fours beside it. Neither rule keeps "the most important information." The maximum keeps
 # the strongest answer, whether that is a real feature or a speck of noise, and forgets where in the window it was. The
 # mean is a blur with a stride. Pooling learns nothing, and its output size follows your formula.
 #
 # ### Equivariant, invariant
 #
-# Two words are often mixed up. An operation is *equivariant* to shifts if a shifted input gives the equally shifted
-# output. It is *invariant* if a shifted input gives the same output. Move one bright pixel to the right:
+# Two words are often mixed up. An operation is *equivariant* to shifts if shifting its input shifts its output by as
+# much. It is *invariant* to shifts if shifting its input leaves its output as it was. Move one bright pixel to the
+# right, one position per line. Each line prints the output of a convolution, that output after max pooling in pairs,
+# and its sum:
 
 # %%
 weights = torch.tensor([[1.0, 5, 2]])
@@ -924,7 +953,8 @@ for position in range(2, 6):
     print(answer.int().tolist()[0], "pooled", pooled, "sum", int(answer.sum()))
 
 # %% [markdown]
-# - The convolution is equivariant: its pattern 2, 5, 1 moves along, unchanged.
+# - The convolution is equivariant: its pattern 2, 5, 1 moves along, unchanged. The order is the reverse of the
+#   kernel's, since its last weight is the first to reach the bright pixel.
 # - The sum is invariant: it doesn't care where the pattern is, as long as all of it is inside.
 # - The pooled row is neither. A shift of two moves it by one position, and a shift of one changes its numbers.
 #
@@ -932,9 +962,13 @@ for position in range(2, 6):
 # goes.
 #
 # ### How much does one output see?
-# One 3x3 layer sees 3x3 pixels. A second one sees 3x3 outputs of the first, and so 5x5 pixels: its *receptive field*.
-# Count in pixels, starting with 1. Each layer adds $d(k - 1)$ times the distance between its inputs. That distance is 1
-# pixel at first, and every stride multiplies it. A pooling of 2x2 has $k = 2$ and a stride of 2.
+# An output of one 3x3 layer sees 3x3 pixels. An output of a second one sees 3x3 outputs of the first, and through them
+# 5x5 pixels: its *receptive field*.
+#
+# To find its side, start with 1 pixel. Each layer adds $d(k - 1)$ times the distance, in pixels, between the inputs
+# that it reads. That distance is 1 at first, and every stride multiplies it for the layers that follow. A pooling of
+# 2x2 has $k = 2$ and a stride of 2. In the drawing, the first convolution adds 2 and the pooling adds 1. The inputs of
+# the second convolution are 2 pixels apart, so it adds 2 x 2: in all, 1 + 2 + 1 + 4 = 8.
 
 # %%
 schematic("receptive-field")
@@ -954,7 +988,7 @@ def receptive_field(*layers):
 
 
 # %% [markdown]
-# Three networks: a single layer, three layers with two poolings, and nine layers without.
+# Compare three networks: a single layer, three layers with two poolings in between, and nine layers without pooling.
 
 # %%
 relu, halve = nn.ReLU(), nn.MaxPool2d(2)
@@ -964,14 +998,14 @@ pooling = [first, relu, halve, second, relu, halve, third]
 nine_layers = [first] + [layer for _ in range(8) for layer in (relu, nn.Conv2d(16, 16, 3))]
 networks = {"one layer": [first], "three, two poolings": pooling, "nine": nine_layers}
 rows = [(name, *map(str, receptive_field(*layers))) for name, layers in networks.items()]
-Table("Pixels", ("3x3 layers", "seen, per side", "between neighbors"), rows)
+Table("Pixels", ("3x3 layers", "seen along a side", "from one output to the next"), rows)
 
 # %% [markdown]
 # Three layers with two poolings see almost as far as nine without. That's a better reason to pool than invariance.
 #
-# Such a formula can be checked. Ask one output in the middle for its gradient with respect to every input pixel: where
-# it isn't zero, the pixel counts. ReLU and max pooling let different pixels through in different images, so the cell
-# takes 100 random ones.
+# Such a formula can be checked. Take one output in the middle, and find its gradient with respect to every input pixel:
+# where the gradient isn't zero, the pixel counts. ReLU and max pooling let different pixels through in different
+# images, so the cell takes 100 random ones.
 
 # %%
 views, boxes = [], {}
@@ -988,14 +1022,17 @@ for index, layers in enumerate(networks.values()):
 show("receptive-fields", plot_panels(views, [*networks], boxes=boxes))
 
 # %% [markdown]
-# The boxes have the formula's sizes, 3, 18 and 19 pixels. Inside, the weight isn't even: many paths lead from a central
-# pixel to the output, and few from a corner. [Luo and others (2016)](https://arxiv.org/abs/1701.04128) found that what
-# really counts is much smaller than the field. The formula says what an output *can* see, not that it looks.
+# The boxes have the formula's sizes, 3, 18 and 19 pixels. Inside, the pixels don't count equally: many paths lead from
+# a central pixel to the output, and few from a corner. [Luo and others (2016)](https://arxiv.org/abs/1701.04128) found
+# that the region that really counts is much smaller than the field. The formula says what an output *can* see, not what
+# it makes use of.
 #
 # ### All parts in one network
 # Now put the parts together: blocks of convolution, ReLU and pooling, then the mean of each map (*global average
-# pooling*, in PyTorch `nn.AdaptiveAvgPool2d(1)`), and a dense layer with one output per class. The drawing starts with
-# 32x32 pixels and the code with 128x128; the same layers take both.
+# pooling*, in PyTorch `nn.AdaptiveAvgPool2d(1)`), and a dense layer with one output per class. These outputs are called
+# *logits*. [Softmax](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html) turns them into
+# probabilities that add up to 1; lesson 2 takes it apart. The drawing starts with 32x32 pixels and the code with
+# 128x128; the same layers take both.
 
 # %%
 schematic("network-strip")
@@ -1015,10 +1052,9 @@ for layer in tiny_cnn:
     print(f"{type(layer).__name__:18} {tuple(maps.shape)}")
 
 # %% [markdown]
-# Height and width halve at each pooling while the channels grow: less "where", more "what". The last two numbers are
-# *logits*, one per class. [Softmax](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html)
-# turns them into probabilities that add up to 1; lesson 2 takes it apart. These logits mean nothing, since the network
-# is untrained.
+# Height and width halve at each pooling, while the number of channels grows: the maps say less about where something
+# is, and more about what it is. For each of the two images, two logits come out. They mean nothing yet, since the
+# network is untrained.
 #
 # `trace_shapes` from the course's package does the same for any network. Try it on the one that opened this page:
 
@@ -1028,25 +1064,26 @@ from course_lib.anatomy import trace_shapes
 print(trace_shapes(network, (1, 1, 64, 64)))
 
 # %% [markdown]
-# You know every kind of layer here but two. `InstanceNorm2d` and `BatchNorm2d` bring maps to a common scale; lesson 2
-# shows why. The mean of each map, taken just before `head`, has no row, because it's a function call and not a layer.
-# The *multiply-adds* count each product that is added to a sum. Now patient A of the first cell once more, and the 16
-# kernels of the first layer:
+# You know every kind of layer here except two. `InstanceNorm2d` and `BatchNorm2d` bring maps to a common scale; lesson
+# 2 shows why. The mean of each map, taken just before `head`, has no row, because it's a function call and not a layer.
+# The *multiply-adds* count each product that is added to a sum. Finally, look again at patient A from the first cell,
+# and at the 16 kernels of the first layer:
 
 # %%
 from course_lib.plots import plot_maps
 
 with torch.no_grad():
     logits = network(patients[0])  # (2, 2): healthy and sick, two classes each
-print("logits:", logits.round(decimals=2).tolist())
-print("probability of pneumonia:", logits.softmax(dim=1)[:, 1].round(decimals=2).tolist())
+for name, pair in zip(["healthy", "sick"], logits, strict=True):
+    print(f"{name}: logits {pair[0]:.2f} and {pair[1]:.2f}, ", end="")
+    print(f"probability of pneumonia {pair.softmax(dim=0)[1]:.2f}")
 show("opening-filters", plot_maps(network.blocks[0][0].weight[:, 0]))
 
 # %% [markdown]
-# The 0.97 of the first cell is two logits and a softmax. And nobody designed these kernels.
+# The 0.97 of the first cell comes from two logits and a softmax. And nobody designed these kernels.
 #
-# Stack layers of your own below. Take "flatten" out (choose "nothing"): what happens to the output shape? Put it back,
-# choose "dense for 2048 inputs" as the last layer, and change the side of the image.
+# Stack layers of your own below. Replace "flatten" by "nothing": what happens to the output shape? Put it back, choose
+# "dense for 2048 inputs" as the last layer, and change the side of the image. What happens now?
 
 # %%
 from course_lib.widgets import shape_explorer
@@ -1066,10 +1103,10 @@ shape_explorer()
 #
 # ReLU keeps layers from collapsing into one. Pooling makes maps small. Depth and pooling let one output see far. The
 # mean of each map and a dense layer turn maps into one number per class. **To discuss:** ten 3x3 layers see 21x21
-# pixels, three with poolings see 18x18. When would you still take the ten?
+# pixels, and three with two poolings see 18x18. When would you still choose the ten?
 #
-# <details><summary>One answer</summary>When position matters: their neighboring outputs are one pixel apart and not
-# four. And nine ReLUs can build more than two.</details>
+# <details><summary>One answer</summary>When position matters: their neighboring outputs are one pixel apart, not four.
+# And nine ReLUs can build more than two can.</details>
 
 # %% [markdown]
 # <a id="part-e"></a>
@@ -1081,9 +1118,10 @@ shape_explorer()
 #
 # ### Two views of one scene
 #
-# Real images have borders. The same scene is photographed twice, 40 pixels wide, the second time with everything 5
-# pixels further to the right. Both views go through padded 3x3 layers. (ReLU works pixel by pixel and can't disturb a
-# shift, so it's left out.) The pictures show where the two views disagree.
+# Real images have borders. Take two views of the same scene, each 40 pixels wide. In the second, everything lies 5
+# pixels farther to the right. Both views go through padded 3x3 layers. ReLU is left out, since it works pixel by pixel
+# and can't disturb a shift. Then the second result is moved back by 5 pixels. The pictures show where it differs from
+# the first.
 
 # %%
 torch.manual_seed(0)
@@ -1099,13 +1137,15 @@ for depth in (1, 4, 8):
 show("border-strips", plot_panels(differs, ["1 layer", "4 layers", "8 layers"]))
 
 # %% [markdown]
-# Inside, the two agree. From each side a strip grows by one pixel per layer, where one view met padding and the other
-# met the scene. Equivariance holds in the interior, and a deep network on a small image has little interior.
+# Inside, the two agree. From the left and from the right, a strip grows by one pixel per layer, where one view met
+# padding and the other met the scene. At the top and bottom, both met the same padding. Equivariance holds in the
+# interior, and a deep network on a small image has little interior.
 #
 # ### Does pooling make it invariant?
 #
-# Take edge maps of the photo, shift the view by 0 to 16 pixels, and measure how far the features move away from what
-# they were, relative to their own size. 0 is no change. 1 is a change as large as the features themselves.
+# Take edge maps of the photo, shift the view by 0 to 16 pixels, and measure how much the features change, relative to
+# their own size. The size of a change, and of the features, is the square root of the sum of squares, `norm()`. 0 is no
+# change, and 1 is a change as large as the features themselves.
 
 
 # %%
@@ -1140,8 +1180,8 @@ assert curves["global average"][1][16] < 0.1 < curves["max, 8x8"][1][1]
 #
 # ### The price: aliasing
 #
-# Shift the view by $s$ pixels, move the pooled map back by as many of its own pixels as fit best, and compare. What is
-# left is damage that no shift can undo.
+# Shift the view by $s$ pixels, and pool its edge maps. Then move the pooled maps back, by the whole number of positions
+# that fits best, and compare them with those of the first view. What is left is damage that no shift can undo.
 
 
 # %%
@@ -1158,16 +1198,16 @@ labels["ylabel"] = "change after moving back"
 show("aliasing", plot_curves(curves, **labels))
 
 # %% [markdown]
-# After 2x2 pooling only even shifts are harmless: at odd ones the windows hold other pixels, with other maxima. Any
-# stride greater than 1 does this, in a convolution too. Signal processing calls it *aliasing*: detail finer than the
-# samples can carry shows up as coarse patterns that aren't there. The remedy is to blur before you drop samples. [Zhang
-# (2019)](https://arxiv.org/abs/1904.11486) applies it to networks, and so does the last exercise.
+# After 2x2 pooling, only even shifts are harmless: at odd ones, the windows hold different pixels, with different
+# maxima. Any stride greater than 1 does this, in a convolution too. Signal processing calls it *aliasing*: detail finer
+# than the samples can carry shows up as coarse patterns that aren't there. The remedy is to blur before you drop
+# samples. [Zhang (2019)](https://arxiv.org/abs/1904.11486) applies this to networks, and so does the last exercise.
 #
 # ### Is this a convolution?
 #
 # In signal processing, where the word comes from, a convolution turns the kernel by 180 degrees first. What PyTorch
 # computes is called *cross-correlation* there. SciPy has both. The two are easiest to tell apart on a single bright
-# pixel:
+# pixel. SciPy adds a ring of zeros unless told otherwise, so 3x3 pixels give 4x4 outputs:
 
 # %%
 from scipy.signal import convolve2d, correlate2d
@@ -1181,23 +1221,24 @@ titles = ["one bright pixel", "kernel", "convolution", "cross-correlation"]
 show("flash", plot_panels(panels, titles))
 
 # %% [markdown]
-# A true convolution answers a single bright pixel with an upright copy of the kernel. That's why engineers turn it:
-# their kernel *is* the response to a flash, the *impulse response*. For a network it makes no difference, since it
-# would just learn the turned weights. When you carry a filter from a textbook into PyTorch, flip both axes first.
+# Slide a kernel over one bright pixel, and its weights appear in reverse order, as in Part D. If it is turned first, an
+# upright copy appears. That's what engineers want: their kernel *is* the response to a flash, the *impulse response*.
+# To a network it makes no difference, since it would just learn the turned weights. When you take a kernel from a
+# signal-processing textbook to PyTorch, flip both axes first.
 #
 # ### Where the idea came from
 #
 # - In [1959](https://doi.org/10.1113/jphysiol.1959.sp006308), Hubel and Wiesel described cells in the visual cortex of
-#   cats that respond to a bar of one orientation. In [1962](https://doi.org/10.1113/jphysiol.1962.sp006837) they told
-#   two kinds apart. *Simple cells* respond to the bar at one position; *complex cells* respond to it anywhere in a
-#   larger patch.
-# - Fukushima's [Neocognitron](https://doi.org/10.1007/BF00344251) (1980) stacked layers modeled on both kinds. They are
-#   the forerunners of convolution and pooling.
-# - [LeCun and others](https://doi.org/10.1162/neco.1989.1.4.541) (1989) let gradients learn the weights, to read zip
-#   codes on envelopes.
+#   cats that respond to a bar of one orientation. In [1962](https://doi.org/10.1113/jphysiol.1962.sp006837) they
+#   distinguished two kinds. *Simple cells* respond to the bar at one position; *complex cells* respond to it anywhere
+#   in a larger patch.
+# - Fukushima's [Neocognitron](https://doi.org/10.1007/BF00344251) (1980) stacked layers modeled on both kinds. Those
+#   layers are the forerunners of convolution and pooling.
+# - [LeCun and others](https://doi.org/10.1162/neco.1989.1.4.541) (1989) learned the weights by gradient descent, to
+#   read zip codes on envelopes.
 #
-# The brain gave the idea, and it's no proof that the two work alike. Each patch of cortex has synapses of its own,
-# shared with no other, and whether it learns by anything like gradient descent is an open question.
+# The idea came from the brain, but that doesn't prove that the two work alike. Each patch of cortex has its own
+# connections, shared with no other patch, and whether it learns by anything like gradient descent is an open question.
 #
 # ### Stop here
 #
@@ -1209,10 +1250,10 @@ show("flash", plot_panels(panels, titles))
 #
 # ## Summary
 #
-# - An image is a tensor $(N, C, H, W)$. A convolution lays a stack of tables on every position and adds up products and
-#   a bias.
-# - It looks locally and shares its weights: 320 parameters fill 32 maps, where a dense layer spends 65 million on a
-#   thousand numbers. And it learns from one picture what a dense layer doesn't learn from a hundred.
+# - An image is a tensor $(N, C, H, W)$. A convolution lays a stack of tables on every position and adds up the products
+#   and a bias.
+# - It looks locally and shares its weights: 320 parameters fill 32 maps, while a dense layer spends 65 million on a
+#   thousand numbers. And it learns from one crop what a dense layer doesn't learn from a hundred.
 # - Training moves the weights against the gradient of the loss. What they become depends on what is shown.
 # - Kernel, stride, padding and dilation decide the output size by one formula.
 # - ReLU keeps layers from collapsing into one. Pooling shrinks maps without weights. Depth, stride and pooling widen
@@ -1222,8 +1263,8 @@ show("flash", plot_panels(panels, titles))
 #
 # ## Quiz
 #
-# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is kept
-# when you reload the page.
+# Click an answer, or move to it with Tab and press the space bar, and read why it is right or wrong. Only first tries
+# count, and your score is kept when you reload the page.
 
 # %%
 from course_lib.widgets import Quiz
@@ -1234,13 +1275,13 @@ Quiz(1)
 # ## Exercises
 #
 # [Exercises 1](exercises/01_cnn_anatomy.ipynb) has seven tasks, from one line to a real piece of work. Each asks for a
-# function, a cell below it checks yours at once, and hints come in steps.
+# function. The cell below checks yours at once, and hints come in steps.
 #
 # ## What you may now import
 #
 # From here on, `conv2d_by_hand`, `conv_output_size`, `receptive_field`, `count_parameters` and `trace_shapes` come from
-# `course_lib.anatomy`. They are your functions, with tests, and with errors where ours would be silently wrong. Do
-# theirs and ours agree?
+# `course_lib.anatomy`. They are the functions that you've met here, with tests, and with errors where ours would be
+# silently wrong. Do the two versions agree?
 
 # %%
 from course_lib import anatomy
@@ -1253,7 +1294,7 @@ assert count_parameters(tiny_cnn) == anatomy.count_parameters(tiny_cnn)
 print("They agree.")
 
 # %% [markdown]
-# And does the page keep its word? Each line is a claim made above, with every seed in it.
+# And does the page keep its word? Each line checks a claim made above, over all of its seeds.
 
 # %%
 for seen, of_seed in photo_runs:
@@ -1270,7 +1311,7 @@ print("It does.")
 # ## Where to go next
 #
 # - [Lesson 2, Building PneumoniaCNN](02_building_pneumonia_cnn.ipynb): these parts become a class, and 67 million
-#   parameters wait to be found.
+#   parameters are waiting to be found.
 # - The same parts do other work: finding objects ([Faster R-CNN](https://arxiv.org/abs/1506.01497)), outlining organs
 #   ([U-Net](https://arxiv.org/abs/1505.04597)), recognizing faces ([FaceNet](https://arxiv.org/abs/1503.03832)), and,
 #   with kernels along a single axis, reading sentences ([Kim 2014](https://arxiv.org/abs/1408.5882)).

@@ -67,7 +67,7 @@ def test_autograd_finds_the_gradient_and_the_step() -> None:
     said = words("descent-step")
     assert f"at w = {weight.item():g} the loss is {loss.item():g}" in said
     assert f"the gradient is {weight.grad.item():g}" in said
-    assert f"the tangent falls {-weight.grad.item():g} per 1 of w:" in said
+    assert f"the tangent falls {-weight.grad.item():g} per unit of w:" in said
     optimizer.step()
     assert f"at w = {weight.item():.1f}" in said
     assert f"the loss is {((2 * weight - 6) ** 2).item():.2f}" in said
