@@ -286,11 +286,15 @@ def choose_threshold(
     return middle if middle > below else above
 
 
+TEMPERATURES = (0.2, 20.0)  # the bounds of the search
+
+
 def fit_temperature(logits: Numbers, labels: Numbers) -> float:
     """The number T for which softmax(logits / T) fits the labels best: above 1 means that the network was too sure.
 
-    Dividing by T changes no ranking and no most probable class. T is held between 0.2 and 5: on images that a network
-    separates perfectly, the best fit would be to become infinitely sure.
+    Dividing by T changes no ranking and no most probable class. T is held between the bounds in `TEMPERATURES`: on
+    images that a network separates perfectly, the best fit would be to become infinitely sure. A T at a bound, within
+    a percent, is the end of the search and no fit.
 
     Args:
         logits: float (N, C), of validation images.
@@ -311,7 +315,7 @@ def fit_temperature(logits: Numbers, labels: Numbers) -> float:
         )
     found = minimize_scalar(
         lambda log_t: F.cross_entropy(wide / torch.tensor(log_t).exp(), labels).item(),
-        bounds=(math.log(0.2), math.log(5)),
+        bounds=tuple(map(math.log, TEMPERATURES)),
         method="bounded",
     )
     return round(float(torch.tensor(found.x).exp()), 4)

@@ -177,7 +177,7 @@ def test_a_perfect_score_on_few_images_is_not_certain() -> None:
     assert report.ci95["balanced_accuracy"] == (pytest.approx(1 - 0.3903 / 2**0.5, abs=1e-3), 1)
 
 
-@pytest.mark.parametrize("spread", [0.6, 1.0, 3.0])
+@pytest.mark.parametrize("spread", [0.6, 1.0, 3.0, 8.0])
 def test_temperature_recovers_the_factor_by_which_logits_were_stretched(spread: float) -> None:
     logits, labels = scored(8000, spread=spread)
     two = torch.stack([torch.zeros_like(logits), logits], dim=1)
