@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib.anatomy import count_parameters
-from course_lib.models import CompactCNN, FastCNN, PneumoniaCNN, SimpleCNN, build_network
+from course_lib.models import CompactCNN, FastCNN, PneumoniaCNN, PooledCNN, SimpleCNN, build_network
 
 
 def test_pneumonia_cnn_has_the_parameters_worked_out_by_hand() -> None:
@@ -29,6 +29,19 @@ def test_pneumonia_cnn_names_both_sizes_when_they_differ() -> None:
         PneumoniaCNN(64)(torch.rand(2, 1, 32, 32))
 
 
+def test_pooled_cnn_has_the_blocks_of_pneumonia_cnn_and_the_mean_of_each_map() -> None:
+    dense, pooled, images = PneumoniaCNN(64).eval(), PooledCNN().eval(), torch.rand(2, 1, 64, 64)
+    blocks = dense.conv_block1, dense.conv_block2, dense.conv_block3
+    for block, given in zip(pooled.blocks, blocks, strict=True):
+        block.load_state_dict(given.state_dict())
+    maps = nn.Sequential(*blocks)(images)
+    torch.testing.assert_close(pooled(images), pooled.head(F.adaptive_avg_pool2d(maps, 1).flatten(1)))
+    assert count_parameters(pooled) == 67_268_418 - 67_109_376 - (512 * 128 + 128) - (128 * 2 + 2) + (128 * 2 + 2)
+    assert pooled(torch.rand(1, 1, 8, 50)).shape == (1, 2)
+    with pytest.raises(ValueError, match=r"at least 8x8 pixels expected, got \(7, 8\)"):
+        pooled(torch.rand(1, 1, 7, 8))
+
+
 def test_compact_cnn_is_compact_and_takes_any_size() -> None:
     model = CompactCNN().eval()
     assert count_parameters(model) < 200_000
@@ -46,7 +59,7 @@ def test_compact_cnn_does_not_see_exposure() -> None:
     torch.testing.assert_close(model(image), model(image * 0.5 + 0.2), atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("model", [PneumoniaCNN(32), CompactCNN(), SimpleCNN(), FastCNN()])
+@pytest.mark.parametrize("model", [PneumoniaCNN(32), PooledCNN(), CompactCNN(), SimpleCNN(), FastCNN()])
 def test_networks_return_logits_and_not_probabilities(model: nn.Module) -> None:
     channels = 3 if isinstance(model, SimpleCNN | FastCNN) else 1
     sums = model.eval()(torch.rand(8, channels, 32, 32)).sum(dim=1)
@@ -96,6 +109,6 @@ def test_mirroring_averages_the_logits_of_an_image_and_its_mirror_image_when_eva
 
 def test_an_unknown_network_is_named_with_those_that_exist() -> None:
     with pytest.raises(
-        ValueError, match=r"'ResNet' is not known; choose one of: PneumoniaCNN, CompactCNN, SimpleCNN, FastCNN"
+        ValueError, match=r"'ResNet' is not known; choose one of: PneumoniaCNN, PooledCNN, CompactCNN, SimpleCNN, FastCNN"
     ):
         build_network("ResNet")

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from course_lib.models.fast import FastCNN
-from course_lib.models.pneumonia import CompactCNN, PneumoniaCNN
+from course_lib.models.pneumonia import CompactCNN, PneumoniaCNN, PooledCNN
 from course_lib.models.simple import SimpleCNN
 from course_lib.models.trained import load_trained
 from course_lib.models.transfer import (
@@ -25,6 +25,7 @@ __all__ = [
     "CompactCNN",
     "FastCNN",
     "PneumoniaCNN",
+    "PooledCNN",
     "SimpleCNN",
     "TransferModel",
     "build_network",
@@ -36,7 +37,7 @@ __all__ = [
 ]
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    network.__name__: network for network in (PneumoniaCNN, CompactCNN, SimpleCNN, FastCNN, transfer_model)
+    network.__name__: network for network in (PneumoniaCNN, PooledCNN, CompactCNN, SimpleCNN, FastCNN, transfer_model)
 }
 
 

@@ -1,4 +1,4 @@
-"""The networks of lessons 2 and 3: a dense head on three blocks, and the compact way out of its size."""
+"""The networks of lessons 2 and 3: a dense head on three blocks, its pooled twin, and a compact one of five blocks."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,6 +14,15 @@ def _block(in_channels: int, out_channels: int) -> nn.Sequential:
         nn.ReLU(),
         nn.MaxPool2d(kernel_size=2),
     )
+
+
+def _check_large_enough(images: Tensor, *, blocks: int) -> None:
+    smallest = 2**blocks
+    if min(images.shape[2:]) < smallest:
+        raise ValueError(
+            f"images of at least {smallest}x{smallest} pixels expected, got {tuple(images.shape[2:])}; "
+            "enlarge them or use fewer blocks."
+        )
 
 
 class PneumoniaCNN(nn.Module):
@@ -67,6 +76,34 @@ class PneumoniaCNN(nn.Module):
         return self.fc3(features)  # (N, num_classes)
 
 
+class PooledCNN(nn.Module):
+    """The blocks of `PneumoniaCNN`, then the mean of each map and one dense layer: any image size, 93,122 parameters.
+
+    Args:
+        in_channels: 1 for gray images, 3 for color.
+        num_classes: number of logits.
+
+    Raises:
+        ValueError: from `forward`, images too small to be halved three times.
+    """
+
+    def __init__(self, *, in_channels: int = 1, num_classes: int = 2) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(_block(in_channels, 32), _block(32, 64), _block(64, 128))
+        self.head = nn.Linear(128, num_classes)
+
+    @property
+    def last_maps(self) -> nn.Module:
+        """The last layer whose output is maps, for `explain.grad_cam`."""
+        return self.blocks[-1][2]  # type: ignore[index]  # a block is a Sequential
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, in_channels, H, W) to logits (N, num_classes)."""
+        _check_large_enough(images, blocks=3)
+        pooled = self.blocks(images).mean(dim=(2, 3))  # (N, 128)
+        return self.head(pooled)  # (N, num_classes)
+
+
 class CompactCNN(nn.Module):
     """Convolution blocks, then the mean of each map instead of a flattened head: any image size, few parameters.
 
@@ -90,7 +127,6 @@ class CompactCNN(nn.Module):
         self, *, in_channels: int = 1, num_classes: int = 2, widths: tuple[int, ...] = (16, 32, 64, 96, 96)
     ) -> None:
         super().__init__()
-        self.smallest = 2 ** len(widths)
         self.standardize = nn.InstanceNorm2d(in_channels)
         self.blocks = nn.Sequential(
             *(_block(before, after) for before, after in zip((in_channels, *widths), widths, strict=False))
@@ -104,11 +140,7 @@ class CompactCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to logits (N, num_classes)."""
-        if min(images.shape[2:]) < self.smallest:
-            raise ValueError(
-                f"images of at least {self.smallest}x{self.smallest} pixels expected, got {tuple(images.shape[2:])}; "
-                "enlarge them or use fewer blocks."
-            )
+        _check_large_enough(images, blocks=len(self.blocks))
         maps = self.blocks(self.standardize(images))  # (N, 96, H/32, W/32)
         pooled = maps.mean(dim=(2, 3))  # (N, 96)
         return self.head(pooled)  # (N, num_classes)
