@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from course_lib.data.images import ImageSet
 from course_lib.files import data_dir, write_atomically
 
-VERSION = "2"  # raise it when the meaning of a cached file changes: older files are then made anew
+VERSION = "3"  # raise it when the meaning of a cached file changes: older files are then made anew
 
 
 def cached(name: str, ingredients: object, make: Callable[[], ImageSet], *, groups: tuple[str, ...]) -> ImageSet:

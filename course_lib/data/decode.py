@@ -34,8 +34,9 @@ def read_image(path: str | Path, *, image_size: int, channels: int) -> tuple[Ten
 
     The whole picture is squeezed into the square: nothing is cropped, and no border is added from which a network could
     read the aspect ratio. Palettes are looked up, transparency is laid over black, the camera's rotation is applied; of
-    a file with many pages or frames the first is taken. How more than 8 bits become 8 is told at `levels.to_8_bit`;
-    in color Pillow keeps the upper 8 of 16 bits.
+    a file with many pages or frames the first is taken. How more than 8 bits become 8 is told at `levels.to_8_bit`.
+    Color files that state a depth below 16 bits (AVIF, JPEG 2000, PPM) are scaled by that. The upper 8 of 16 bits are
+    kept in CMYK, in the palette of a TIFF, in SGI, in color JPEG 2000, and in color PPM written as text.
 
     Args:
         path: PNG, JPEG or another format that Pillow reads; DICOM where pydicom is installed.
@@ -79,8 +80,7 @@ def _decode(path: Path, mode: str, image_size: int) -> tuple[Image.Image, tuple[
                 raise UnidentifiedImageError("only a preview")
             size = opened.size
             opened.draft(mode, (image_size, image_size))  # lets a large JPEG be decoded at a smaller scale
-            opened.load()
-            picture = as_8_bit(opened)
+            picture = as_8_bit(opened, path)
             turn = TURNS.get(_orientation(opened))
             return picture if turn is None else picture.transpose(turn), size
     except UnidentifiedImageError:

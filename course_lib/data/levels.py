@@ -1,6 +1,7 @@
 """Pixels of any depth, sign and polarity to 8 bits, 0 for black."""
 
 import logging
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from course_lib.data.deep_colors import OPACITY, has_separate_planes, read_deep_colors
 
 Values = NDArray[Any]
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF 6.0
@@ -17,9 +20,9 @@ MIN_IS_WHITE, SIGNED = 0, 2
 def to_8_bit(values: Values, *, bits: int | None = None, signed: bool = False, inverted: bool = False) -> Values:
     """Values of any type, (H, W) or (H, W, C), to uint8.
 
-    White is the largest number of as many bits as the brightest pixel needs, at least 8, as scanners often store 10 or
-    12 bits in 16; floating-point values up to 1 are scaled from there. Black is 0, or, where pixels lie below, the next
-    power of two below the darkest. NaN and infinite pixels become black.
+    White is the largest number of as many bits as the brightest pixel, in whatever channel, needs, at least 8, as
+    scanners often store 10 or 12 bits in 16; floating-point values up to 1 are scaled from there. Black is 0, or, where
+    pixels lie below, the next power of two below the darkest. NaN and infinite pixels become black.
 
     Args:
         values: the pixels.
@@ -48,8 +51,15 @@ def _power_below(darkest: float) -> float:
     return -float(2 ** np.ceil(np.log2(-darkest))) if darkest < 0 else 0.0
 
 
-def as_8_bit(image: Image.Image) -> Image.Image:
-    """A picture of any mode as one of 8 bits a channel, without transparency."""
+def as_8_bit(image: Image.Image, path: Path) -> Image.Image:
+    """A picture of any mode, opened from `path` and not yet decoded: 8 bits a channel, without transparency."""
+    colors = read_deep_colors(image, path)
+    if colors is not None:
+        return _picture(colors)
+    if has_separate_planes(image):
+        with suppress(NotImplementedError):
+            return read_tiff(path)
+    image.load()
     deep = image.mode.startswith("I") or image.mode == "F"
     tags = getattr(image, "tag_v2", {})
     bits, signed = (tags.get(BITS) or (None,))[0], SIGNED in tags.get(SAMPLE_FORMAT, ())
@@ -66,9 +76,23 @@ def as_8_bit(image: Image.Image) -> Image.Image:
         profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(image, *profiles, outputMode="RGB") or image
     if "transparency" in image.info or "A" in image.getbands() or "a" in image.getbands():
-        colors = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", colors.size, "black"), colors)
+        return _over_black(image)
     return image
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    colors = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colors.size, "black"), colors)
+
+
+def _picture(values: Values, **kind: Any) -> Image.Image:
+    """Values (H, W) or (H, W, C), the last of two or four channels being the opacity; of a `kind` as `to_8_bit` has."""
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.ndim == 2 or values.shape[2] == 3:
+        return Image.fromarray(to_8_bit(values, **kind))
+    pixels = [to_8_bit(part, **kind) for part in (values[..., :-1], values[..., -1:])]
+    return _over_black(Image.fromarray(np.concatenate(pixels, axis=2)))
 
 
 def read_tiff(path: Path) -> Image.Image:
@@ -93,10 +117,10 @@ def read_tiff(path: Path) -> Image.Image:
             values = np.moveaxis(values, 0, -1)
         if values.ndim not in (2, 3) or np.issubdtype(values.dtype, np.complexfloating):
             raise NotImplementedError(f"{kind}, {values.dtype} {values.shape}")
-        if values.ndim == 3 and values.shape[2] not in (1, 3, 4):
-            values = values[..., :3] if values.shape[2] > 4 else values[..., :1]
+        if values.ndim == 3 and values.shape[2] != 3:
+            opaque = page.extrasamples[:1] != (OPACITY,)
+            values = values[..., :1] if values.shape[2] < 3 else values[..., : 3 if opaque else 4]
         signed = np.issubdtype(values.dtype, np.signedinteger)
         bits = page.bitspersample if page.bitspersample in (8, 10, 12, 14) else None
         inverted = page.photometric == MIN_IS_WHITE
-        pixels = to_8_bit(values, bits=bits, signed=bool(signed), inverted=inverted)
-    return Image.fromarray(pixels.squeeze() if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+        return _picture(values, bits=bits, signed=bool(signed), inverted=inverted)
