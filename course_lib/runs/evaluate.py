@@ -63,14 +63,16 @@ def evaluate_run(
     device = next(trained.model.parameters()).device
     with watching(trained.model) as features:
         outcome = evaluate(trained.model, Batches(images, 256, device=device))
-    reference = trained.reference
+    unlike = None
+    if trained.reference is not None:
+        unlike = trained.reference.is_far(torch.cat(features)) | trained.reference.is_plain(images.images)
     scores = {
         "task": recipe.task,
         "data": images.name,
         "split": split,
         "classes": list(images.classes),
         **report(trained.probs(outcome.logits), outcome.labels, trained.threshold),
-        "unlike": reference and float(reference.is_far(torch.cat(features)).double().mean()),
+        "unlike": None if unlike is None else float(unlike.double().mean()),
     }
     try:
         _note(run, scores, where=f" in {splits.found}" if root else "")
@@ -120,7 +122,7 @@ def predict(trained: TrainedRun, path: str | Path) -> Prediction:
     image = _image(trained, path)
     with torch.no_grad(), watching(trained.model) as features:
         probs = trained.probs(trained.model(image).cpu())[0]
-    notice = _notice(trained, path, features[0])
+    notice = _notice(trained, path, image, features[0])
     if trained.threshold is None:
         best = int(probs.argmax())
         return Prediction(path, trained.classes[best], float(probs[best]), trained.classes[best], None, notice)
@@ -128,16 +130,18 @@ def predict(trained: TrainedRun, path: str | Path) -> Prediction:
     return Prediction(path, trained.classes[label], float(probs[1]), trained.classes[1], trained.threshold, notice)
 
 
-def _notice(trained: TrainedRun, path: Path, features: Tensor) -> str:
+def _notice(trained: TrainedRun, path: Path, image: Tensor, features: Tensor) -> str:
     reference, reasons = trained.reference, []
     if reference is None:
         return ""
     if reference.gray:
-        image, _ = read_image(path, image_size=trained.recipe.stored_size, channels=3)
-        if is_colored(image):
+        colors, _ = read_image(path, image_size=trained.recipe.stored_size, channels=3)
+        if is_colored(colors):
             reasons.append("it is in color, and those were gray")
     if bool(reference.is_far(features)):
         reasons.append(f"it lies farther from them than {1 - SHARE:.0%} of the validation images")
+    if bool(reference.is_plain((255 * image).round().byte().cpu())):
+        reasons.append("it has less contrast than any of them")
     return f"unlike the images that the network learned from: {' and '.join(reasons)}" if reasons else ""
 
 

@@ -126,9 +126,10 @@ def _unlike(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -> s
     )
     return (
         "`course predict` says so where an image is unlike those that the network learned from: in color where they "
-        "were gray, or farther from them, in the network's own features, than a limit that at most "
-        f"{config['unlike']['share']:.0%} of the validation images exceed. Beyond it lie {count} of {n} validation "
-        f"images{measured}. An image without this notice may still be of a kind that the network has never seen."
+        "were gray, of less contrast than any of them, or farther from them, in the network's own features, than a "
+        f"limit that at most {config['unlike']['share']:.0%} of the validation images exceed. It says so of {count} of "
+        f"{n} validation images{measured}. An image without this notice may still be of a kind that the network has "
+        "never seen."
     )
 
 

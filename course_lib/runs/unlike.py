@@ -39,6 +39,8 @@ class Reference:
         variances: (K + 1,), along each axis, and at last in any other direction.
         limit: a distance; farther images are unlike.
         gray: no training image was in color.
+        contrast: the lowest of a training image; images with less are unlike. Features tell a blank image from those
+            of a varied set by too little.
 
     Source: Tipping and Bishop 1999, "Probabilistic principal component analysis"; Lee, Lee, Lee and Shin 2018, "A
     simple unified framework for detecting out-of-distribution samples and adversarial attacks".
@@ -50,6 +52,7 @@ class Reference:
     variances: Tensor
     limit: float
     gray: bool
+    contrast: float
 
     def distances(self, features: Tensor) -> Tensor:
         """Distance of each image (N,), from its features (N, D) as `watching` gives them."""
@@ -61,6 +64,10 @@ class Reference:
     def is_far(self, features: Tensor) -> Tensor:
         """Bool (N,): images beyond the limit, or of features that are no finite numbers."""
         return ~(self.distances(features) <= self.limit)
+
+    def is_plain(self, images: Tensor) -> Tensor:
+        """Bool (N,): images, uint8 (N, C, H, W), of less contrast than any training image."""
+        return torch.tensor([contrast(image) < self.contrast for image in images])
 
 
 @contextlib.contextmanager
@@ -113,7 +120,7 @@ def make_reference(model: nn.Module, train: ImageSet, val: ImageSet) -> tuple[Re
     Of many training images 2,000 are drawn, always the same.
 
     Returns:
-        The reference, and how many of the validation images lie beyond its limit.
+        The reference, and how many of the validation images are unlike the training images.
     """
     draw = torch.Generator().manual_seed(0)
     learned = train.subset(torch.randperm(len(train), generator=draw)[:MOST_IMAGES])
@@ -131,10 +138,16 @@ def make_reference(model: nn.Module, train: ImageSet, val: ImageSet) -> tuple[Re
         variances=torch.from_numpy(variances).float(),
         limit=math.inf,
         gray=not any(is_colored(image) for image in learned.images),
+        contrast=min(contrast(image) for image in learned.images),
     )
     distances = reference.distances(describe(model, val, doing="comparing the validation images with that"))
     limit = float(np.quantile(distances.numpy(), 1 - SHARE, method="higher"))
-    return replace(reference, limit=limit), int((distances > limit).sum())
+    return replace(reference, limit=limit), int(((distances > limit) | reference.is_plain(val.images)).sum())
+
+
+def contrast(image: Tensor) -> float:
+    """The standard deviation of the pixels of an image, uint8 (C, H, W), within a channel; the mean over channels."""
+    return float(image.double().std(dim=(1, 2), correction=0).mean())
 
 
 def is_colored(image: Tensor) -> bool:
@@ -150,7 +163,9 @@ def save_reference(path: Path, reference: Reference) -> None:
         OSError: it cannot be written.
     """
     tensors = {name: getattr(reference, name).contiguous() for name in ("mean", "std", "axes", "variances")}
-    tensors |= {"limit": torch.tensor(reference.limit), "gray": torch.tensor(reference.gray)}
+    for name in ("limit", "gray", "contrast"):
+        number = getattr(reference, name)
+        tensors[name] = torch.tensor(number, dtype=torch.bool if name == "gray" else torch.float64)
 
     def write(temporary: Path) -> None:
         try:
@@ -172,7 +187,8 @@ def load_reference(path: Path) -> Reference | None:
     try:
         tensors = load_file(path)
         limit, gray = float(tensors.pop("limit")), bool(tensors.pop("gray"))
-        return Reference(**tensors, limit=limit, gray=gray)
+        lowest = float(tensors.pop("contrast", 0))  # older ones hold none
+        return Reference(**tensors, limit=limit, gray=gray, contrast=lowest)
     except (SafetensorError, KeyError, TypeError, OSError) as error:
         raise ValueError(
             f"{path}: damaged ({error}); train again, or delete this file, and unlike images go unnoticed."

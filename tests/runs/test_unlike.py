@@ -18,8 +18,16 @@ from torch.nn import functional as F
 
 from course_lib.data import ImageSet, load_chest_xray, simulate_radiographs
 from course_lib.models import CompactCNN, FastCNN, PneumoniaCNN, SimpleCNN, transfer_model
-from course_lib.runs import Recipe, draw_explanation, evaluate_run, load_run, predict, train_run
-from course_lib.runs.unlike import describe, is_colored, load_reference, make_reference, save_reference, watching
+from course_lib.runs import Recipe, TrainedRun, draw_explanation, evaluate_run, load_run, predict, train_run
+from course_lib.runs.unlike import (
+    contrast,
+    describe,
+    is_colored,
+    load_reference,
+    make_reference,
+    save_reference,
+    watching,
+)
 
 
 def small_network() -> CompactCNN:
@@ -85,6 +93,28 @@ def test_every_network_of_the_course_is_described(model: nn.Module, make_set: Ca
     assert reference.is_far(found[0]).all()
 
 
+def test_contrast_is_the_standard_deviation_within_a_channel() -> None:
+    image = torch.tensor([[[0, 200], [0, 200]], [[50, 50], [50, 50]], [[0, 0], [0, 4]]], dtype=torch.uint8)
+    assert contrast(image) == pytest.approx((100 + 0 + np.std([0, 0, 0, 4])) / 3)
+
+
+@pytest.mark.parametrize("color", ["white", "black", "gray", "red"])
+@pytest.mark.parametrize("num_images", [2, 60])
+def test_an_image_of_one_color_is_unlike_whatever_the_network(
+    color: str, num_images: int, tmp_path: Path, make_set: Callable[..., ImageSet]
+) -> None:
+    images = make_set(num_images, size=32, channels=3)
+    model = FastCNN()
+    reference, num_unlike = make_reference(model, images, images)
+    reference = replace(reference, limit=np.inf)  # as of a network to which nothing is far
+    recipe = Recipe.of("cifar10")
+    trained = TrainedRun(recipe, model.eval(), tuple("0123456789"), None, 1.0, reference)
+    assert num_unlike == 0
+    assert not reference.is_plain(images.images).any()  # the least of them is its own measure
+    Image.new("RGB", (40, 30), color).save(tmp_path / "one_color.png")
+    assert predict(trained, tmp_path / "one_color.png").notice.endswith("it has less contrast than any of them")
+
+
 def test_a_number_that_is_none_is_far(make_set: Callable[..., ImageSet]) -> None:
     reference, _ = make_reference(small_network(), make_set(), make_set())
     assert reference.is_far(torch.full((1, len(reference.mean)), torch.nan)).all()
@@ -106,7 +136,7 @@ def test_a_reference_comes_back_from_its_file_and_a_damaged_one_is_named(
     save_reference(path, reference)
     again = load_reference(path)
     assert again is not None
-    assert (again.limit, again.gray) == (pytest.approx(reference.limit), True)
+    assert (again.limit, again.gray, again.contrast) == (reference.limit, True, reference.contrast)
     torch.testing.assert_close(
         again.distances(describe(model, make_set())), reference.distances(describe(model, make_set()))
     )
@@ -171,7 +201,7 @@ def test_the_rates_stand_on_the_model_card(simulated_run: Path) -> None:
     (scores,) = json.loads((simulated_run / "evaluations.json").read_text()).values()
     assert 0 <= scores["unlike"] <= 0.05
     card = (simulated_run / "model_card.md").read_text()
-    assert "Beyond it lie 1 of 200 validation images; of simulated chest radiographs, test, " in card
+    assert "It says so of 1 of 200 validation images; of simulated chest radiographs, test, " in card
     assert f", {scores['unlike']:.1%} of 200." in card
 
 
