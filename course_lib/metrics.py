@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import binomtest, rankdata
 from torch import Tensor
 from torch.nn import functional as F
@@ -305,20 +305,57 @@ def fit_temperature(logits: Numbers, labels: Numbers) -> float:
 
     Source: Guo et al. 2017, "On calibration of modern neural networks".
     """
-    wide, labels = as_scores(logits, "logits", columns=True).double(), as_labels(labels).cpu()
-    _same_length(wide, labels, "logits")
-    if not len(wide) or not bool(wide.isfinite().all()):
-        raise ValueError("logits must be finite numbers of at least one image; look for NaN in the images or weights.")
-    if not 0 <= int(labels.min()) <= int(labels.max()) < wide.shape[1]:
-        raise ValueError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}, but logits have {wide.shape[1]} columns."
-        )
+    wide, labels = _checked_logits(logits, labels)
     found = minimize_scalar(
         lambda log_t: F.cross_entropy(wide / torch.tensor(log_t).exp(), labels).item(),
         bounds=tuple(map(math.log, TEMPERATURES)),
         method="bounded",
     )
     return round(float(torch.tensor(found.x).exp()), 4)
+
+
+def fit_temperature_and_bias(logits: Numbers, labels: Numbers) -> tuple[float, float]:
+    """T and b for which the sigmoid of (logit 1 - logit 0) / T + b fits the labels best.
+
+    The bias raises or lowers all probabilities of class 1. Neither changes a ranking. T is held between the bounds in
+    `TEMPERATURES`.
+
+    Args:
+        logits: float (N, 2), of validation images.
+        labels: integers or bools (N,) or (N, 1).
+
+    Raises:
+        ValueError: logits that are not finite or have other columns than two, or labels that do not fit them.
+
+    Source: Platt 1999, "Probabilistic outputs for support vector machines"; his A is 1/T.
+
+    >>> T, b = fit_temperature_and_bias(torch.tensor([[0.0, 0.0]] * 4), torch.tensor([0, 1, 1, 1]))
+    >>> round(b, 3), round(math.log(3), 3)
+    (1.099, 1.099)
+    """
+    wide, labels = _checked_logits(logits, labels)
+    if wide.shape[1] != 2:
+        raise ValueError(f"logits have {wide.shape[1]} columns; a bias is fitted for two classes only.")
+    margin, truth = wide[:, 1] - wide[:, 0], labels.double()
+    found = minimize(
+        lambda at: F.binary_cross_entropy_with_logits(margin / math.exp(at[0]) + float(at[1]), truth).item(),
+        x0=(0.0, 0.0),
+        bounds=(tuple(map(math.log, TEMPERATURES)), (None, None)),
+    )
+    return round(math.exp(found.x[0]), 4), round(float(found.x[1]), 4)
+
+
+def _checked_logits(logits: Numbers, labels: Numbers) -> tuple[Tensor, Tensor]:
+    """Logits float64 (N, C) and labels (N,) that fit one another."""
+    wide, checked = as_scores(logits, "logits", columns=True).double(), as_labels(labels).cpu()
+    _same_length(wide, checked, "logits")
+    if not len(wide) or not bool(wide.isfinite().all()):
+        raise ValueError("logits must be finite numbers of at least one image; look for NaN in the images or weights.")
+    if not 0 <= int(checked.min()) <= int(checked.max()) < wide.shape[1]:
+        raise ValueError(
+            f"labels run from {int(checked.min())} to {int(checked.max())}, but logits have {wide.shape[1]} columns."
+        )
+    return wide, checked
 
 
 def _same_length(scores: Tensor, labels: Tensor, name: str = "probs") -> None:

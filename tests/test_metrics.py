@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as judge
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from course_lib.metrics import (
@@ -12,6 +13,7 @@ from course_lib.metrics import (
     choose_threshold,
     confusion,
     fit_temperature,
+    fit_temperature_and_bias,
     multiclass_report,
     reliability,
     roc_points,
@@ -182,6 +184,17 @@ def test_temperature_recovers_the_factor_by_which_logits_were_stretched(spread: 
     logits, labels = scored(8000, spread=spread)
     two = torch.stack([torch.zeros_like(logits), logits], dim=1)
     assert fit_temperature(two, labels) == pytest.approx(spread, rel=0.06)
+
+
+@pytest.mark.parametrize("moved", [-2.0, 0.0, 1.5])
+def test_temperature_and_bias_are_those_of_scikit_learns_logistic_regression(moved: float) -> None:
+    drawn = torch.Generator().manual_seed(0)
+    margin = 3 * torch.randn(2000, generator=drawn).double()
+    labels = (torch.rand(2000, generator=drawn) < (margin / 2 + moved).sigmoid()).long()
+    temperature, bias = fit_temperature_and_bias(torch.stack([torch.zeros(2000).double(), margin], dim=1), labels)
+    regression = LogisticRegression(C=float("inf")).fit(margin[:, None].numpy(), labels.numpy())
+    assert 1 / temperature == pytest.approx(regression.coef_.item(), rel=1e-3)
+    assert bias == pytest.approx(regression.intercept_.item(), abs=1e-3)
 
 
 def test_temperature_lowers_the_calibration_error_of_a_network_that_is_too_sure() -> None:

@@ -43,6 +43,13 @@ def read_config(run: Path) -> dict[str, Any]:
     return config
 
 
+def calibrated(logits: Tensor, temperature: float, bias: float) -> Tensor:
+    """Probabilities (N, C) of logits (N, C): divided by the temperature, the bias added to class 1, then softmax."""
+    shift = torch.zeros_like(logits[0])
+    shift[1] = bias
+    return (logits / temperature + shift).softmax(dim=1)
+
+
 @dataclass(frozen=True)
 class TrainedRun:
     """A trained network with what is needed to use it.
@@ -53,6 +60,7 @@ class TrainedRun:
         classes: one name for each logit.
         threshold: from this calibrated probability on class 1 is predicted; None with more than two classes.
         temperature: logits are divided by it before softmax.
+        bias: added to the logit of class 1 afterwards.
         reference: tells images that are unlike those of the training; None in runs of older versions.
     """
 
@@ -61,11 +69,12 @@ class TrainedRun:
     classes: tuple[str, ...]
     threshold: float | None
     temperature: float
+    bias: float = 0.0
     reference: Reference | None = None
 
     def probs(self, logits: Tensor) -> Tensor:
         """Calibrated probabilities (N, C)."""
-        return (logits / self.temperature).softmax(dim=1)
+        return calibrated(logits, self.temperature, self.bias)
 
 
 def load_run(run: str | Path, *, device: torch.device | None = None) -> TrainedRun:
@@ -83,4 +92,12 @@ def load_run(run: str | Path, *, device: torch.device | None = None) -> TrainedR
     load_weights(run / "weights.safetensors", model)
     model.to(device or pick_device()).eval()
     reference = load_reference(run / "reference.safetensors")
-    return TrainedRun(recipe, model, tuple(config["classes"]), config["threshold"], config["temperature"], reference)
+    return TrainedRun(
+        recipe,
+        model,
+        tuple(config["classes"]),
+        config["threshold"],
+        config["temperature"],
+        config.get("bias", 0.0),  # older runs have none
+        reference,
+    )

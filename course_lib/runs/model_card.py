@@ -109,9 +109,15 @@ def _decision(config: dict[str, Any], recipe: Recipe) -> str:
             f"{positive} is predicted where its probability is {config['threshold']:.3f} or more, otherwise "
             f"{negative}. The criterion {recipe.criterion!r} chose this threshold on validation: {aim}."
         )
+    fitted = (
+        f"plus {config['bias']:.2f} for {config['classes'][1]}; both were fitted on validation images that were "
+        "changed at random as in training, since images of another clinic or year differ too."
+        if recipe.calibrate_shifted
+        else "which was fitted on validation."
+    )
     return (
         f"{rule} Probabilities are the softmax of the network's logits divided by a temperature, "
-        f"{config['temperature']:.2f}, which was fitted on validation."
+        f"{config['temperature']:.2f}, {fitted}"
     )
 
 

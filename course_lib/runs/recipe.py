@@ -37,6 +37,9 @@ class Recipe:
         augmentation: arguments of `Augmentation`, or for photographs of `PhotoAugmentation`.
         plain: train as tutorials do: images through a `DataLoader` one by one, in float32, channels first.
         criterion: how the threshold is chosen on validation; see `choose_threshold`. Two classes only.
+        calibrate_shifted: fit temperature and a bias on validation images that are augmented as in training, since
+            images of another clinic or year will differ; otherwise the temperature alone, on validation as it is. Two
+            classes only.
         preset: which of the task's recipes this was at first.
         seed: of the cut, the first weights and the order of the images.
         classes, subfolder: which folders of one's own hold the images; see `load_folder`.
@@ -60,6 +63,7 @@ class Recipe:
     augmentation: dict[str, Any] = field(default_factory=lambda: asdict(Augmentation()))
     plain: bool = False
     criterion: Criterion = "youden"
+    calibrate_shifted: bool = False
     preset: Preset | None = None
     seed: int = 0
     classes: list[str] | None = None
@@ -205,6 +209,7 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
             "network_arguments": {"in_channels": 1, "widths": [16, 32, 64, 96, 96]},
             "epochs": 20,
             "criterion": "sensitivity",
+            "calibrate_shifted": True,
         },
         "transfer": _TRANSFER
         | {
@@ -213,6 +218,7 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
             "augmentation": {"brightness": 0, "contrast": 0, "gamma": 0, "shade": 0, "blur": 0, "noise": 0},
             "average_decay": 0.995,  # the mean of the weights on the way from the probe stays closer to ImageNet's
             "criterion": "sensitivity",
+            "calibrate_shifted": True,
         },
     },
     "folder": {"transfer": _TRANSFER},

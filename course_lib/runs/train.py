@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from course_lib.checkpoint import save_weights
@@ -21,17 +21,23 @@ from course_lib.data import Batches, ImageSet
 from course_lib.distributed import Team, gather, joined, wait_for_all
 from course_lib.files import as_path, write_atomically, write_text
 from course_lib.flops import peak_flops
-from course_lib.metrics import binary_report, choose_threshold, fit_temperature, multiclass_report
+from course_lib.metrics import (
+    binary_report,
+    choose_threshold,
+    fit_temperature,
+    fit_temperature_and_bias,
+    multiclass_report,
+)
 from course_lib.models import TransferModel, parameter_groups
 from course_lib.options import check_out
 from course_lib.plots import plot_history
 from course_lib.progress import duration, speaking, tell
-from course_lib.runs.folder import FORMAT, read_config, write_json
+from course_lib.runs.folder import FORMAT, calibrated, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
 from course_lib.runs.unlike import SHARE, make_reference, save_reference
 from course_lib.runtime import Precision, naming_memory, pick_device
-from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
+from course_lib.training import BatchSource, History, Outcome, evaluate, extract_features, fit, linear_probe
 
 
 def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, speaks: bool = False) -> dict[str, Any]:
@@ -147,13 +153,18 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         reference, num_far = make_reference(model, train, val)
         save_reference(out / "reference.safetensors", reference)
         config["unlike"] = {"share": SHARE, "val": num_far}
-    temperature = fit_temperature(outcome.logits, outcome.labels)
-    probs = (outcome.logits / temperature).softmax(dim=1)
+    if recipe.calibrate_shifted:
+        shifted = _shifted(model, shared_batches(val, 256, augment=recipe.augment()), recipe.seed)
+        temperature, bias = fit_temperature_and_bias(shifted.logits, shifted.labels)
+    else:
+        temperature, bias = fit_temperature(outcome.logits, outcome.labels), 0.0
+    probs = calibrated(outcome.logits, temperature, bias)
     threshold = None
     if len(train.classes) == 2:
         threshold = choose_threshold(probs[:, 1], outcome.labels, criterion=recipe.criterion)
     config |= {
         "temperature": temperature,
+        "bias": bias,
         "threshold": threshold,
         "validation": report(probs, outcome.labels, threshold),
         "training": {
@@ -176,6 +187,15 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         write_json(out / "config.json", config)
         write_text(out / "model_card.md", model_card(config, {}))
     return config
+
+
+def _shifted(model: nn.Module, augmented: Batches, seed: int) -> Outcome:
+    """What the network says of validation images that are augmented anew four times, always with the same numbers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        outcomes = [evaluate(model, augmented) for _ in range(4)]
+    logits, labels = (torch.cat([getattr(one, name) for one in outcomes]) for name in ("logits", "labels"))
+    return Outcome(logits, labels, math.nan)
 
 
 def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_an_image_of_one_color_is_unlike_whatever_the_network(
     reference, num_unlike = make_reference(model, images, images)
     reference = replace(reference, limit=np.inf)  # as of a network to which nothing is far
     recipe = Recipe.of("cifar10")
-    trained = TrainedRun(recipe, model.eval(), tuple("0123456789"), None, 1.0, reference)
+    trained = TrainedRun(recipe, model.eval(), tuple("0123456789"), None, 1.0, reference=reference)
     assert num_unlike == 0
     assert not reference.is_plain(images.images).any()  # the least of them is its own measure
     Image.new("RGB", (40, 30), color).save(tmp_path / "one_color.png")
