@@ -1,15 +1,14 @@
 # %% [markdown]
 # # 1. CNN anatomy
-# A *CNN*, a convolutional neural network, is a chain of simple steps, its *layers*. The numbers in them are learned
-# from examples. You'll run one in the first minute, then take it apart, and watch an edge detector grow out of random
-# numbers.
+# A *CNN*, a convolutional neural network, is a chain of simple steps, its *layers*. Their numbers are learned from
+# examples. You'll run one in the first minute, take it apart, and watch an edge detector grow out of random numbers.
 #
 # After this lesson you can
 #
-# - read an image as a tensor, and say what each axis holds,
-# - work out a convolution by hand, and its output size for any kernel, stride, padding and dilation,
+# - say what each axis of an image tensor holds,
+# - work out a convolution and its output size by hand,
 # - learn a kernel by gradient descent, and say what the result depends on,
-# - count the parameters of any layer, and say what locality and sharing assume,
+# - count any layer's parameters, and say what sharing them assumes,
 # - say what ReLU, pooling and depth each add,
 # - trace a network's shapes before you run it.
 #
@@ -22,7 +21,7 @@
 # | [E. Shifts, borders and history](#part-e) | 10 | optional | what moves along with an image, and what doesn't |
 #
 # You need Python, the basics of [tensors](https://docs.pytorch.org/tutorials/beginner/basics/tensorqs_tutorial.html),
-# and pencil and paper, but no GPU. Computing takes 26 s on two cores.
+# pencil and paper, and no GPU. Computing takes 26 s on two cores.
 
 # %% tags=["setup"]
 from course_lib.lessons import start_lesson
@@ -40,10 +39,9 @@ profile = start_lesson(1)
 #
 # ### It works
 #
-# This trained network ships with the course. It learned from 1,200 *simulated* X-rays, computed with a physical model;
-# they show no real patients. Give it three patients it has never seen, each of them twice: once healthy, and once with
-# pneumonia. Nothing else differs between a patient's two pictures. You needn't follow the code of this section yet;
-# later parts and lessons explain it.
+# This trained network ships with the course. It learned from 1,200 *simulated* X-rays, which a physical model computed.
+# Here are three new patients, each once healthy and once with pneumonia; nothing else differs. You needn't follow this
+# section's code yet.
 
 # %%
 import torch
@@ -58,9 +56,9 @@ for name, pictures in zip("ABC", patients, strict=True):
     print(f"patient {name}, probability of pneumonia: {healthy:.2f} healthy, {sick:.2f} sick")
 
 # %% [markdown]
-# It finds two of the three pneumonias and misses one. We picked the patients by number, not by how they turn out, so
-# the miss stays. Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that
-# raised its score for pneumonia. A cross marks the brightest position.
+# It finds two of the three pneumonias and misses one. (We picked them by number, not by result.) Where did the network
+# look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that raised its score for pneumonia. A cross
+# marks the peak.
 
 # %%
 from course_lib.explain import grad_cam
@@ -75,17 +73,16 @@ show("opening-heat-maps", plot_heat_maps(sick, {"Grad-CAM": heat}, names, masks=
 on_real("01.opening")
 
 # %% [markdown]
-# Only one cross lies on the pneumonia; lesson 6 measures what such maps are worth. The table is about a network of the
-# same kind, trained on 4,434 *real* X-rays ([Kermany 2018](https://doi.org/10.17632/rscbjbr9sj.2)) and tested on 312
-# others. *Recall* is the fraction of each class that it recognizes. The brackets hold a 95% confidence interval:
-# roughly, the values that so few images can't rule out. By the end of lesson 6 you'll have written all of this
-# yourself.
+# Only one cross lies on the pneumonia; lesson 6 measures such maps. The table is about a network of the same kind,
+# trained on 4,434 *real* X-rays ([Kermany 2018](https://doi.org/10.17632/rscbjbr9sj.2)) and tested on 312 others.
+# *Recall* is the fraction of a class that it recognizes, with a 95% confidence interval: roughly, what so few images
+# can't rule out. By the end of lesson 6 you'll have written all of this yourself.
 #
 # > **Not for diagnosis.** Nothing in this course is.
 #
 # ### A picture is a table of numbers
 #
-# To a computer, a gray picture is a table with one number per pixel. 0 is black, and the largest number is white.
+# To a computer, a gray picture is a table with one number per pixel. 0 is black; the largest is white.
 
 # %%
 from course_lib.plots import plot_panels
@@ -95,12 +92,12 @@ print("row 2, column 0:", tiny[2, 0].item())
 show("plus-sign", plot_panels([tiny]))
 
 # %% [markdown]
-# Rows are counted downward and columns to the right, both starting at 0. The row comes first.
+# Rows count down and columns to the right, both from 0. The row comes first.
 #
 # ### One small sum
 #
 # A *kernel* is a small table of *weights*. Lay it on the picture, multiply each pixel by the weight on top of it, and
-# add the products: that is one output pixel. Move the kernel by one pixel, and do it again.
+# add the products: that is one output pixel. Move by one pixel, and repeat.
 
 # %%
 from course_lib.schematics import schematic
@@ -108,8 +105,7 @@ from course_lib.schematics import schematic
 schematic("one-window")
 
 # %% [markdown]
-# Repeated at every position, this sum is a *convolution*. In code it takes two loops: one over the rows where the
-# kernel fits, and one over the columns. Work out the first sum yourself before the loops do.
+# Repeated at every position, this sum is a *convolution*: in code, a loop over rows and one over columns. Work out the first sum before the loops do.
 
 # %%
 from course_lib.widgets import Predict
@@ -134,8 +130,8 @@ show("four-sums", plot_panels([image, kernel, slide(image, kernel)], ["image", "
 
 # %% [markdown]
 # ### A kernel that finds edges
-# Irwin Sobel designed the kernel below by hand in 1968. Its left column is negative and its right column is positive,
-# so it asks of every window: is the picture brighter on the right than on the left?
+# Irwin Sobel designed the kernel below by hand in 1968. Its left column is negative and its right column positive, so
+# it asks of every window: is it brighter on the right than on the left?
 
 # %%
 from skimage import data as photographs
@@ -147,19 +143,18 @@ edges = slide(head, sobel)
 show("sobel-edges", plot_panels([head, sobel, edges], ["photo", "kernel", "feature map"]))
 
 # %% [markdown]
-# Together, the answers from all positions form a *feature map*. Nine numbers were enough to draw these outlines.
+# The answers from all positions form a *feature map*. Nine numbers drew these outlines.
 #
 # ### A kernel that nobody designed
-# Suppose you had only Sobel's feature maps, not his weights. Could you find the weights? Below, two kernels try, one
-# for vertical and one for horizontal edges; the explorer calls them *filters*. They start as random numbers and repeat
-# three steps:
+# If you had only Sobel's feature maps, could you find his weights? Below, two kernels try, for vertical and for
+# horizontal edges; the explorer calls them *filters*. They start as random numbers and repeat three steps:
 #
 # 1. Slide over eight small images.
 # 2. Compare their maps with Sobel's, the *targets*. The *loss* is the mean of the squared differences.
 # 3. Move each weight a little, so that the loss falls. The *learning rate* sets how far.
 #
-# Set *steps per frame* to 10 and press Play. Then restart with a learning rate of 3. The *seed* decides which random
-# numbers the filters start from. Leave the momentum at 0; lesson 3 explains it.
+# Set *steps per frame* to 10 and press Play. Then restart with a learning rate of 3. (The *seed* picks the first
+# numbers. Momentum stays at 0 until lesson 3.)
 
 # %%
 from course_lib.widgets import training_explorer
@@ -831,9 +826,9 @@ show("redness", plot_panels([photo, redness], ["photo", "redness, one 1x1 filter
 # 1 channel to 4 and back to 1. They have 4 x (9 + 1) + (4 x 9 + 1) = 77 parameters, and each final output sees 5x5
 # pixels. A single 5x5 kernel with a bias does the same with 26.
 #
-# How can we find that kernel? If its weight for a pixel is 3, then making the pixel brighter by 1 raises the output by
-# 3. So the gradients of one output with respect to its 25 pixels *are* the merged kernel. The output for a black window
-# is its bias.
+# How can we find that kernel? If a pixel's weight is 5, making the pixel brighter by 1 raises the output by 5. So the
+# gradients of one output with respect to its 25 pixels *are* the merged kernel. The output for a black window is its
+# bias.
 
 # %%
 torch.manual_seed(0)
