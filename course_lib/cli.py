@@ -217,7 +217,8 @@ def train(
     image_size: Annotated[int | None, typer.Option(min=32, help="Pixels per side.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the cut, the weights and the order.")] = 0,
     preset: Annotated[
-        Preset | None, typer.Option(help="Of cifar10: how it is trained; default fast.", show_default=False)
+        Preset | None,
+        typer.Option(help="How it is trained: of cifar10, default fast; of pneumonia, tutorial.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     classes: Annotated[

@@ -27,8 +27,8 @@ def check_train(
             raise ValueError("`course train transfer` needs --task pneumonia, cifar10 or folder, and has no --preset.")
     elif task is not None or backbone is not None:
         raise ValueError(f"--task and --backbone are for `course train transfer`, not for `course train {what}`.")
-    if what == "pneumonia" and preset is not None:
-        raise ValueError(f"pneumonia has no preset {preset!r}; its presets: none, leave --preset out.")
+    if what == "pneumonia" and preset not in (None, "tutorial"):
+        raise ValueError(f"pneumonia has no preset {preset!r}; its presets: tutorial.")
     if task != "folder" and (classes is not None or subfolder is not None):
         raise ValueError("--classes and --subfolder are for `course train transfer --task folder`; leave them out.")
     check_source(data, root)

@@ -3,7 +3,7 @@
 import copy
 import json
 import shlex
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -201,6 +201,14 @@ _TRANSFER: dict[str, Any] = {
     "label_smoothing": 0.1,
     "augmentation": {"shift": 8},
 }
+_TUTORIAL: dict[str, Any] = {
+    "epochs": 5,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "warmup": None,
+    "label_smoothing": 0.0,
+    "plain": True,
+}
 PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
     "pneumonia": {
         None: {
@@ -210,6 +218,14 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
             "epochs": 20,
             "criterion": "sensitivity",
             "calibrate_shifted": True,
+        },
+        "tutorial": _TUTORIAL
+        | {
+            "image_size": 256,
+            "network": "PneumoniaCNN",
+            "network_arguments": {"image_size": 256},
+            "augmentation": dict.fromkeys((one.name for one in fields(Augmentation)), 0),
+            "criterion": "sensitivity",
         },
         "transfer": _TRANSFER
         | {
@@ -232,7 +248,8 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
             "augmentation": {"shift": 4, "cutout": 12},
         },
         "transfer": _TRANSFER | {"image_size": 96, "epochs": 2, "augmentation": {"shift": 2}},
-        "tutorial": {
+        "tutorial": _TUTORIAL
+        | {
             "image_size": 32,
             "network": "SimpleCNN",
             "network_arguments": {
@@ -242,13 +259,7 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
                 "batch_norm": False,
                 "image_size": 32,
             },
-            "epochs": 5,
-            "learning_rate": 1e-3,
-            "weight_decay": 0.0,
-            "warmup": None,
-            "label_smoothing": 0.0,
             "augmentation": {"shift": 0, "flip": False},
-            "plain": True,
         },
     },
 }

@@ -105,7 +105,8 @@ from course_lib.schematics import schematic
 schematic("one-window")
 
 # %% [markdown]
-# Repeated at every position, this sum is a *convolution*: in code, a loop over rows and one over columns. Work out the first sum before the loops do.
+# Repeated at every position, this sum is a *convolution*: in code, a loop over rows and one over columns. Work out the
+# first sum before the loops do.
 
 # %%
 from course_lib.widgets import Predict

@@ -331,12 +331,16 @@ def test_a_folder_of_ones_own_must_be_named() -> None:
         Recipe.of("folder").splits()
 
 
-def test_the_tutorial_preset_is_the_tutorials_loop_step_by_step(photos: Path, tmp_path: Path) -> None:
-    recipe = Recipe.of("cifar10", preset="tutorial", root=str(photos), epochs=1, seed=3)
+@pytest.mark.parametrize(("task", "images"), [("cifar10", "photos"), ("pneumonia", "kaggle_root")])
+def test_the_tutorial_preset_is_the_tutorials_loop_step_by_step(
+    task: str, images: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    root = str(request.getfixturevalue(images))
+    recipe = Recipe.of(task, preset="tutorial", root=root, image_size=32, epochs=1, seed=3)
     config = train_run(recipe, tmp_path / "run")
     assert config["training"]["precision"] == "float32"
 
-    model = recipe.build(10).train()
+    model = recipe.build(len(config["classes"])).train()
     torch.manual_seed(10_000 * 3)
     loader = DataLoader(recipe.splits().train, batch_size=64, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
@@ -349,8 +353,10 @@ def test_the_tutorial_preset_is_the_tutorials_loop_step_by_step(photos: Path, tm
         losses += [loss.item()] * len(labels)
     row = next(csv.DictReader((tmp_path / "run" / "history.csv").open()))
     assert float(row["train_loss"]) == pytest.approx(np.mean(losses), rel=1e-4)
-    for name, tensor in load_file(tmp_path / "run" / "weights.safetensors").items():
-        torch.testing.assert_close(tensor, model.state_dict()[name], atol=1e-4, rtol=1e-3)
+    # Weights alone would not do: batch norm takes a bias before it out again, so that rounding decides its steps.
+    pixels, trained = recipe.splits().train.images.float() / 255, load_run(tmp_path / "run", device=torch.device("cpu"))
+    with torch.no_grad():
+        torch.testing.assert_close(trained.model(pixels), model.eval()(pixels), atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere helpers cannot be copies of this process")
@@ -376,7 +382,7 @@ def test_the_tutorials_loop_has_two_helpers_whatever_pythons_default_is(
 
 
 def test_a_preset_that_the_task_does_not_have_is_named_with_those_it_has() -> None:
-    with pytest.raises(ValueError, match="pneumonia has no preset 'fast'; its presets: none, leave --preset out"):
+    with pytest.raises(ValueError, match="pneumonia has no preset 'fast'; its presets: tutorial"):
         Recipe.of("pneumonia", preset="fast")
     with pytest.raises(ValueError, match="cifar10 has no preset 'slow'; its presets: fast, best, tutorial"):
         Recipe.of("cifar10", preset="slow")
