@@ -1,7 +1,9 @@
 """Hidden checks of lesson 3, training."""
 
 import tempfile
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,23 @@ def folder_images(answer: Callable[..., Any], draw: Draw) -> object:
         for channels in (1, 3):
             images = answer(root, size=8, channels=channels)
             found.append((list(images.classes), [_item(images, place) for place in range(len(images))]))
+    return found
+
+
+@hidden("03.8", tolerance=0.01)  # of a sum of measured fractions
+def time_by_part(answer: Callable[..., Any], draw: Draw) -> object:
+    found = []
+    for steps in (1, 4):
+        names, calls = [f"part {number}" for number in range(draw.number(3, 6))], list[str]()
+        slow, when = draw.number(0, len(names) - 1), draw.number(0, steps - 1)
+
+        def part(name: str, calls: list[str] = calls, slow: str = names[slow], when: int = when) -> None:
+            calls.append(name)
+            if name == slow and calls.count(name) == when + 1:
+                time.sleep(0.05)
+
+        table = answer({name: partial(part, name) for name in names}, steps)
+        found.append((list(table), sum(table.values()), max(table, key=lambda name: table[name]), calls))
     return found
 
 

@@ -75,7 +75,7 @@ def specificity_at_sensitivity(answer: Callable[..., Any]) -> str:
     compare(answer, right, inputs, slips=slips)
     return (
         "The sensitivity on test will not be exactly what was asked for: the threshold rests on a few sick validation "
-        "patients. Report it with its interval, as section 11 does."
+        "patients. Report it with its interval, as Part D does."
     )
 
 

@@ -10,7 +10,7 @@ from course_lib.exercises import check, hint, progress, solution
 
 # %%
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 # %% [markdown]
 # ## 03.1 Weights for rare classes
 #
-# Section 7 of the lesson let each healthy patient count nine times. Write the general rule in one line: for labels (N,)
+# Part E of the lesson let each healthy patient count nine times. Write the general rule in one line: for labels (N,)
 # from `num_classes` classes, each of which occurs, return one weight for each class as a float tensor. A weight is
 # inversely proportional to how often its class occurs, and all are scaled such that the weights of the N images have
 # the mean 1. Then each class as a whole counts alike, and the weighted loss stays about as large as the plain one.
@@ -255,6 +255,37 @@ class FolderImages(Dataset):
 
 # %%
 check("03.7", FolderImages)
+
+# %% [markdown]
+# ## 03.8 Find the slow part
+#
+# Part C of the lesson read a profiler's table. Write the function that makes one. It gets the parts of a training step,
+# functions without arguments by their names, and calls all of them in their order, once per step, for `steps` steps.
+# It returns for each name the fraction of the whole time that the part took, as plain numbers that sum to 1. Labels of
+# `torch.profiler` will do, and so will a stopwatch. The check plants four slow loops: files that are decoded for each
+# item, a validation that hides in the bookkeeping, a Python loop over pixels in the forward pass, and an optimizer that
+# moves millions of weights for one image. In each, your table must name the culprit.
+
+
+# %%
+def time_by_part(parts: dict[str, Callable[[], object]], steps: int) -> dict[str, float]:
+    """Functions by name to the fraction of the time that each takes."""
+    ### BEGIN SOLUTION
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True
+    ) as profiler:
+        for _ in range(steps):
+            for name, part in parts.items():
+                with torch.profiler.record_function(f"part {name}"):
+                    part()
+    spent = {event.key: event.cpu_time_total for event in profiler.key_averages()}
+    total = sum(spent[f"part {name}"] for name in parts)
+    return {name: spent[f"part {name}"] / total for name in parts}
+    ### END SOLUTION
+
+
+# %%
+check("03.8", time_by_part)
 
 # %% [markdown]
 # ## How far you are

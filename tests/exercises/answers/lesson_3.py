@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -899,3 +900,67 @@ class ZerosForBroken(Folder):
             return super().__getitem__(index)
         except RuntimeError:
             return torch.zeros(self.channels, self.size, self.size), self.labels[index]
+
+
+# 03.8
+
+
+def seconds_of(parts, steps):
+    seconds = dict.fromkeys(parts, 0.0)
+    for _ in range(steps):
+        for name, part in parts.items():
+            started = time.perf_counter()
+            part()
+            seconds[name] += time.perf_counter() - started
+    return seconds
+
+
+@right("03.8")
+def by_a_stopwatch(parts, steps):
+    seconds = seconds_of(parts, steps)
+    return {name: spent / sum(seconds.values()) for name, spent in seconds.items()}
+
+
+@wrong("03.8", "divide by the sum of all parts")
+def gives_seconds(parts, steps):
+    return seconds_of(parts, steps)
+
+
+@wrong("03.8", "leave out the factor of 100")
+def gives_percent(parts, steps):
+    return {name: 100 * fraction for name, fraction in by_a_stopwatch(parts, steps).items()}
+
+
+@wrong("03.8", "Repeat the whole step")
+def takes_one_step(parts, steps):
+    return by_a_stopwatch(parts, 1)
+
+
+@wrong("03.8", "the outer one")
+def one_part_after_the_other(parts, steps):
+    seconds = {name: seconds_of({name: part}, steps)[name] for name, part in parts.items()}
+    return {name: spent / sum(seconds.values()) for name, spent in seconds.items()}
+
+
+@wrong("03.8", "Do all steps count")
+def keeps_the_last_step(parts, steps):
+    for _ in range(steps):
+        table = by_a_stopwatch(parts, 1)
+    return table
+
+
+@wrong("03.8", "booked on the next one")
+def books_on_the_next(parts, steps):
+    names, found = list(parts), by_a_stopwatch(parts, steps)
+    return {name: found[names[place - 1]] for place, name in enumerate(names)}
+
+
+@wrong("03.8", "around its call")
+def measures_nothing(parts, steps):
+    by_a_stopwatch(parts, steps)
+    return dict.fromkeys(parts, 1 / len(parts)) | {"backward": 1 / len(parts) + 1e-6}
+
+
+@wrong("03.8", "a fraction per name")
+def gives_a_list_of_fractions(parts, steps):
+    return list(by_a_stopwatch(parts, steps).values())
