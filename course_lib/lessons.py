@@ -12,7 +12,14 @@ import torch
 from course_lib.files import as_path
 from course_lib.options import check_source
 from course_lib.real_images import PHOTOS, XRAYS, Images, button, fetch, megabytes, show_widget, to_fetch
-from course_lib.runtime import host, keep_freed_memory, pick_device, seed_everything, unused_gpu
+from course_lib.runtime import (
+    host,
+    keep_freed_memory,
+    keep_profiler_quiet,
+    pick_device,
+    seed_everything,
+    unused_gpu,
+)
 
 Choice = TypeVar("Choice")
 
@@ -38,7 +45,7 @@ class Lesson(NamedTuple):
 LESSONS = {
     1: Lesson("CNN anatomy", 26, 26, 128, gains=False),
     2: Lesson("Building PneumoniaCNN", 42, 30, 64),
-    3: Lesson("Training on GPU (and on what you have)", 119, 456, 96),
+    3: Lesson("Training on GPU (and on what you have)", 119, 456, 64),
     4: Lesson("CIFAR-10, ten times faster", 97, 770, 32, (PHOTOS,)),
     5: Lesson("Transfer learning", 115, 552, 96, (PHOTOS, XRAYS)),
     6: Lesson("Visualization", 109, 132, 96),
@@ -135,6 +142,7 @@ def start_lesson(number: int) -> Profile:
         )
     seed_everything(0)
     keep_freed_memory()
+    keep_profiler_quiet()
     profile = Profile("real" if stock.found and not stock.absent else "simulated", pick_device())
     _started = number, profile.source
     for title, images in zip(("data:    ", "         "), lesson.images, strict=False):

@@ -163,6 +163,14 @@ def keep_freed_memory() -> None:
         library.mallopt(trim_threshold, 2**31 - 1)
 
 
+def keep_profiler_quiet() -> None:
+    """Have torch's profiler write nothing to stderr; on a machine without a GPU it calls each start an error.
+
+    Its library reads this when the first profile begins.
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+
 @contextlib.contextmanager
 def naming_memory(what: str) -> Iterator[None]:
     """Turn any failure to get memory, which each library reports in its own way, into a `MemoryError` with the mend.

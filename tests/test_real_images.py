@@ -117,7 +117,7 @@ def test_one_call_leads_to_the_real_images_of_the_lesson(
 ) -> None:
     assert start_lesson(number).source == "simulated"
     assert asked(web) == []  # on a machine of one's own nothing is downloaded unasked
-    wanted = {2: ["64"], 4: ["cifar"], 5: ["128", "cifar"]}.get(number, ["128"])
+    wanted = {2: ["64"], 3: ["64"], 4: ["cifar"], 5: ["128", "cifar"]}.get(number, ["128"])
     megabytes = round(sum({"64": 20.6, "128": 75.5, "cifar": 170.5}[name] for name in wanted))
     assert f"real ones: get_real_images() fetches them, {megabytes} MB" in printed(capsys)
     get_real_images()
@@ -267,11 +267,11 @@ def test_what_is_stopped_goes_on_where_it_was(
 def test_a_smaller_file_serves_until_a_larger_one_is_fetched(web: Hosts, capsys: pytest.CaptureFixture[str]) -> None:
     get_real_images(2)
     capsys.readouterr()
-    assert start_lesson(3).source == "real"
+    assert start_lesson(6).source == "real"
     assert "larger ones: get_real_images() fetches them, 76 MB" in printed(capsys)
     get_real_images()
     assert arrived() == ["pneumoniamnist_128.npz", "pneumoniamnist_64.npz"]
-    assert start_lesson(3).source == "real"
+    assert start_lesson(6).source == "real"
     assert "get_real_images" not in printed(capsys)
 
 

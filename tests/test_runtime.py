@@ -1,3 +1,4 @@
+import os
 import platform
 import random
 import subprocess
@@ -122,3 +123,13 @@ def test_a_gpu_that_could_be_had_is_named_with_the_way_to_it(monkeypatch: pytest
     assert unused_gpu(torch.device("cuda")) == ""
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
     assert unused_gpu(torch.device("cpu")) == ""
+
+
+def test_the_profiler_writes_nothing_to_stderr() -> None:
+    program = (
+        "import torch\nfrom course_lib.runtime import keep_profiler_quiet\nkeep_profiler_quiet()\n"
+        "with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]): torch.ones(2) + 1"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "KINETO_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stderr == ""
