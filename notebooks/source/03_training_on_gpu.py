@@ -1,13 +1,30 @@
 # %% [markdown]
 # # 3. Training on GPU (and on what you have)
 #
-# You will write the loop that turns a wired network into one that has learned something, read its curves, choose its
-# learning rate by measuring, make it faster one change at a time, and then ask the harder question: how good is the
-# result, and how sure may you be of the answer? Everything runs on two processor cores. Where a GPU changes something,
-# the cell takes it if there is one.
+# You train PneumoniaCNN in one call. Then you write that call yourself, steer it by its curves, and find out where its
+# time and memory go, on a processor or on a GPU. At the end you say which of three networks is best, how good it is,
+# and how sure you may be. A number is worth what stands beside it: other seeds, an interval, a control.
 #
-# Prerequisites: lessons 1 and 2 (layers, logits, modes, parameters). Computing takes 119 s on two cores (7.6 min with
-# real images); allow two hours of your own.
+# After this lesson you can
+#
+# - write the loops that train and evaluate a network, and name their classic faults,
+# - find a learning rate by measuring, and choose a schedule,
+# - read curves, batch norm's lag among them, and cure overfitting one change at a time,
+# - profile a loop, move it to a GPU, choose a number format and save memory,
+# - compare networks over seeds, choose a threshold on validation, and report with intervals,
+# - calibrate, resume, and spread a training over processes.
+#
+# | part | minutes | | you will have |
+# | --- | --- | --- | --- |
+# | [A. A loop that learns](#part-a) | 28 | core | your own loop, the same as the imported one |
+# | [B. Learning rate, schedule, curves](#part-b) | 24 | core | a measured rate, three stories, a cure |
+# | [C. On a GPU: time, number formats, memory](#part-c) | 26 | core | four slow lines found, and what 16 bits lose |
+# | [D. Which network, and how good?](#part-d) | 24 | core | three networks, three seeds, one test |
+# | [E. What a score hides](#part-e) | 12 | core | rare classes, a shortcut, the worst errors |
+# | [F. Before others rely on it](#part-f) | 14 | optional | calibration, resuming, two processes |
+#
+# You need lessons [1](01_cnn_anatomy.ipynb) and [2](02_building_pneumonia_cnn.ipynb): layers, logits, modes and
+# parameters. Computing takes 119 s on two cores (7.6 min with real images).
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson
@@ -15,45 +32,85 @@ from course_lib.lessons import get_real_images, start_lesson
 profile = start_lesson(3)
 
 # %% [markdown]
-# The images come from the loader of lesson 2. On this page they are simulated radiographs, nobody's, with as many
-# healthy patients as sick ones; the same cells run on the real X-rays, which `get_real_images()` fetches. The network
-# is `CompactCNN`: blocks and global pooling as you built them in lesson 2, but five narrower blocks instead of three,
-# so that it sees more of the picture, and a first step that standardizes each image so that exposure does not matter.
-# Its whole code is a page in `course_lib/models.py`.
+# <a id="part-a"></a>
 #
-# Files often come sorted by class, so that "the first hundred" would all be healthy. The cell shuffles the training
-# images once, before anybody takes the first of anything.
+# ## Part A. A loop that learns (28 min, core)
+#
+# - Say what one training step does, and why it clears the gradients first.
+# - Feed a network with batches.
+# - Write the training loop and the evaluation loop.
+#
+# ### It learns
+#
+# Here are the X-rays of lesson 2, shrunk to 32 pixels (64 for real ones), so that a laptop can train a network in
+# seconds. On this page they are simulated; `get_real_images()` fetches real ones (21 MB). Files often come sorted by
+# class, so we shuffle once, before anybody takes the first hundred of anything.
 
 # %%
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from course_lib.anatomy import count_parameters
 from course_lib.data import load_chest_xray
-from course_lib.models import CompactCNN
-from course_lib.plots import plot_curves, plot_images, show
 from course_lib.real_results import on_real
 
-splits = load_chest_xray(profile.source, image_size=profile.choose(simulated=64, real=96))
+size = profile.choose(simulated=32, real=64)  # pixels
+splits = load_chest_xray(profile.source, image_size=size)
 train, val = splits.train.subset(torch.randperm(len(splits.train))), splits.val
 for name, images in (("train", train), ("val", val)):
     print(name, tuple(images.images.shape), images.images.dtype, images.counts())
-print(f"{count_parameters(CompactCNN()):,} parameters")
 
 # %% [markdown]
-# ## 1. Where do the numbers live?
+# And here is the PneumoniaCNN that you built, at last in training. *Training* means: show it all images, change its
+# weights a little after each handful, and repeat. One pass over all training images is an *epoch*.
+
+# %%
+from course_lib import training
+from course_lib.data import Batches
+from course_lib.models import PneumoniaCNN
+
+device = profile.device
+on_train, on_val = Batches(train, 32, shuffle=True, device=device), Batches(val, 100, device=device)
+epochs = profile.choose(simulated=5, real=8)
+torch.manual_seed(0)
+dense = PneumoniaCNN(size).to(device)
+first = training.fit(dense, on_train, on_val, epochs=epochs, learning_rate=1e-3, seed=0)
+
+# %% [markdown]
+# A network that only guesses between two equally common classes has a loss of $\ln 2 = 0.69$. (Where three in four are
+# sick, always answering 0.75 has 0.56.) Where do the two curves start, and where do they end?
+
+# %% tags=["tol-0.1"]
+from course_lib.plots import plot_curves, show
+
+passes = range(1, epochs + 1)
+guessing = ((1, epochs), (0.693, 0.693))
+losses = {"training": (passes, first.train_loss), "validation": (passes, first.val_loss)}
+figure = plot_curves(losses | {"guessing": guessing}, xlabel="epoch", ylabel="loss (nats)")
+show("it-learns", figure)
+print(
+    f"AUC on validation: {first.val_auc[0]:.2f} after one epoch, {first.val_auc[-1]:.2f} at the end"
+)
+
+# %% [markdown]
+# It learns. (The loss is in *nats*, the unit that natural logarithms give.) Does it learn on real X-rays, too?
+
+# %%
+on_real("03.first", losses, val)
+
+# %% [markdown]
+# From here on you write what `fit` hides, piece by piece.
+#
+# ### One device
 #
 # A tensor lives in the memory of one *device*: the processor's (`cpu`), an NVIDIA GPU's (`cuda`) or an Apple GPU's
 # (`mps`). A GPU has thousands of simple arithmetic units, which suits a convolution: the same small sum at every pixel.
-# An operation needs all its tensors on one device, and `.to(device)` moves them.
-#
-# **Before you run the cell:** `.to` is called on a tensor and on a network, and the result is thrown away both times.
-# Which of the two has moved? (The device here is `meta`, one that has shapes but no numbers; for this question it is as
-# good as a GPU, and every machine has it.)
+# An operation needs all its tensors on one device, and `.to(device)` moves them. Below, `.to` is called on a tensor and
+# on a network, and what it returns is thrown away. Which of the two has moved? (`meta` is the device without numbers
+# from lesson 2. Every machine has it.)
 
 # %%
-images, network = torch.zeros(4, 1, 64, 64), CompactCNN()
+images, network = torch.zeros(4, 1, 64, 64), PneumoniaCNN(64)
 images.to("meta")
 network.to("meta")
 print("images: ", images.device)
@@ -64,33 +121,18 @@ except RuntimeError as error:
     print("RuntimeError:", error)
 
 # %% [markdown]
-# A tensor's `.to` returns a moved copy and leaves the tensor where it was; a network's `.to` moves the network itself.
-# So write `images = images.to(device)` in the loop, for every batch, and `model.to(device)` once, before the optimizer
-# is made. The error at the end is the one that you will meet when you forget. Its wording differs from layer to layer;
-# two device names in one message is what to look for.
+# A tensor's `.to` returns a moved copy; a network's `.to` moves the network itself. So a loop has
+# `images = images.to(device)` for every batch, and `model.to(device)` once, before the optimizer is made. The error is
+# the one that you'll meet when you forget. Its wording differs from layer to layer; two device names in one message
+# are what to look for. `pick_device()` in `course_lib.runtime` takes CUDA if there is some, else an Apple GPU, else the
+# CPU, and the set-up cell has already asked it.
 #
-# `pick_device` chooses CUDA if there is some, else an Apple GPU, else the CPU; the set-up cell has asked it already.
-
-# %%
-from course_lib.runtime import pick_device
-
-device = profile.device
-model = CompactCNN().to(device)
-batch = train.images[:4].to(device)
-print(pick_device() == device, next(model.parameters()).device == batch.device)
-
-# %% [markdown]
-# ## 2. One step downhill, by hand
+# ### Steps add up
 #
-# Training is one idea repeated: ask in which direction each weight should move to make the loss smaller, and move it a
-# little. The answer is the derivative of the loss with respect to each weight, which says how steeply the loss rises;
-# all derivatives together are called the *gradient*.
-#
-# Take the smallest network there is, one weight: it says $w \cdot x$, the input is $x = 2$, the right answer is $6$,
-# and the loss is the squared error $(2w - 6)^2$. At $w = 1$ the loss is $16$ and its gradient is $2 \cdot (2w - 6)
-# \cdot 2 = -16$: increasing $w$ a little makes the loss fall, sixteen times as fast.
-#
-# **Before you run the cell:** with a learning rate of 0.1, where does one step take $w$?
+# Lesson 1 nudged a weight: if the loss changes by $g$ times the nudge, then $g$ is the *gradient*, and a step against
+# it makes the loss smaller. That's *gradient descent*. Take one weight again. It says $w \cdot x$ for $x = 2$, the
+# right answer is 6, and the loss is $(2w - 6)^2$. At $w = 1$ the loss is 16, and the gradient is
+# $2 (2w - 6) \cdot 2 = -16$.
 
 # %%
 w = torch.tensor(1.0, requires_grad=True)
@@ -102,7 +144,7 @@ with torch.no_grad():  # the step itself is not part of what is differentiated
 print(f"w after one step {w.item():.1f}, loss {(2 * w.item() - 6) ** 2:.2f}")
 
 # %% [markdown]
-# From 16 to 0.64 in one step. Now a second `backward()`. The gradient at $w = 2.6$ is
+# From 16 to 0.64 in one step. Now call `backward()` a second time. At the new weight, 2.6, the gradient is
 # $2 \cdot (-0.8) \cdot 2 = -3.2$.
 
 # %%
@@ -120,29 +162,33 @@ loss.backward()
 print(f"after clearing:   {w.grad.item():.1f}")
 
 # %% [markdown]
-# This is why each step of a training loop begins with `optimizer.zero_grad()`. It is left out on purpose only where one
-# large batch is computed in pieces.
+# <details><summary>What happened, and why</summary>
 #
-# How large may the learning rate be? Five steps from $w = 1$, at five rates. **Before you run the cell:** one of them
-# arrives in a single step, one never arrives and never leaves, one gets worse with every step. Which?
+# `backward()` adds to what is there. So each step of a training loop begins with `optimizer.zero_grad()`. It's left out
+# on purpose only where one large batch is computed in pieces (*gradient accumulation*, in the exercises).
+# </details>
+#
+# How large may the learning rate be? Take five steps from $w = 1$, at five rates. One arrives in a single step, one
+# never arrives and never leaves, and one gets worse with every step. Which?
 
 # %%
+from course_lib.tables import Table
+
+rows = []
 for learning_rate in (0.02, 0.1, 0.125, 0.25, 0.3):
     w, path = 1.0, []
     for _ in range(5):
         w -= learning_rate * 4 * (2 * w - 6)
-        path.append(f"{(2 * w - 6) ** 2:9.3f}")
-    print(f"rate {learning_rate:<5}  losses:", *path)
+        path.append(f"{(2 * w - 6) ** 2:.3f}")
+    rows.append((str(learning_rate), *path))
+Table("The loss after each step", ("rate", "1", "2", "3", "4", "5"), rows)
 
 # %% [markdown]
-# Too small is slow, too large diverges, and the border between the two is set by how sharply the loss curves: here the
-# gradient changes by 8 for each unit of $w$, and any rate above $2/8$ overshoots further each time. A network has a
-# curvature in every direction, it changes while it learns, and nobody knows it beforehand. Section 5 measures what rate
-# a network bears.
-#
-# With two directions it gets harder: the valley below curves by 8 across and by 1 along. A rate that is right for the
-# one is small for the other. **Before you change the numbers:** which rate is the largest that settles, and does
-# momentum allow a larger or a smaller one?
+# Too small is slow, too large diverges. The border between them is set by the curvature: here the gradient changes by 8
+# per unit of $w$, and any rate above $2 / 8$ overshoots further each time. A network has a curvature in every
+# direction, it changes while it learns, and nobody knows it beforehand. In the valley below the curvature is 8 across
+# and 1 along. Which rate is the largest that settles? Does *momentum*, which lets each step go on in part in the
+# direction of the last, allow a larger one or a smaller one?
 
 # %%
 from course_lib.widgets import descent_explorer
@@ -150,11 +196,21 @@ from course_lib.widgets import descent_explorer
 descent_explorer()
 
 # %% [markdown]
-# ## 3. How do images reach the network?
+# <details><summary>Answer</summary>
 #
-# One image gives a noisy gradient, and all of them together take long; a *batch* of some dozens is the usual
-# compromise. PyTorch's way has two parts. A `Dataset` answers "how many?" and "give me number i", and a `DataLoader`
-# draws an order, collects items and stacks them. Our image sets are such a `Dataset`.
+# The steep direction decides: any rate below $2 / 8 = 0.25$ settles. Momentum $\beta$ allows up to
+# $2 (1 + \beta) / 8$, so 0.475 for $\beta = 0.9$
+# ([Goh 2017](https://doi.org/10.23915/distill.00006) draws why).
+# </details>
+#
+# ### Batches
+#
+# One image gives a noisy gradient, and all of them together take long. A *batch* of some dozens is the usual
+# compromise. PyTorch's way to make them has two parts:
+#
+# - A [`Dataset`](https://docs.pytorch.org/docs/stable/data.html) answers "how many?" and "give me number i". Our image
+#   sets are such a dataset.
+# - A `DataLoader` draws an order, collects items and stacks them.
 
 # %%
 from torch.utils.data import DataLoader
@@ -166,18 +222,13 @@ images, labels = next(iter(loader))
 print("a batch: ", tuple(images.shape), tuple(labels.shape), "of", len(loader))
 
 # %% [markdown]
-# Items are fetched one by one, in Python. When each must be decoded from a file, that is slow enough that a
-# `DataLoader` offers helpers: `num_workers=2` fetches in two other processes while the network computes, and
-# `pin_memory=True` puts batches into memory that the system may not move, from which a GPU can copy while Python goes
-# on. Workers have a price. Starting them takes time at every epoch.
+# > **Workers.** With `num_workers=2` two helper processes fetch items while the network computes, which pays when each
+# > item must be decoded from a file. They cost a start, in every epoch unless you say `persistent_workers=True`. On
+# > Windows and macOS, and on Linux from Python 3.14 on, each is a fresh Python. It can't find a class that was
+# > defined in a notebook's cell, and a script that makes workers needs `if __name__ == "__main__":`. Begin without.
 #
-# On Windows and macOS (and on Linux from Python 3.14 on) each is a fresh Python that must import whatever the dataset
-# is made of. So a dataset class defined in a notebook's cell cannot be found there, and a script that makes workers
-# without `if __name__ == "__main__":` would start itself again in each; Python stops it with a RuntimeError about
-# "bootstrapping". Begin with `num_workers=0`; raise it when the network waits.
-#
-# If all images fit into memory, and at this size they do, there is a simpler way: keep them as bytes in one tensor, and
-# cut a batch out of it with one index.
+# If all images fit into memory there is a simpler way: keep them as bytes in one tensor, and cut a batch out of it with
+# one index.
 
 
 # %%
@@ -187,41 +238,40 @@ def batches(images, labels, batch_size):
         yield images[chosen].to(device).float() / 255, labels[chosen].to(device)
 
 
-# %% [markdown]
-# **Before you run the cell:** one pass over the training images by each of three pipelines. Which is fastest, and do
-# two workers make the second one faster than the first?
-
-# %% tags=["tol-x20"]
+# %% tags=["tol-x30"]
 import time
 
 
-def images_per_second(road):
+def images_per_second(pipeline):
     started = time.perf_counter()
-    seen = sum(len(labels) for _, labels in road)
+    seen = sum(len(labels) for _, labels in pipeline)
     return seen / (time.perf_counter() - started)
 
 
-roads = {
-    "DataLoader, no workers": DataLoader(train, batch_size=32, shuffle=True),
+pipelines = {
+    "DataLoader": DataLoader(train, batch_size=32, shuffle=True),
     "DataLoader, two workers": DataLoader(train, batch_size=32, shuffle=True, num_workers=2),
     "one tensor in memory": batches(train.images, train.labels, 32),
 }
-for name, road in roads.items():
-    print(f"{name:24} {images_per_second(road):9,.0f} images per second")
+rows = [(name, f"{images_per_second(one):,.0f}") for name, one in pipelines.items()]
+Table("One pass over the training images, on this machine", ("", "images per second"), rows)
 
 # %% [markdown]
-# The numbers are those of one machine, and yours will differ; the order is what to look at. Nothing is decoded here, so
-# workers have nothing to help with, and starting them costs more than they save. With files of two megapixels to
-# decode, expect the second pipeline to beat the first; exercise 3 measures it. The third one does the least work for
-# each image and will be ours; `Batches` in `course_lib.data` is this function with a few comforts.
-
-# %% [markdown]
-# ## 4. The loop
+# These numbers are those of one machine. Nothing is decoded here, so workers have nothing to help with. The third way
+# does the least work per image and will be ours; `Batches`, which you met above, is this function with a few comforts.
 #
-# Here is the whole of training. Seven lines do the work, and their order matters: put the network into training mode
-# (dropout drops, batch norm uses the batch); for each batch clear the old gradients, predict, measure the loss, compute
-# the new gradients, and step. The last two lines only keep the books: the loss of each batch is counted by the number
-# of its images, since the last batch is shorter and would otherwise weigh too much.
+# ### The loop
+#
+# Here is the whole of training, and the evaluation after each epoch. What differs between the two rows?
+
+# %%
+from course_lib.schematics import schematic
+
+schematic("one-epoch")
+
+# %% [markdown]
+# The five calls are those of lesson 2. What's new are the books: the loss of each batch counts by the number of its
+# images, since the last batch is shorter and would otherwise weigh too much.
 
 
 # %%
@@ -231,11 +281,10 @@ def train_one_epoch(model, train, optimizer, *, schedule=None):
     total, seen = 0.0, 0
     for images, labels in train:
         optimizer.zero_grad()
-        logits = model(images)  # (B, 2)
-        loss = F.cross_entropy(logits, labels)  # the mean over the batch
+        loss = F.cross_entropy(model(images), labels)  # the mean over the batch
         loss.backward()
         optimizer.step()
-        if schedule is not None:  # section 5
+        if schedule is not None:  # Part B
             schedule.step()
         total += loss.item() * len(labels)
         seen += len(labels)
@@ -243,13 +292,9 @@ def train_one_epoch(model, train, optimizer, *, schedule=None):
 
 
 # %% [markdown]
-# `F.cross_entropy` takes logits and class numbers, and applies the softmax itself. `loss.item()` takes out the plain
-# number. Collect `loss` itself and each one drags the remains of its graph along; where no `backward()` has run, the
-# whole of it, with all activations.
-#
-# The evaluation loop differs in what it leaves out: no record for gradients (`no_grad`, which saves the memory of what
-# each layer saw), no step, and no training mode. It collects logits and labels, since every score that you may want
-# follows from these two.
+# `loss.item()` takes out the plain number. Collect `loss` itself, and each one drags the remains of its graph along.
+# The evaluation loop leaves things out: no record for gradients, no step, and no training mode. It keeps logits and
+# labels, since every score follows from these two.
 
 
 # %%
@@ -263,127 +308,69 @@ def evaluate(model, data):
 
 
 # %% [markdown]
-# Why does forgetting `model.eval()` not raise an error? Because both modes compute something sensible. Batch norm in
-# training mode standardizes by the batch, so an image's answer depends on who else is in the batch. The next cell asks
-# a hardly trained network about the same image, in the company of one other and of seven.
-
-# %% tags=["tol-0.05"]
-torch.manual_seed(0)
-model = CompactCNN().to(device)
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-train_one_epoch(model, batches(train.images[:256], train.labels[:256], 32), optimizer)
-images = val.images[:8].to(device).float() / 255
-for mode in (True, False):
-    model.train(mode)
-    with torch.no_grad():
-        alone, together = model(images[:2])[0, 1], model(images)[0, 1]
-    print(f"train({mode!s:5}): logit {alone:+.2f} beside one image, {together:+.2f} beside seven")
-
-# %% [markdown]
-# In evaluation mode the company does not matter. Note also that a pass in training mode changes the network even
-# without a step: it updates the running averages that evaluation uses.
+# ### Yours is the imported one
 #
-# Now train. AdamW is gradient descent in which each weight follows a running mean of its gradients, divided by how
-# large they have been lately (the root of a running mean of their squares), with a pull of every weight toward zero.
-# **Before you run the cell:** a network that only guesses between two classes has a loss of $\ln 2 = 0.69$ (in *nats*,
-# the unit that natural logarithms give); where three in four are sick, always answering "0.75" has 0.56. Guess the
-# training loss after the first and after the fifth pass.
+# [*AdamW*](https://arxiv.org/abs/1711.05101) is gradient descent in which each weight follows a running mean of its
+# gradients, divided by how large they have been lately. *Weight decay* pulls every weight a little toward zero. Now
+# give the same seed and the same 256 images to your loop and to the one in the package. (It stores images in another
+# order in memory, and so rounds differently in the last digits.)
 
-# %% tags=["tol-0.1"]
-import copy
-
-torch.manual_seed(0)
-model = CompactCNN().to(device)
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-train_loss, val_loss, snapshots = [], [], []
-for epoch in range(5):
-    train_loss.append(train_one_epoch(model, batches(train.images, train.labels, 32), optimizer))
-    val_loss.append(F.cross_entropy(*evaluate(model, batches(val.images, val.labels, 100))).item())
-    snapshots.append(copy.deepcopy(model))
-    print(f"epoch {epoch + 1}: training loss {train_loss[-1]:.2f}")
-assert train_loss[-1] < 0.35, (
-    "five passes bring the training loss well below guessing on every machine that we tried"
-)
-
-# %%
-epochs = range(1, 6)
-curves = {
-    "training": (epochs, train_loss),
-    "validation": (epochs, val_loss),
-    "guessing": ((1, 5), (0.693, 0.693)),
-}
-figure = plot_curves(curves, xlabel="epoch", ylabel="loss (nats)")
-show("constant-rate", figure, source=profile.source)
+# %% tags=["tol-0.003"]
+small = train.subset(torch.arange(256))
+both = {}
+for name, loop in (("yours", train_one_epoch), ("imported", training.train_one_epoch)):
+    torch.manual_seed(0)
+    model = PneumoniaCNN(size).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    if name == "yours":
+        data = batches(small.images, small.labels, 32)
+    else:
+        data = Batches(small, 32, shuffle=True, device=device)
+    both[name] = loop(model, data, optimizer)
+    print(f"{name}: training loss {both[name]:.3f}")
 
 # %% [markdown]
-# The training loss falls smoothly. The validation loss leaps about; on the simulated images it climbs above guessing
-# and comes back. If you looked at one such epoch only, you might conclude that the network has learned nothing, or that
-# it overfits. Neither would explain why a curve that measures the same images each time jumps while the other does not.
+# So you may let the package do it. `fit` runs both loops once per epoch, and adds
 #
-# The two modes above suggest a suspect: evaluation uses batch norm's running averages, which
-# follow the layers with a delay of some ten batches, while the weights keep moving. The suspicion can be tested. Take
-# the network as it was after each epoch, change none of its weights, only recompute the averages from training images,
-# and measure again.
-
-
-# %% tags=["tol-0.15"]
-def renew_batch_norm(model, images):
-    """Replace the running averages of all batch norms by plain averages over `images`."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None  # average all batches alike
-    model.train()
-    with torch.no_grad():
-        for chunk in images.split(100):
-            model(chunk.to(device).float() / 255)
-
-
-renewed = []
-for snapshot in snapshots:
-    renew_batch_norm(snapshot, train.images[:400])
-    renewed.append(
-        F.cross_entropy(*evaluate(snapshot, batches(val.images, val.labels, 100))).item()
-    )
-print(f"validation loss after the fifth epoch, averages renewed: {renewed[-1]:.2f}")
-assert max(renewed) < 0.7, "without the lag no epoch is worse than guessing"
-assert renewed[-1] < 0.45
-
-# %%
-curves |= {"validation, averages renewed": (epochs, renewed)}
-show("averages-renewed", plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"))
-
-# %% [markdown]
-# Do real patients make the curve jump as well? Compare the two validation curves with each other, in both panels.
-
-# %%
-on_real("03.curves", curves, val)
-
-# %% [markdown]
-# With the same weights and other averages the jumps are gone: they were the averages', not the weights'. What is left
-# is the curve that tells about the weights, and it need not fall at every epoch; a rise that stays after renewal is a
-# real one. A learning rate that shrinks toward the end gives the averages time to catch up, which is one of the
-# reasons why few people train at one constant rate. How large should it be to begin with?
-
-# %% [markdown]
-# ## 5. Which learning rate?
+# - a schedule for the learning rate (Part B), and a weight decay of 0.05 instead of AdamW's 0.01,
+# - the fused form of AdamW and 16-bit arithmetic where the machine has it (Part C),
+# - saving and resuming (Part F), early stopping, and a history.
 #
-# Measure it. Start with a rate so small that nothing happens, raise it a little after every batch, and watch the loss:
-# it stays, falls, and then diverges. The best rate lies somewhat below the one at which that begins. This is the *range
-# test*. **Before you run the cell:** AdamW was used at 0.001 above. Guess at which rate the loss diverges.
+# ### Stop here
+#
+# A step clears, predicts, measures, computes gradients and moves the weights. Evaluation does only the second and the
+# third, in evaluation mode. **To discuss:** delete one of the five lines of a step. Which deletions raise no error, and
+# how does each curve look?
+#
+# <details><summary>One answer</summary>Without `zero_grad` the loss lurches. Without `backward` there are no gradients,
+# and without `step` nobody uses them: both losses stay flat. Without the prediction or the loss there is an
+# error.</details>
+
+# %% [markdown]
+# <a id="part-b"></a>
+#
+# ## Part B. Learning rate, schedule, curves (24 min, core)
+#
+# - Find a learning rate by measuring.
+# - Tell batch norm's lag from learning.
+# - Name underfitting and overfitting with their cures.
+#
+# ### The range test
+#
+# Start with a rate so small that nothing happens, raise it a little after every batch, and watch the loss: it stays,
+# falls, and then turns unsteady. A good rate lies well below the one at which that begins. This is the *range test*
+# ([Smith 2015](https://arxiv.org/abs/1506.01186)).
 
 
 # %%
-def range_test(model, data, rates):
+def range_test(model, rates):
     """The loss of one batch after another, each with the next of the rising `rates`."""
     optimizer = torch.optim.AdamW(model.parameters())
-    losses = []
     model.train()
+    losses = []
     while len(losses) < len(rates):
-        for images, labels in data():
-            if len(losses) == len(rates):
-                break
-            optimizer.param_groups[0]["lr"] = rates[len(losses)]
+        for (images, labels), rate in zip(on_train, rates[len(losses) :], strict=False):
+            optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
             loss = F.cross_entropy(model(images), labels)
             loss.backward()
@@ -392,653 +379,1015 @@ def range_test(model, data, rates):
     return losses
 
 
+# %% [markdown]
+# From here on the network is `CompactCNN`, which opened lesson 1: five narrow blocks like those of PneumoniaCNN, a mean
+# per map, and a first step that standardizes each image. Test it with and without its batch norm, from three seeds.
+# Does batch norm allow higher rates here, too?
+
 # %% tags=["tol-0.15"]
-torch.manual_seed(0)
-rates = torch.logspace(-5, 0, 80).tolist()
-losses = range_test(CompactCNN().to(device), lambda: batches(train.images, train.labels, 32), rates)
-smooth = torch.tensor(losses).unfold(0, 9, 1).mean(dim=1).tolist()  # a mean over nine batches
-middle = rates[4:-4]
-best = min(range(len(smooth)), key=smooth.__getitem__)
-print(f"mean loss: {smooth[0]:.2f} at the first nine rates, {smooth[best]:.2f} at best")
-assert 1e-3 < middle[best] < 0.5, "the best rate lies far above the first, and below the last"
-curves = {"loss": (middle, smooth)}
-ylabel = "loss (nats), mean of nine batches"
-figure = plot_curves(curves, xlabel="learning rate", ylabel=ylabel, log_x=True)
-show("range-test", figure)
-
-# %% [markdown]
-# The loss falls over a wide range of rates and then turns unsteady. Look for the rate at which it first starts to rise
-# again, and stay below it by a factor of two or more; higher rates may look well for a moment, but each was tried for
-# one batch only. The next cell takes 0.01. The test shows an order of magnitude and no more, for the price of eighty
-# batches.
-#
-# A *peak*, because the rate need not stay where it is. The **one-cycle** schedule starts low while the first gradients
-# are wild, rises to the peak, and falls to nearly nothing, so that the network settles and its averages catch up. The
-# loop needs one more line, and has it: `schedule.step()` after each batch. **Before you run the cell:** the same
-# network, images and number of epochs as in section 4. What will the validation curve look like at the end?
-
-# %% tags=["tol-0.1"]
-torch.manual_seed(0)
-model = CompactCNN().to(device)
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-steps = 5 * -(-len(train) // 32)
-schedule = torch.optim.lr_scheduler.OneCycleLR(
-    optimizer, max_lr=1e-2, total_steps=steps, pct_start=0.25
-)
-cycle_rate, cycle_train, cycle_val = [], [], []
-for _ in range(5):
-    data = batches(train.images, train.labels, 32)
-    cycle_train.append(train_one_epoch(model, data, optimizer, schedule=schedule))
-    cycle_val.append(F.cross_entropy(*evaluate(model, batches(val.images, val.labels, 100))).item())
-    cycle_rate.append(schedule.get_last_lr()[0])
-    print(f"rate now {cycle_rate[-1]:.5f}: training loss {cycle_train[-1]:.2f}")
-print(f"validation loss at the end {cycle_val[-1]:.2f}")
-assert cycle_val[-1] < 0.35, "the cycle ends with averages that fit its weights"
-
-# %%
-curves = {
-    "constant, training": (epochs, train_loss),
-    "one cycle, training": (epochs, cycle_train),
-    "constant, validation": (epochs, val_loss),
-    "one cycle, validation": (epochs, cycle_val),
-}
-show("constant-or-one-cycle", plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"))
-
-# %% [markdown]
-# The cycle may jump in its middle, where the rate is ten times as high as the constant one was, and comes to rest at
-# its end. The trainings that count below, in sections 7 and 11, use it. (The rate that AdamW was given plays no part
-# any more: `OneCycleLR` overwrites it, starting at a twenty-fifth of the peak.) The price is that the number of epochs
-# must be fixed beforehand: a cycle that is stopped early has not come to rest.
-
-# %% [markdown]
-# ## 6. What do the curves say?
-#
-# Two curves, training and validation, tell three stories. To see them without the noise of batch norm, take a plain
-# network of three convolutions and two dense layers. It is trained once on all images and once on 128 of them; and a
-# third network, with two filters in all, gets all images. **Before you run the cell:** sketch the pair of curves for
-# each.
+from course_lib.models import CompactCNN
 
 
-# %%
-def plain_network(width):
-    """Three convolutions, three poolings, two dense layers, and no batch norm."""
-    side = train.images.shape[-1] // 8
-    blocks, before = [nn.InstanceNorm2d(1)], 1  # standardizes each image
-    for channels in (width, 2 * width, 4 * width):
-        blocks += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-        before = channels
-    return nn.Sequential(
-        *blocks, nn.Flatten(), nn.Linear(before * side * side, 64), nn.ReLU(), nn.Linear(64, 2)
-    )
+def without_batch_norm():
+    model = CompactCNN()
+    for block in model.blocks:
+        block[1] = nn.Identity()
+    return model
 
 
-def two_filters():
-    """One convolution with two filters, global pooling, one dense layer."""
-    return nn.Sequential(
-        nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2)
-    )
-
-
-# %% tags=["tol-0.3"]
-contestants = {  # how to build it, how many images, batch size, epochs
-    "two filters": (two_filters, len(train), 32, 5),
-    "128 images": (lambda: plain_network(8), 128, 16, 50),
-    "all images": (lambda: plain_network(8), len(train), 32, 8),
-}
-stories, trained = {}, {}
-for name, (build, count, batch_size, passes) in contestants.items():
-    torch.manual_seed(0)
-    network = trained[name] = build().to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    story = []
-    for _ in range(passes):
-        seen = train_one_epoch(
-            network, batches(train.images[:count], train.labels[:count], batch_size), optimizer
-        )
-        unseen = F.cross_entropy(*evaluate(network, batches(val.images, val.labels, 100))).item()
-        story.append((seen, unseen))
-    stories[name] = story
-    print(f"{name:11}: at the end {story[-1][0]:.2f} training, {story[-1][1]:.2f} validation")
-
-# %% [markdown]
-# The numbers at the end do not tell how they came about. The curves do.
+rates = torch.logspace(-5, 0, 40).tolist()
+tested, lowest = {}, {}
+for name, build in (("with batch norm", CompactCNN), ("without", without_batch_norm)):
+    tested[name] = {}
+    for seed in range(3):
+        torch.manual_seed(seed)
+        found = torch.tensor(range_test(build().to(device), rates))
+        smooth = found.unfold(0, 7, 1).mean(dim=1)  # a mean over seven batches
+        tested[name][f"seed {seed}"] = (rates[3:-3], smooth.tolist())
+        lowest.setdefault(name, []).append(smooth.nan_to_num(9).min().item())
+    print(f"{name}: lowest loss", ", ".join(f"{loss:.2f}" for loss in lowest[name]))
 
 # %%
 from course_lib.plots import plot_curve_panels
 
-panels = {}
-for name, story in stories.items():
-    passes = range(1, len(story) + 1)
-    seen, unseen = zip(*story, strict=True)
-    panels[name] = {"training": (passes, seen), "validation": (passes, unseen)}
 figure = plot_curve_panels(
-    panels, title="Three trainings", xlabel="epoch", ylabel="loss (nats)", ylim=(0, 1.4)
+    tested,
+    title="The range test, AdamW",
+    xlabel="learning rate",
+    ylabel="loss (nats), mean of seven batches",
+    log_x=True,
+    ylim=(0.4, 1.4),
 )
+show("range-test", figure)
+
+# %% [markdown]
+# Two things to read:
+#
+# - With batch norm the loss falls over a wide range of rates, and learns more in these few batches. Without it, it
+#   hardly leaves guessing before it turns unsteady.
+# - On the left, find the rate at which the curves first turn up. A constant rate should stay well below it: we take
+#   0.001. The peak of a schedule, which lasts for a moment only, may come near it: we take 0.01.
+#
+# The test gives an order of magnitude and no more, for the price of forty batches.
+#
+# ### A constant rate
+#
+# Now train CompactCNN with a careful constant rate, 0.001, and keep a copy of the network after every epoch. Three
+# seeds, because one training is one draw: other first weights and another order of the images give another network.
+
+
+# %%
+import copy
+
+
+def trained(build, rate, seed, *, warmup=0.25):
+    """A trained network, its history, and a copy of it after each epoch."""
+    torch.manual_seed(seed)
+    model, copies = build().to(device), []
+    how = {"epochs": epochs, "learning_rate": rate, "warmup": warmup, "seed": seed}
+    keep = {"on_epoch": lambda _: copies.append(copy.deepcopy(model))}
+    history = training.fit(model, on_train, on_val, **how, **keep)
+    return model, history, copies
+
+
+constant = [trained(CompactCNN, 1e-3, seed, warmup=None) for seed in range(3)]
+
+# %%
+panels = {"training": {}, "validation": {}}
+for seed, (_, history, _) in enumerate(constant):
+    panels["training"][f"seed {seed}"] = (passes, history.train_loss)
+    panels["validation"][f"seed {seed}"] = (passes, history.val_loss)
+axes = {"xlabel": "epoch", "ylabel": "loss (nats)"}
+figure = plot_curve_panels(panels, title="CompactCNN at a constant rate of 0.001", **axes)
+show("constant-rate", figure, source=profile.source)
+
+# %% [markdown]
+# The training loss falls smoothly. The validation loss, over the same images each time, leaps. Overfitting? A rate that
+# is too high? There is a third suspect. Evaluation uses batch norm's running averages, which follow the layers with a
+# delay of some ten batches, and the weights keep moving. The suspicion can be tested: take the copies, change no
+# weight, and compute only the averages again, from training images.
+
+# %%
+Predict("3.2")
+
+# %% tags=["tol-0.3"]
+from torch.optim.swa_utils import update_bn
+
+some = [images for images, _ in Batches(train.subset(torch.arange(300)), 100, device=device)]
+renewed, rows = [], []
+for seed, (_, history, copies) in enumerate(constant):
+    for model in copies:
+        update_bn(some, model)  # plain averages over `some`; no weight moves
+    renewed.append([training.evaluate(model, on_val).loss for model in copies])
+    worst = max(range(2, epochs), key=lambda epoch: history.val_loss[epoch])
+    before, after = history.val_loss[worst], renewed[-1][worst]
+    rows.append((f"seed {seed}, epoch {worst + 1}", f"{before:.2f}", f"{after:.2f}"))
+Table("Validation loss, worst epoch from the third on", ("", "as it was", "renewed"), rows)
+
+# %% [markdown]
+# <details><summary>What happened, and why</summary>
+#
+# With the same weights and fresh averages the leaps are gone. They were the averages', not the weights'. What's left is
+# the curve that tells about the weights. It need not fall in every epoch; a rise that stays after renewal is a real
+# one.
+# </details>
+#
+# `update_bn` is made for averaged weights, and puts mode and momentum back as they were. Here are both curves of
+# seed 0. Do real patients make the curve jump as well?
+
+# %%
+history = constant[0][1]
+curves = {"training": (passes, history.train_loss), "validation": (passes, history.val_loss)}
+curves |= {"guessing": guessing, "validation, averages renewed": (passes, renewed[0])}
+on_real("03.curves", curves, val)
+
+# %% [markdown]
+# ### One cycle
+#
+# The rate need not stay where it is. The *one-cycle schedule* ([Smith 2017](https://arxiv.org/abs/1708.07120)) starts
+# low while the first gradients are wild, rises to a peak, and falls to nearly nothing, so that the network settles and
+# its averages catch up.
+
+# %%
+schematic("one-cycle")
+
+# %% [markdown]
+# In PyTorch it's one object, `torch.optim.lr_scheduler.OneCycleLR`, and one line in the loop: `schedule.step()` after
+# each batch. It also cycles AdamW's first beta, its momentum: 0.95, down to 0.85 at the peak, and back. `fit` does all
+# this. What will the validation loss be at the end, at a peak ten times as high as the constant rate was?
+
+# %% tags=["tol-0.4"]
+cycle = [trained(CompactCNN, 1e-2, seed) for seed in range(3)]
+ends = {"constant, 0.001": constant, "one cycle, peak 0.01": cycle}
+rows = [
+    (name, *(f"{history.val_loss[-1]:.2f}" for _, history, _ in runs))
+    for name, runs in ends.items()
+]
+Table("Validation loss after the last epoch", ("", "seed 0", "seed 1", "seed 2"), rows)
+
+# %%
+panels = {"constant rate": {}, "one cycle": {}}
+for name, runs in zip(panels, ends.values(), strict=True):
+    for seed, (_, history, _) in enumerate(runs):
+        panels[name][f"seed {seed}"] = (passes, history.val_loss)
+show("constant-or-one-cycle", plot_curve_panels(panels, title="Validation loss", **axes))
+
+# %% [markdown]
+# The cycle leaps, too, where its rate is high, and comes to rest at its end. The price: the number of epochs must be
+# fixed beforehand, since a cycle that is stopped early hasn't come to rest. (Two things differ between the panels,
+# schedule and peak. The renewed averages above say that the weights at the constant rate were sound.)
+#
+# ### Three stories
+#
+# Training and validation loss together tell three stories. To see them without the noise of batch norm, take a plain
+# network of three convolutions and two dense layers, and a far simpler one: a linear layer that sees 64 numbers,
+# the means over an 8x8 grid.
+
+
+# %%
+def plain_network(dropout=0.0):
+    """Three convolutions, three poolings, two dense layers, and no batch norm."""
+    blocks, before = [nn.InstanceNorm2d(1)], 1  # standardizes each image
+    for channels in (8, 16, 32):
+        blocks += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        before = channels
+    flat = 32 * (size // 8) ** 2
+    head = [nn.Linear(flat, 64), nn.ReLU(), nn.Dropout(dropout), nn.Linear(64, 2)]
+    return nn.Sequential(*blocks, nn.Flatten(), *head)
+
+
+def few_means():
+    means = [nn.InstanceNorm2d(1), nn.AdaptiveAvgPool2d(8)]
+    return nn.Sequential(*means, nn.Flatten(), nn.Linear(64, 2))
+
+
+# %%
+def run(build, count, epochs, *, rate=2e-3, seed=0, augment=None, judge_from=0):
+    """A network trained on `count` images, and its losses after each epoch, (training, validation)."""
+    torch.manual_seed(seed)
+    model, losses = build().to(device), []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    few, batch_size = train.subset(torch.arange(count)), 16 if count < 500 else 32
+    data = Batches(few, batch_size, shuffle=True, device=device, augment=augment)
+    for epoch in range(epochs):
+        seen = train_one_epoch(model, data, optimizer)
+        if epoch >= judge_from:
+            losses.append((seen, training.evaluate(model, on_val).loss))
+    return model, losses
+
+
+# %% [markdown]
+# The simple one gets all images, the plain one first 128 and then all of them. Sketch the pair of curves for each.
+
+# %%
+few_epochs = profile.choose(simulated=6, real=3)
+stories = {
+    "64 means": run(few_means, len(train), few_epochs, rate=1e-2),
+    "128 images": run(plain_network, 128, 30),
+    "all images": run(plain_network, len(train), few_epochs),
+}
+panels = {}
+for name, (_, losses) in stories.items():
+    seen, unseen = zip(*losses, strict=True)
+    steps = range(1, len(losses) + 1)
+    panels[name] = {"training": (steps, seen), "validation": (steps, unseen)}
+figure = plot_curve_panels(panels, title="Three trainings", ylim=(0, 1.2), **axes)
 show("three-pairs-of-curves", figure)
 
 # %% [markdown]
-# On the left, **underfitting**: both losses are high and equal, no better than an answer that ignores the picture (0.69
-# where the classes are equal, 0.56 where three in four are sick). More images would not help such a network. To know
-# that patience would not either, change its epochs to 25 and look.
+# - Left, **underfitting**: both losses are high and equal. It learns something and then hardly more. More images or
+#   more patience won't help, a larger network will.
+# - Middle, **overfitting**: it memorizes its 128 images. From some epoch on, what it learns is about them and not about
+#   pneumonia.
+# - Right, the same network with more images: hardly a gap. (Validation may lie below training, since the training loss
+#   is a mean over the epoch, and most of its batches met a network that had learned less.)
 #
-# In the middle, **overfitting**: the network learns its 128 images by heart, and from a certain epoch on what it learns
-# is about them and not about pneumonia. (On real X-rays validation loss may hardly rise again, but it stays far above
-# training loss; that depends on the copy.)
+# ### Early stopping
 #
-# On the right the same network at the same rate with more images, each seen eight times: there is hardly a gap.
-# (Validation may even lie below training: the training loss is a mean over the epoch, and most of its batches met a
-# network that had learned less.) More data is the best cure; where there is none to be had, augmentation (lesson 4),
-# fewer parameters, weight decay and dropout are the others.
-#
-# So the moment to stop is where validation loss is lowest, if you will not wait to see whether it falls again.
-# **Early stopping** makes that a rule: stop when there has been no new best for `patience` epochs, and go back to the
-# best. **Before you run the cell:** find the best epoch of the middle panel by eye.
+# *Early stopping* makes a rule of the middle panel: stop when there has been no new best for `patience` epochs, and go
+# back to the best weights. Where will it stop?
 
-# %% tags=["tol-0.3"]
-unseen = [loss for _, loss in stories["128 images"]]
+# %% tags=["tol-0.25"]
+unseen = [loss for _, loss in stories["128 images"][1]]
 patience, best = 5, 0
 for epoch in range(len(unseen)):
     if unseen[epoch] < unseen[best]:
         best = epoch
     if epoch - best >= patience:
         break
-print(f"validation loss {unseen[best]:.2f} at best, {unseen[-1]:.2f} after training to the end")
-if profile.source == "simulated":  # on real ones by how much depends on the copy
-    assert unseen[-1] > unseen[best] + 0.05, "the end is worse than the best"
+print(f"validation loss {unseen[best]:.2f} where it went back to, {unseen[-1]:.2f} at the end")
 curves = {
     "validation": (range(1, len(unseen) + 1), unseen),
-    "best so far": ((best + 1, best + 1), (0, max(unseen))),
-    "stopped here": ((epoch + 1, epoch + 1), (0, max(unseen))),
+    "best so far": ((best + 1, best + 1), (0.4, max(unseen))),
+    "stopped here": ((epoch + 1, epoch + 1), (0.4, max(unseen))),
 }
-show("early-stopping", plot_curves(curves, xlabel="epoch", ylabel="loss (nats)"))
+show("early-stopping", plot_curves(curves, **axes))
 
 # %% [markdown]
-# The weights of the best epoch must have been kept, of course: `copy.deepcopy(model.state_dict())` at each new best.
-# And the rule has looked at the validation images many times by then. The best of many noisy numbers is a flattering
-# number; report a score on images that chose nothing.
-
-# %% [markdown]
-# ## 7. When one class is rare
+# The rule can't see what lies to the right of its second line: if a better minimum comes later, it's missed. And it has
+# looked at the validation images many times. The best of many noisy numbers flatters, so report a score on images that
+# chose nothing.
 #
-# Suppose that one patient in ten is healthy, as in a ward where everybody coughs. **Before you run the cell:** what
-# fraction of the answers is right if the network predicts that everybody is sick? And what will the network do with the
-# healthy validation patients (half of the simulated ones, a quarter of the real ones)?
+# ### Cures, one at a time
 #
-# The usual remedy is *class weights*: each class gets a weight in the loss, such that both count alike.
+# What helps against overfitting? Take the 128 images again and change one thing at a time: *dropout* in the head, or
+# copies that are shifted by up to three pixels and sometimes mirrored (lesson 4 calls that *augmentation*), or more
+# images. The loss is the mean over the last five epochs (with all images: the last one), on validation, from three
+# seeds.
 
 
 # %%
-def train_on_rare(class_weights):
-    """Five epochs on 540 sick and 60 healthy patients; returns what it says of the validation images."""
-    healthy, sick = (
-        (train.labels == 0).nonzero().flatten()[:60],
-        (train.labels == 1).nonzero().flatten()[:540],
-    )
-    chosen = torch.cat([healthy, sick])
-    torch.manual_seed(0)
-    model = CompactCNN().to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1e-2, total_steps=5 * 19, pct_start=0.25
-    )
-    for _ in range(5):
-        model.train()
-        for images, labels in batches(train.images[chosen], train.labels[chosen], 32):
+def moved(images):
+    """A batch shifted by up to three pixels, and mirrored every other time."""
+    down, right = torch.randint(-3, 4, (2,)).tolist()
+    images = images.roll((down, right), dims=(2, 3))
+    return images.flip(3) if torch.rand(()) < 0.5 else images
+
+
+cures = {
+    "128 images": (plain_network, 128, 30, {}),
+    "+ dropout 0.5": (lambda: plain_network(dropout=0.5), 128, 30, {}),
+    "+ moved copies": (plain_network, 128, 30, {"augment": moved}),
+    "all images": (plain_network, len(train), few_epochs, {}),
+}
+cured = {}
+for name, (build, count, length, change) in cures.items():
+    last = 5 if count == 128 else 1  # epochs
+    runs = [stories[name]] if name in stories else []  # seed 0 is known already
+    for seed in range(len(runs), 3):
+        runs.append(run(build, count, length, seed=seed, judge_from=length - last, **change))
+    cured[name] = [sum(loss for _, loss in losses[-last:]) / last for _, losses in runs]
+
+# %% tags=["tol-0.3"]
+rows = [(name, *(f"{loss:.2f}" for loss in losses)) for name, losses in cured.items()]
+Table("Validation loss at the end", ("", "seed 0", "seed 1", "seed 2"), rows)
+
+# %% [markdown]
+# Each of the three lowers the mean of the three seeds, and more images help most, from every seed. Which of the two
+# middle rows is better, three seeds don't decide.
+#
+# ### Stop here
+#
+# A range test gives the order of magnitude of a rate. A validation curve that leaps and comes back may be batch norm's
+# lag; one that leaves the training curve for good is overfitting. **To discuss:** validation loss rises for three
+# epochs. Name three possible reasons, and for each the cheapest experiment that would show it.
+#
+# <details><summary>One answer</summary>Lag: renew the averages. Overfitting: does the training loss still fall? A rate
+# that is too high: halve it.</details>
+
+# %% [markdown]
+# <a id="part-c"></a>
+#
+# ## Part C. On a GPU: time, number formats, memory (26 min, core)
+#
+# - Find the slow line of a loop with a profiler.
+# - Say what changes on a GPU, and choose a number format.
+# - Trade time for memory.
+#
+# ### Four loops, one slow line each
+#
+# Don't guess where time goes; ask the
+# [*profiler*](https://docs.pytorch.org/docs/stable/profiler.html). It notes when each operation begins and ends, and
+# you can put your own labels around parts of a loop.
+
+
+# %%
+from torch.profiler import ProfilerActivity, record_function
+
+PARTS = ("data", "forward", "backward", "step", "books")
+
+
+def profiled(model, next_batch, *, after=torch.Tensor.item, steps=2):
+    """The fraction of the time that each part of a training step takes, on the processor."""
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-3)
+    how = {"activities": [ProfilerActivity.CPU], "acc_events": True}
+    with torch.profiler.profile(**how) as profiler:
+        for _ in range(steps):
+            with record_function("data"):
+                images, labels = next_batch()
             optimizer.zero_grad()
-            F.cross_entropy(model(images), labels, weight=class_weights).backward()
-            optimizer.step()
-            schedule.step()
-    return evaluate(model, batches(val.images, val.labels, 100))
+            with record_function("forward"):
+                loss = F.cross_entropy(model(images), labels)
+            with record_function("backward"):
+                loss.backward()
+            with record_function("step"):
+                optimizer.step()
+            with record_function("books"):
+                after(loss)
+    spent = {event.key: event.cpu_time_total for event in profiler.key_averages()}
+    return {part: spent[part] / sum(spent[one] for one in PARTS) for part in PARTS}
 
-
-# %% tags=["tol-0.2"]
-from course_lib.metrics import binary_auc
-
-rare, scores = {}, {}
-settings = {"equal weights": None, "healthy count 9 times": torch.tensor([9.0, 1.0], device=device)}
-for name, weights in settings.items():
-    logits, labels = train_on_rare(weights)
-    scores[name] = probs = logits.softmax(dim=1)[:, 1]  # of pneumonia
-    called = probs >= 0.5
-    rare[name] = (called[labels == 1].float().mean(), (~called[labels == 0]).float().mean())
-    print(
-        f"{name:22} sensitivity {rare[name][0]:.2f}, specificity {rare[name][1]:.2f}, "
-        f"AUC {binary_auc(probs, labels):.2f}"
-    )
-cut = scores["equal weights"][labels == 1].quantile(1 - rare["healthy count 9 times"][0].item())
-spared = (scores["equal weights"][labels == 0] < cut).float().mean()
-print(f"equal weights, threshold moved to the same sensitivity: specificity {spared:.2f}")
-assert rare["healthy count 9 times"][1] > rare["equal weights"][1], "weights move the balance"
 
 # %% [markdown]
-# Sensitivity is the fraction of the sick who are found, specificity the fraction of the healthy who are predicted
-# healthy, and AUC the probability that a sick patient gets a higher score than a healthy one, whatever the threshold.
-# Predicting that everybody is sick is right for nine in ten of the training patients, so without weights the network
-# finds the sick and predicts many of the healthy to be sick as well. Weights move the balance.
-#
-# Look at the AUC before you praise them, though: the order of the patients has changed far less than the two rates
-# have. The last line takes the network without weights and only moves its threshold until it finds as many of the sick
-# (on these same images, so for the comparison only; section 11 does it properly). And a network that was weighted
-# reports probabilities for a ward where both classes are equally common, not for yours. What sixty healthy patients
-# cannot teach, no weight can.
-
-# %% [markdown]
-# ## 8. When the power fails
-#
-# A run of hours will be interrupted some day. What must be on disk so that it can go on as if nothing had happened?
-# **Before you run the cell:** the network's weights, certainly. What else does the next step depend on?
-#
-# The function below trains four short epochs, saving after each; it can be killed after some epoch, and can resume with
-# or without the optimizer's own state. Each epoch seeds its order of images from its number, so that the third epoch
-# draws the same order whether or not the first two ran in the same process.
+# Now four loops, each with one slow line. Read the code before the table: where will each of them spend its time? The
+# first reads its images from files with a million pixels each.
 
 # %%
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-state_file = Path(tempfile.mkdtemp()) / "state.pt"
+import numpy as np
+from PIL import Image
+
+folder = Path(tempfile.mkdtemp())
+paths = [folder / f"{number}.jpg" for number in range(16)]
+for path, image in zip(paths, train.images, strict=False):
+    Image.fromarray(image[0].numpy()).resize((1000, 1000)).save(path)
+labels = train.labels[:16]
 
 
-def run(*, killed_after=4, resume=False, with_optimizer=True):
-    torch.manual_seed(0)
-    model, first = CompactCNN(widths=(8, 16, 32)).to(device), 0
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    if resume:
-        state = torch.load(state_file, weights_only=True)
-        model.load_state_dict(state["model"])
-        first = state["epochs_done"]
-        if with_optimizer:
-            optimizer.load_state_dict(state["optimizer"])
-    for epoch in range(first, killed_after):
-        torch.manual_seed(1000 + epoch)
-        train_one_epoch(model, batches(train.images[:256], train.labels[:256], 32), optimizer)
-        saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save({**saved, "epochs_done": epoch + 1}, state_file)
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+def shrunk(path):
+    with Image.open(path) as opened:
+        return torch.from_numpy(np.array(opened.resize((size, size)))).float() / 255
 
 
-# %% tags=["tol-x4"]
-uninterrupted = run()
-for with_optimizer in (True, False):
-    run(killed_after=2)
-    resumed = run(resume=True, with_optimizer=with_optimizer)
-    difference = (resumed - uninterrupted).abs().max().item()
-    print(
-        f"optimizer restored: {with_optimizer!s:5}  largest difference of a weight: {difference:.4f}"
-    )
-    limit = 1e-6 if device.type == "cpu" else 1e-2  # a GPU may add in another order (section 10)
-    assert (difference < limit) == with_optimizer, (
-        "only a whole state goes on as if nothing had happened"
-    )
+def from_files():
+    return torch.stack([shrunk(path) for path in paths])[:, None], labels
 
-# %% [markdown]
-# With the whole state the resumed run ends with the same weights; without the optimizer's it is another run, because
-# AdamW's running means of the gradients start from nothing again. A schedule, a gradient scaler (section 9) and the
-# random numbers are state too. `weights_only=True` keeps `torch.load` from running whatever program a pickled file
-# contains.
-#
-# One thing is missing here: if the power fails *while* the file is written, both the old and the new state are gone.
-# `save_state` in `course_lib.checkpoint` writes beside the old file and then swaps the two in one step.
+
+# %%
+class FromDarkest(CompactCNN):
+    def forward(self, images):  # the darkest pixel of each image becomes 0
+        darkest = [min(float(pixel) for pixel in image.flatten()) for image in images]
+        return super().forward(images - torch.tensor(darkest).reshape(-1, 1, 1, 1))
+
+
+def validate(loss):
+    return loss.item(), training.evaluate(judged, Batches(val, 100)).loss
+
+
+judged, sixteen = CompactCNN(), (train.images[:16].float() / 255, labels)
+four = tuple(part[:4] for part in sixteen)
+loops = {
+    "1": profiled(CompactCNN(), from_files),
+    "2": profiled(judged, lambda: sixteen, after=validate),
+    "3": profiled(FromDarkest(), lambda: four, steps=1),
+    "4": profiled(PneumoniaCNN(64), lambda: (torch.rand(1, 1, 64, 64), labels[:1]), steps=4),
+    "a sound one": profiled(CompactCNN(), lambda: sixteen),
+}
 
 # %% [markdown]
-# ## 9. Faster, one change at a time
+# Here is what the profiler says. Which line of which loop is to blame?
+
+# %% tags=["tol-0.4"]
+rows = [
+    (name, *(f"{fraction:.2f}" for fraction in fractions.values()))
+    for name, fractions in loops.items()
+]
+Table("Fraction of the time", ("loop", *PARTS), rows)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
 #
-# Every change below leaves the loop as it is. The function times training steps: one to warm up, then seven, of which
-# it takes the median. **Before you run the cell:** order the three changes by what you expect them to bring.
+# - Loop 1 decodes its files again for every batch: *data*. Decode once, keep bytes; or give the work to workers.
+# - Loop 2 validates after each batch: *books*. Once per epoch is enough.
+# - Loop 3 visits pixels one by one in Python: *forward*. `images.amin(dim=(2, 3), keepdim=True)` does it in one call.
+# - Loop 4 takes batches of one image: *step*. The optimizer moves four million weights for each image. Take larger
+#   batches.
+# </details>
 #
-# *Channels last* stores the numbers of one pixel beside each other instead of one channel after the other, which is
-# what the fast convolution routines read anyway. A *larger batch* keeps the arithmetic units busy. *Lower precision*
-# multiplies in bfloat16, 16 bits instead of 32 with the same range and fewer digits, while the weights stay in float32;
-# `Precision.best` asks for it only where the processor or the GPU has instructions for it, because elsewhere it is
-# emulated and slower.
+# In the sound loop, forward and backward pass take nearly all the time, as it should be. Fix the largest part first:
+# if a part takes a fraction $f$ of the time, removing it makes the loop at most $1 / (1 - f)$ times as fast.
+#
+# ### What changes on a GPU
+#
+# The code doesn't: `device` is in every line that needs it. What changes is where the time goes. Python *hands over*
+# work and goes on before it's done.
+
+# %%
+schematic("cpu-and-gpu")
+
+# %% [markdown]
+# Four things follow:
+#
+# - **A stopwatch needs `torch.cuda.synchronize()`**, or it measures the handing over (on a Mac,
+#   `torch.mps.synchronize()`).
+# - **`.item()` waits.** So do `print(loss)`, `.cpu()` and an `if` about a tensor. On a fast GPU with small batches, add
+#   up `loss.detach()` and call `.item()` once per epoch.
+# - **Moving costs.** From *pinned* memory (`pin_memory=True`) a GPU copies with `.to(device, non_blocking=True)` while
+#   Python goes on. Pinning takes time of its own and memory that the system can't move, so it isn't free. In the
+#   other direction it does harm: after `.to("cpu", non_blocking=True)` you may read numbers that haven't arrived. Or
+#   let bytes wait on the GPU, as `Batches` can, and convert them there: a quarter of the traffic, or none.
+# - **Sums are added in another order each time**, so two runs agree closely at first and drift apart later.
+#
+# A network of small layers can leave a GPU waiting for Python however fast it is.
+# [`torch.compile`](https://docs.pytorch.org/docs/stable/generated/torch.compile.html) fuses small operations into fewer
+# large ones. *CUDA graphs* (`mode="reduce-overhead"`) record a whole step once and replay it with one call. Both take
+# from seconds to a minute to begin, so they pay in long trainings.
+#
+# ### Faster, one change at a time
+#
+# Each row below keeps the changes above it. *Channels last* stores the numbers of one pixel side by side, which the
+# fast convolution routines read anyway. A *larger batch* keeps the arithmetic units busy. *Lower precision* multiplies
+# with 16 bits, where the machine has instructions for that.
 
 
 # %%
 from course_lib.runtime import Precision
 
 
-def training_speed(*, batch_size, channels_last=False, precision=None, compiled=False):
-    """Images per second through forward pass, backward pass and step."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    model = CompactCNN().to(device).to(memory_format=layout).train()
+def step_seconds(*, batch_size, layout=torch.contiguous_format, precision, compiled=False):
+    """The median time of seven training steps, after one to warm up."""
+    model = CompactCNN().to(device, memory_format=layout).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     forward = torch.compile(model) if compiled else model
     images, labels = next(batches(train.images, train.labels, batch_size))
-    images = images.to(memory_format=layout)
-    seconds = []
+    images, seconds = images.to(memory_format=layout), []
     for _ in range(8):
         started = time.perf_counter()
         optimizer.zero_grad()
-        with (precision or Precision(device.type, None)).autocast():
+        with precision.autocast():
             loss = F.cross_entropy(forward(images), labels)
         loss.backward()
         optimizer.step()
-        if device.type != "cpu":  # a GPU works on while Python has gone ahead
+        if device.type != "cpu":
             getattr(torch, device.type).synchronize()
         seconds.append(time.perf_counter() - started)
-    return batch_size / sorted(seconds[1:])[3]
+    return sorted(seconds[1:])[3]
 
 
-# %% tags=["tol-x6"]
+# %% [markdown]
+# How fast is fast? Count the floating-point operations of a step, and divide by what the machine could do in the same
+# time at its best, in large matrix products. That fraction is the *MFU*, model FLOPs utilization
+# ([Chowdhery and others 2022](https://arxiv.org/abs/2204.02311)).
+
+# %% tags=["tol-x20"]
+from course_lib.flops import count_flops, peak_flops
+
+exact, lower, last = Precision(device.type, None), Precision.best(device), torch.channels_last
 changes = {
-    "as written, batches of 32": {"batch_size": 32},
-    "+ channels last": {"batch_size": 32, "channels_last": True},
-    "+ batches of 128": {"batch_size": 128, "channels_last": True},
-    "+ lower precision, if it pays": {
-        "batch_size": 128,
-        "channels_last": True,
-        "precision": Precision.best(device),
-    },
+    "batches of 32, float32": {"batch_size": 32, "precision": exact},
+    "+ channels last": {"batch_size": 32, "layout": last, "precision": exact},
+    "+ batches of 128": {"batch_size": 128, "layout": last, "precision": exact},
+    f"+ {lower.name}": {"batch_size": 128, "layout": last, "precision": lower},
 }
-speeds = {name: training_speed(**settings) for name, settings in changes.items()}
-first = previous = speeds["as written, batches of 32"]
-for name, speed in speeds.items():
-    factors = f"{speed / previous:5.2f} times the row above, {speed / first:5.2f} times the first"
-    print(f"{name:30} {speed:7,.0f} images/s, {factors}")
-    previous = speed
-
-# %% [markdown]
-# The rows add up: each keeps the changes above it. Which brings how much depends on the processor; a factor below 1 is
-# a loss, and on yours another row may have it. That is why one measures. Channels last changes no result, apart from
-# rounding. Lower precision costs digits, mostly harmless ones; compare the losses. PyTorch calls it *automatic mixed
-# precision* (AMP): inside `autocast`, convolutions and matrix products use 16 bits, sums that need digits stay in 32.
-#
-# Older GPUs, such as the T4 that Colab lends, have no fast bfloat16 and use float16, whose range is small: gradients
-# below about $10^{-7}$ become zero. A *gradient scaler* multiplies the loss by a large number before `backward()` and
-# divides the gradients again before the step; `fit` has one, and this stopwatch does without. A larger batch is not
-# free either: it means fewer steps for each epoch, and in general asks for a higher learning rate and sometimes for
-# more epochs. Judge it by the loss after a minute, not by images per second.
-#
-# The fourth possibility, `torch.compile(model)`, rewrites the network into fused kernels. Compiling takes from some
-# seconds to a minute, so it pays in long trainings and on GPUs; the cell measures it there, and leaves it out of the
-# short profile.
-
-# %% tags=["tol-x6"]
-if device.type == "cuda" or profile.source == "real":
-    started = time.perf_counter()
-    settings = {"channels_last": True, "precision": Precision.best(device)}
-    compiled = training_speed(batch_size=128, compiled=True, **settings)
-    print(f"compiled: {compiled / speeds['+ lower precision, if it pays']:.2f} times as fast")
-    print(f"measuring it took {time.perf_counter() - started:.0f} s, nearly all of it compiling")
-else:
-    print("torch.compile: not measured in the short profile")
-
-# %% [markdown]
-# Memory is the other limit, above all on a GPU. Weights are the smaller part here: the backward pass needs what every
-# layer saw in the forward pass, for every image of the batch. PyTorch can be asked to report each tensor that it keeps.
-# **Before you run the cell:** how does the sum change with twice the batch, and how with half the bits?
-
-
-# %%
-def megabytes_kept(batch_size, dtype):
-    """What the forward pass keeps for the backward pass, each piece of memory counted once."""
-    kept = {}
-
-    def note(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor.numel() * tensor.element_size()
-        return tensor
-
-    images = torch.zeros(batch_size, 1, *train.images.shape[2:])
-    with (
-        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
-        Precision("cpu", dtype).autocast(),
-    ):
-        logits = CompactCNN()(images)
-    assert logits.requires_grad  # as long as the logits live, so does what was kept for them
-    return sum(kept.values()) / 1e6
-
-
-# %% tags=["tol-2"]
-for batch_size, dtype in ((32, None), (64, None), (64, torch.bfloat16)):
-    name = "float32" if dtype is None else "bfloat16"
-    print(f"batch of {batch_size}, {name:8}: {megabytes_kept(batch_size, dtype):4.0f} MB kept")
-print(
-    f"weights, gradients and AdamW's two means: {4 * 4 * count_parameters(CompactCNN()) / 1e6:.0f} MB"
-)
-
-# %% [markdown]
-# Twice the batch, twice the memory. Half the bits give more than half of it: the *activations* (lesson 2) are halved,
-# but each max pooling also keeps *where* its maximum was, as 64-bit whole numbers. When a GPU says "out of memory", the
-# batch is what to reduce first. At a batch of one image there would still be the weights, their gradients and two
-# running means for each: the four copies that lesson 2 counted.
-
-# %% [markdown]
-# ## 10. What changes on a GPU?
-#
-# The code does not: `device` was in every line that needs it. What changes is where the time goes. Arithmetic becomes
-# so much cheaper that reading and moving images shows: keep the batch in pinned memory and send it with `.to(device,
-# non_blocking=True)`, or, as here, let the bytes wait and turn them into floats on the GPU, which moves a quarter as
-# much. Python hands work to a GPU and goes on before it is done; a stopwatch without `torch.cuda.synchronize()` (on a
-# Mac `torch.mps.synchronize()`) measures the handing over.
-#
-# `loss.item()` waits for the result, so a loop that calls it for each batch, like ours, never lets Python run ahead; on
-# a fast GPU with small batches add up `loss.detach()` there instead, and call `.item()` once per epoch. And sums may be
-# added in another order each time: two runs agree closely at first and drift apart later. For memory,
-# `torch.cuda.max_memory_allocated()` is the most that tensors took at once; `nvidia-smi` shows more, since PyTorch
-# keeps freed memory for itself.
-#
-# In Colab choose *Runtime, Change runtime type, GPU*, in Kaggle *Settings, Accelerator*, and run all cells again.
-
-# %%
 if device.type == "cuda":
-    most = torch.cuda.max_memory_allocated() / 1e6
-    print(f"{torch.cuda.get_device_name()}: {most:,.0f} MB at most so far")
-else:
-    print("no CUDA GPU here: the speeds above are those of", device.type)
+    changes["+ compiled"] = changes[f"+ {lower.name}"] | {"compiled": True}
+one_image = train.images[:1].float() / 255
+network = CompactCNN()
+flops = count_flops(lambda: network.eval()(one_image).sum().backward())  # of one image
+rows = []
+for name, how in changes.items():
+    speed = how["batch_size"] / step_seconds(**how)
+    mfu = speed * flops / peak_flops(how["precision"], device)
+    rows.append((name, f"{speed:,.0f}", f"{mfu:.2f}"))
+Table(f"{flops / 1e6:.0f} million operations per image", ("", "images per second", "MFU"), rows)
 
 # %% [markdown]
-# ## 11. How good is it, and how sure are we?
+# Which row brings how much depends on the machine, and a row may be slower than the one above. That's why you measure.
+# Channels last changes no result apart from rounding. A larger batch means fewer steps per epoch and may need a higher
+# rate or more epochs: judge it by the loss after a minute, not by images per second. An MFU far below one half, at a
+# batch that fills the machine, says that something other than arithmetic takes the time. (PyTorch's
+# [tuning guide](https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html) lists more.)
 #
-# The loop is understood, so from here on it is imported: `fit` in `course_lib.training` is your two functions with the
-# one-cycle schedule, lower precision, checkpoints, early stopping and a history. First, that it is the same loop: the
-# same seed and images through yours and through the imported one. (It stores images channels last, and so rounds
-# differently in the last digits.)
+# ### Number formats
 
-# %% tags=["tol-0.003"]
-from course_lib import training
-from course_lib.data import Batches
-
-small = train.subset(torch.arange(256))
-for name, loop in (("yours", train_one_epoch), ("imported", training.train_one_epoch)):
-    torch.manual_seed(0)
-    model = CompactCNN().to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    data = (
-        batches(small.images, small.labels, 32)
-        if name == "yours"
-        else Batches(small, 32, shuffle=True, device=device)
-    )
-    print(f"{name:8} training loss {loop(model, data, optimizer):.3f}")
+# %%
+schematic("number-formats")
 
 # %% [markdown]
-# One training is one draw: other first weights and another order of the images give another network. So train three,
-# from three seeds, and keep what each says of the validation and of the test images. The test images have not been
-# looked at until now, and nothing will be chosen by them.
+# More *exponent* bits mean a wider range, more *fraction* bits mean more digits. TF32 is float32 for which a GPU's
+# matrix units ignore the last 13 fraction bits; weights and sums stay as they are.
 
-# %% tags=["tol-0.08"]
-said = []
+# %%
+Predict("3.3")
+
+# %% tags=["tol-x2"]
+
+
+def tf32(numbers):
+    """float32 with 10 fraction bits, rounded; the way TF32 reads it."""
+    return ((numbers.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+formats = {
+    "float32": torch.Tensor.float,
+    "TF32": tf32,
+    "bfloat16": torch.Tensor.bfloat16,
+    "float16": torch.Tensor.half,
+}
+torch.manual_seed(0)
+left, right = torch.randn(2, 256, 256)
+right_answer, rows = left.double() @ right.double(), []
+for name, to_format in formats.items():
+    some = [to_format(torch.tensor([number])).item() for number in (1e-8, 257.0, 70_000.0)]
+    product = to_format(left).float() @ to_format(right).float()  # sums in float32
+    error = (product - right_answer).norm() / right_answer.norm()
+    rows.append((name, *(f"{number:.3g}" for number in some), f"{error:.0e}"))
+columns = ("", "1e-8", "257", "70,000", "error of a product")
+Table("What becomes of three numbers, and of a matrix product", columns, rows)
+
+# %% [markdown]
+# <details><summary>What happened, and why</summary>
+#
+# float16 has five exponent bits. Its smallest number above 0 is 6e-8, and 1e-8 is nearer to 0; above 65,504 comes
+# infinity. bfloat16 has float32's range and three digits, so 257 becomes 256. TF32 and float16 have the same fraction
+# bits, so their products are equally exact.
+# </details>
+#
+# *Mixed precision*, [`autocast`](https://docs.pytorch.org/docs/stable/amp.html), takes 16 bits for convolutions and
+# matrix products, and keeps the weights and sensitive sums in float32. On recent NVIDIA GPUs TF32 is one switch for
+# what stays: `torch.set_float32_matmul_precision("high")`, in older code
+# `torch.backends.cuda.matmul.allow_tf32 = True`.
+#
+# ### float16 needs a scaler
+#
+# Older GPUs, such as the T4 that Colab lends, have no fast bfloat16. In float16 small gradients vanish. So multiply the
+# loss by a large number before `backward()`, and divide the gradients again before the step. That's a *gradient
+# scaler*, and it runs on any machine. The weight below gets a gradient of 1e-8 through float16.
+
+# %%
+weight = nn.Parameter(torch.tensor(1.0))
+optimizer = torch.optim.SGD([weight], lr=0.1)
+for scale in (1.0, 65_536.0):
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    optimizer.zero_grad()
+    scaler.scale(1e-8 * weight.half().float()).backward()
+    scaler.unscale_(optimizer)
+    print(f"scale {scale:,.0f}: gradient {weight.grad.item():.1e}")
+
+# %% [markdown]
+# And if the scaled gradient becomes too large for float16? Give it a gradient of 10.
+
+# %%
+scaler = torch.amp.GradScaler("cpu", init_scale=65_536.0)
+optimizer.zero_grad()
+scaler.scale(10 * weight.half().float()).backward()
+print("gradient:", weight.grad.item())
+scaler.step(optimizer)
+scaler.update()
+print(f"weight after the step: {weight.item()}, scale now: {scaler.get_scale():,.0f}")
+
+# %% [markdown]
+# It's infinite, so the scaler skips the step, leaves the weights alone, and halves its scale for the next one. With
+# bfloat16 none of this is needed. `fit` takes bfloat16 where there are instructions for it, float16 with a scaler on
+# GPUs that have only that, and float32 elsewhere.
+#
+# ### Memory
+#
+# The backward pass needs what every layer saw in the forward pass, the *activations* of lesson 2, for every image of
+# the batch. How does their sum change with twice the batch? With half the bits?
+
+# %% tags=["tol-0.5"]
+from course_lib.anatomy import count_parameters, kept_megabytes
+
+for batch_size, dtype in ((32, None), (64, None), (64, torch.bfloat16)):
+    images = torch.zeros(batch_size, 1, 64, 64)
+    with Precision("cpu", dtype).autocast():
+        kept = kept_megabytes(CompactCNN().train(), images)
+    print(f"batch of {batch_size}, {dtype or torch.float32}: {kept:.0f} MB kept")
+states = 4 * 4 * count_parameters(CompactCNN()) / 1e6
+print(f"weights, gradients and AdamW's two means: {states:.1f} MB")
+
+# %% [markdown]
+# Twice the batch, twice the memory. Half the bits leave more than half of it, because each max pooling also keeps
+# *where* its maximum was, in whole numbers of 64 bits. When a GPU says "out of memory", reduce the batch, and collect
+# the gradients of several small batches before a step if you want the large one's.
+#
+# There is another way: keep only what goes into each block, and compute the rest again when the backward pass needs it.
+# That is *activation checkpointing*
+# ([Chen and others 2016](https://arxiv.org/abs/1604.06174)).
+
+# %%
+schematic("checkpointing")
+
+# %% tags=["tol-0.5"]
+from torch.utils.checkpoint import checkpoint
+
+
+class Frugal(CompactCNN):
+    def forward(self, images):
+        maps = self.standardize(images)
+        for block in self.blocks:
+            maps = checkpoint(block, maps, use_reentrant=False)
+        return self.head(maps.mean(dim=(2, 3)))
+
+
+images = torch.rand(32, 1, 64, 64)
+for build in (CompactCNN, Frugal):
+    model = build().train()
+    kept = kept_megabytes(model, images)
+    step = count_flops(lambda model=model: model(images).sum().backward())
+    print(f"{build.__name__}: {kept:.1f} MB kept, {step / 1e9:.1f} billion operations per step")
+
+# %% [markdown]
+# A tenth of the memory, for a third more arithmetic. One thing is silently different, though. What do batch norm's
+# running averages do in such a step?
+
+# %%
+for build in (CompactCNN, Frugal):
+    model = build().train()
+    model(images).sum().backward()
+    print(
+        f"{build.__name__}: averages moved {model.blocks[0][1].num_batches_tracked} times in one step"
+    )
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The forward pass runs twice, so the averages move twice, each time a tenth of the way toward the same batch. They lag
+# less, and lean more on the last batches: as if momentum were 0.19. Nothing warns you. To get the usual averages, put
+# the square root of 0.9 in place of 0.9, `momentum=0.0513`.
+# </details>
+#
+# ### On one named GPU
+#
+# What one GPU makes of all this is measured by one script, `tests/benchmarks/gpu.py`, and stands here with its name and
+# its date.
+
+# %%
+from course_lib.gpu_times import on_gpu
+
+on_gpu()
+
+# %% [markdown]
+# In Colab choose *Runtime, Change runtime type, GPU*, in Kaggle *Settings, Accelerator*, and run all cells again: the
+# tables above are then your GPU's.
+#
+# ### Stop here
+#
+# Profile first, then change one thing. A GPU runs behind Python, and `.item()` makes Python wait. 16 bits cost digits
+# or range, checkpointing costs arithmetic. **To discuss:** a GPU that is ten times as fast made your training twice as
+# fast. Where do you look, and in which order?
+#
+# <details><summary>One answer</summary>At the profile. At the data: time the loop over the batches alone. For waits:
+# `.item()` and prints in the loop. At the batch: is it too small to fill the GPU?</details>
+
+# %% [markdown]
+# <a id="part-d"></a>
+#
+# ## Part D. Which network, and how good? (24 min, core)
+#
+# - Compare networks over seeds, and say what the comparison rests on.
+# - Choose a threshold where that's allowed, and state rates with intervals.
+# - Say what a score means in a waiting room.
+#
+# This part stands by itself: it needs trained networks, and nothing of how they were trained.
+#
+# ### Three networks, three seeds
+#
+# Lesson 2 left a question open: PneumoniaCNN, its pooled twin PooledCNN, or CompactCNN? Train the twin and the other
+# two seeds of PneumoniaCNN, with the same images, epochs and schedule. Each network has a peak rate of its own, chosen
+# on validation images: 0.001 for PneumoniaCNN, 0.01 for the two others. CompactCNN's three cycles are those of Part B.
+
+# %%
+from course_lib.models import PooledCNN
+
+networks = {
+    "PneumoniaCNN": [(dense, first)],
+    "PooledCNN": [],
+    "CompactCNN": [run[:2] for run in cycle],
+}
+for seed in range(1, 3):
+    networks["PneumoniaCNN"].append(trained(lambda: PneumoniaCNN(size), 1e-3, seed)[:2])
 for seed in range(3):
-    torch.manual_seed(seed)
-    model = CompactCNN().to(device)
-    on_train, on_val = (
-        Batches(train, 32, shuffle=True, device=device),
-        Batches(val, 100, device=device),
-    )
-    passes = profile.choose(simulated=5, real=8)
-    history = training.fit(model, on_train, on_val, epochs=passes, learning_rate=1e-2, seed=seed)
-    on_test = training.evaluate(model, Batches(splits.test, 100, device=device))
-    said.append((training.evaluate(model, on_val), on_test))
-    auc = [binary_auc(outcome.probs[:, 1], outcome.labels) for outcome in said[-1]]
-    print(f"seed {seed}: AUC {auc[0]:.3f} on validation, {auc[1]:.3f} on test")
-    assert min(auc) > 0.85, "this is enough training for every machine that we tried"
+    networks["PooledCNN"].append(trained(PooledCNN, 1e-2, seed)[:2])
 
 # %% [markdown]
-# On simulated radiographs the two columns differ by about as much as the seeds do, because test patients are drawn as
-# the others were. On the real X-rays the test column is clearly lower for every seed, so it is no accident of one
-# network.
+# What does each of them cost? Memory is that of training with batches of 32: activations, and four numbers per
+# parameter.
+
+# %% tags=["tol-x8"]
+rows = []
+for name, runs in networks.items():
+    model = runs[0][0]
+    parameters = count_parameters(model)
+    memory = kept_megabytes(model.train(), train.images[:32].to(device).float() / 255)
+    seconds = [f"{sum(history.train_seconds):.1f}" for _, history in runs]
+    rows.append((name, f"{parameters:,}", f"{memory + 16 * parameters / 1e6:.0f}", *seconds))
+columns = ("", "parameters", "memory, MB", "seconds, seed 0", "seed 1", "seed 2")
+Table(f"Training at {size} pixels", columns, rows)
+
+# %% [markdown]
+# > **One rule before you look.** The test images are used once, at the end. Nothing was chosen by them so far, and
+# > nothing will be.
+
+# %%
+Predict("3.4")
+
+# %% tags=["tol-0.03"]
+from course_lib.metrics import binary_auc
+
+on_test = Batches(splits.test, 100, device=device)
+said = {
+    name: [
+        (training.evaluate(model, on_val), training.evaluate(model, on_test)) for model, _ in runs
+    ]
+    for name, runs in networks.items()
+}
+
+
+def auc_of(outcome):
+    return binary_auc(outcome.probs[:, 1], outcome.labels)
+
+
+test_auc = {name: [auc_of(test) for _, test in pairs] for name, pairs in said.items()}
+val_auc = {name: [auc_of(known) for known, _ in pairs] for name, pairs in said.items()}
+rows = [
+    (name, *(f"{auc:.3f}" for auc in test_auc[name]), f"{sum(val_auc[name]) / 3:.3f}")
+    for name in said
+]
+columns = ("", "test, seed 0", "seed 1", "seed 2", "validation, mean")
+Table("AUC", columns, rows)
+
+# %% [markdown]
+# <details><summary>What happened, and why</summary>
 #
-# Validation was cut out of the published train folder, with the same machines, habits and mixture of cases; the
-# published test folder was put together in another way, with a larger fraction of healthy children for one thing. No
-# choice on validation images can make up for what they do not contain. If you work with the real data, this fall is the
-# most important result of the page, and the reason why a hospital tests a network on its own patients first.
+# CompactCNN comes first, from every seed. Between PneumoniaCNN and its twin the difference is smaller than the spread
+# over the seeds, so the dense head with its million weights buys nothing here, and its twin does without. Parameters
+# aren't ability.
+# </details>
+#
+# Why is CompactCNN better? It differs in two ways: it standardizes each image, and it has five narrow blocks instead of
+# three wide ones, so it sees more of the picture. Before you write "because", take one away, and train again.
+
+# %% tags=["tol-0.03"]
+
+
+def without_standardizing():
+    model = CompactCNN()
+    model.standardize = nn.Identity()
+    return model
+
+
+ablated = [trained(without_standardizing, 1e-2, seed)[0] for seed in range(3)]
+test_auc["CompactCNN, images as they are"] = [
+    auc_of(training.evaluate(model, on_test)) for model in ablated
+]
+rows = [(name, *(f"{auc:.3f}" for auc in found)) for name, found in test_auc.items()]
+Table("AUC on the test images", ("", "seed 0", "seed 1", "seed 2"), rows)
+
+# %% [markdown]
+# Most of the lead stays, so it's the blocks more than the standardizing. And the story of the 67 million parameters has
+# its ending: they were never needed. On the real X-rays, read the test lines first, and then how far they lie below
+# the validation lines:
+
+# %%
+from course_lib.metrics import binary_report, choose_threshold
+
+spread = {f"{name}, test": found for name, found in test_auc.items()}
+spread |= {f"{name}, validation": found for name, found in val_auc.items()}
+on_real("03.three", spread, splits.test)
+seed_0 = {
+    name: binary_report(pairs[0][1].probs[:, 1], pairs[0][1].labels) for name, pairs in said.items()
+}
+on_real("03.networks", seed_0, splits.test)
+
+# %% [markdown]
+# The simulated test patients are drawn as the others were, so validation and test agree. The real validation images
+# were cut out of the published train folder; the published test folder was put together in another way, and its labels
+# were checked by a third expert. No choice on validation images can make up for what they don't contain. If you work
+# with the real data, the fall from validation to test is the most important result of the page. It's why a hospital
+# tests a network on its own patients first.
+#
+# > **Change one thing.** Train all three at 64 pixels: `size = 64`, in the second cell of the page.
+# > <details><summary>Answer</summary>Measured once, simulated, three seeds: CompactCNN .975, .972, .977; PneumoniaCNN
+# > .942, .926, .866; PooledCNN .859, .837, .830. Now the twin comes last from every seed. A patch of 22 pixels is two
+# > thirds of a small picture's side, and a third of a large one's, so what the mean forgets matters more.</details>
 #
 # ### A threshold, chosen before the test
 #
-# An AUC does not say who is sick. For that a probability has to be compared with a threshold, and 0.5 is merely the one
-# that needs no thought. Which errors are worse? A missed pneumonia is; so demand that 95 of 100 sick patients *of the
-# validation set* be found, and take the highest threshold that does it. **Before you run the cell:** will the
-# sensitivity on the test images be 0.95, too?
+# An AUC doesn't say who is sick. For that, a probability is compared with a *threshold*, and each threshold is a point
+# of the *ROC curve*:
 
-# %% tags=["tol-0.25"]
-from course_lib.metrics import binary_report, choose_threshold
-
-reports = {}
-for seed, (on_val, on_test) in enumerate(said):
-    threshold = choose_threshold(
-        on_val.probs[:, 1], on_val.labels, criterion="sensitivity", target=0.95
-    )
-    report = binary_report(on_test.probs[:, 1], on_test.labels, threshold=threshold)
-    reports[f"seed {seed}"] = report
-    print(f"seed {seed}  threshold          {threshold:.2f}")
-    for name in ("sensitivity", "specificity", "balanced_accuracy"):
-        low, high = report.ci95[name]
-        print(f"seed {seed}  {name:18} {getattr(report, name):.2f}  [{low:.2f}, {high:.2f}]")
+# %%
+schematic("roc-and-threshold")
 
 # %% [markdown]
-# The brackets hold 95% *confidence intervals*. Repeat the test many times, each time with new patients of the same
-# kind: about 95 in 100 such intervals would contain the true rate. (A rate has a formula for this. For the AUC,
-# `binary_report` uses the *bootstrap*: it draws many new sets from the same patients.) The intervals come from the
-# number of images alone, as if each were another patient. Where one child has several images, as in the real set, they
-# are narrower than they should be.
+# Which errors are worse? A missed pneumonia is. So demand that 95 of 100 sick patients *of the validation set* be
+# found, and take the highest threshold that does it. (`choose_threshold` goes half the way down to the next score, so
+# that no single image decides; the same patients are found.) Will CompactCNN's sensitivity on the test images be 0.95,
+# too?
+
+# %% tags=["tol-0.15"]
+reports = {}
+for seed, (known, test) in enumerate(said["CompactCNN"]):
+    rule = {"criterion": "sensitivity", "target": 0.95}
+    threshold = choose_threshold(known.probs[:, 1], known.labels, **rule)
+    report = binary_report(test.probs[:, 1], test.labels, threshold=threshold)
+    reports[f"seed {seed}"] = report
+rows = [("threshold", *(f"{report.threshold:.2f}" for report in reports.values()))]
+for name in ("sensitivity", "specificity", "balanced_accuracy"):
+    found = [(getattr(report, name), *report.ci95[name]) for report in reports.values()]
+    rows.append((name, *(f"{rate:.2f} [{low:.2f}, {high:.2f}]" for rate, low, high in found)))
+Table("CompactCNN on the test images", ("", *reports), rows)
+
+# %% [markdown]
+# The brackets are 95% *confidence intervals*: if we repeated the test many times, each time with new patients of the
+# same kind, about 95 in 100 such intervals would contain the true rate. (Rates have a formula for this. For the AUC,
+# `binary_report` uses the [*bootstrap*](https://doi.org/10.1214/aos/1176344552): it draws many new sets from the same
+# patients.) They leave out
 #
-# The spread between the seeds comes on top, from the training; so does the chance in the threshold, which rests on the
-# sick of the validation set. None of this includes what another hospital would do. And to compare two networks on the
-# same images, do not lay two intervals side by side: count the images that one gets right and the other wrong
-# (McNemar's test), since most of the chance is common to both.
+# - the spread over seeds, which is chance in the training,
+# - the chance in the threshold, which rests on the sick of the validation set,
+# - several images of one child, which count as if they were different children,
+# - and everything that another hospital would do differently.
 #
-# And on the real X-rays? Read sensitivity and specificity together, and the accuracy beside the last line, which is
-# what a network without eyes would have.
+# To compare two networks on the same images, don't lay two intervals side by side. Count the images that one gets right
+# and the other wrong ([McNemar 1947](https://doi.org/10.1007/BF02295996)), since most of the chance is common to both.
+# Now the real X-rays. Read sensitivity and specificity together, and the last line, which is what a network without
+# eyes would have.
 
 # %%
 on_real("03.test", reports, splits.test)
 
 # %% [markdown]
-# The three seeds chose different thresholds, and none promised exactly 0.95 for the test. Here are the first network's
-# answers: counted in a *confusion matrix*, and as an ROC curve for all thresholds at once.
+# The first network's answers, counted in a *confusion matrix*, and at all thresholds at once:
 
 # %%
 from course_lib.plots import plot_confusion, plot_roc
 
-on_val, on_test = said[0]
-threshold = choose_threshold(
-    on_val.probs[:, 1], on_val.labels, criterion="sensitivity", target=0.95
-)
-report = binary_report(on_test.probs[:, 1], on_test.labels, threshold=threshold)
+known, test = said["CompactCNN"][0]
+report = reports["seed 0"]
 show("confusion-of-test", plot_confusion(report.confusion, train.classes))
-show("roc-of-test", plot_roc(on_test.probs[:, 1], on_test.labels, threshold=threshold))
+figure = plot_roc(test.probs[:, 1], test.labels, threshold=report.threshold)
+show("roc-of-test", figure)
 
 # %% [markdown]
-# Each threshold is a point on the curve; moving along it trades false alarms for missed patients. The AUC is the area
-# below. On the real X-rays, look at the left edge: how many of the sick are found before the first false alarms?
+# Moving along the curve trades false alarms for missed patients. On the real X-rays, look at the left edge: how many of
+# the sick are found before the first false alarms?
 
 # %%
-outcomes = {f"seed {seed}": (test.probs[:, 1], test.labels) for seed, (_, test) in enumerate(said)}
+outcomes = {
+    f"seed {seed}": (test.probs[:, 1], test.labels)
+    for seed, (_, test) in enumerate(said["CompactCNN"])
+}
 on_real("03.roc", outcomes, splits.test)
 
 # %% [markdown]
 # Which point is right depends on what the two errors cost, and no network can know that. Here are the validation
-# images, on which a threshold may be chosen. Let a miss cost as much as ten false alarms, then as much as one.
+# images, on which a threshold may be chosen. Let a miss cost as much as ten false alarms, then as much as one. In which
+# direction does the cheapest threshold move?
 
 # %% tags=["tol-150"]
 from course_lib.widgets import threshold_explorer
 
-threshold_explorer(on_val.probs[:, 1], on_val.labels)
+threshold_explorer(known.probs[:, 1], known.labels)
 
 # %% [markdown]
-# The more expensive a miss, the lower the cheapest threshold, and the more of the healthy are predicted sick.
+# <details><summary>Answer</summary>
+#
+# Up. The cheaper a miss, the higher the cheapest threshold, and the fewer of the healthy are predicted sick.
+# </details>
+#
+# ### The waiting room
 #
 # Sensitivity and specificity look from the disease to the answer. A mother asks the other way round: the network says
-# "ill"; is my child ill?
+# "sick"; is my child sick?
 
 # %%
-Predict("3.2")
-
-# %% tags=["tol-0.3"]
-for share_ill in (0.5, 0.05):
-    found = share_ill * report.sensitivity
-    alarms = (1 - share_ill) * (1 - report.specificity)
-    print(
-        f"sick {share_ill:.0%} of all: of those predicted sick, {found / (found + alarms):.2f} are sick"
-    )
-
-# %% [markdown]
-# The network is the same, the answer is not: the rarer the disease, the more of the alarms are false. This *positive
-# predictive value* depends on who is examined. One that was measured on a set with as many sick as healthy, or with
-# three sick to one healthy, says nothing about a waiting room.
-#
-# ### Does 0.9 mean nine in ten?
-#
-# A score that ranks well may still be overconfident. *Calibration* compares probability and outcome: of all images that
-# were given about 0.9, are nine in ten really ill? *Temperature scaling* divides all logits by one number $T$, fitted
-# on the validation images; $T$ above 1 makes a network less sure of itself. **Before you run the cell:** the network of
-# section 6 that learned 128 patients by heart, and the first of the three above: which is the overconfident one? And
-# can dividing the logits change the AUC, or which class is the more probable one?
-
-# %% tags=["tol-0.5"]
-from course_lib.metrics import fit_temperature, reliability
-
-memorizer = trained["128 images"]
-judged = {
-    "learned 128 by heart": [
-        training.evaluate(memorizer, Batches(part, 100, device=device))
-        for part in (val, splits.test)
-    ],
-    "first of the three": said[0],
-}
-promises = {}
-for name, (on_val, on_test) in judged.items():
-    temperature = fit_temperature(on_val.logits, on_val.labels)
-    promises[name] = [(on_test.logits / T).softmax(dim=1)[:, 1] for T in (1, temperature)]
-    before, after = (binary_report(probs, on_test.labels).ece for probs in promises[name])
-    kept = torch.equal(promises[name][0] > 0.5, promises[name][1] > 0.5)
-    print(
-        f"{name:20} T {temperature:.1f}, error {before:.2f} before, {after:.2f} after, "
-        f"same answers: {kept}"
-    )
-    assert kept, "dividing by a positive number changes no answer"
+Predict("3.5")
 
 # %%
-from course_lib.plots import plot_reliability
-
-labels = said[0][1].labels
-before, after = promises["learned 128 by heart"]
-diagrams = {
-    "before scaling": reliability(before, labels, num_bins=15),
-    "after scaling": reliability(after, labels, num_bins=15),
-}
-show("reliability-of-memorizer", plot_reliability(diagrams))
+schematic("thousand-children")
 
 # %% [markdown]
-# The calibration error is the mean distance of the dots from the diagonal, weighted by their size. The network that
-# knows its 128 images by heart is too sure about everybody else: before scaling its probabilities are nearly 0 or
-# nearly 1, and the patients do not bear them out. One number pulls it back, and changes not one answer. Nor does it
-# change the AUC: the difference of the two logits is divided by the same number for every patient, so their order
-# stays. The network is as wrong as before, but says so more honestly.
+# <details><summary>What happened, and why</summary>
 #
-# Two warnings. The error is never zero, even for honest probabilities: in bins of forty patients chance alone leaves a
-# few hundredths, so a change of a hundredth says nothing. And $T$ can only fix what the validation images show. On the
-# real X-rays the first network's error on the test images is large and stays large, since those patients differ from
-# the ones that $T$ was fitted on.
+# The healthy are so many that a small fraction of them outweighs the sick. Two of three alarms are false, though the
+# network is as good as before.
+# </details>
+#
+# This *positive predictive value* ([Altman and Bland 1994](https://doi.org/10.1136/bmj.309.6947.102)) depends on who is
+# examined. For the networks of this page, where half of the children are sick, and where one in twenty is:
+
+# %% tags=["tol-0.15"]
+from course_lib.metrics import predictive_values
+
+rows, ppv = [], {}
+for sick in (0.5, 0.05):
+    ppv[sick] = [
+        predictive_values(one.sensitivity, one.specificity, sick)[0] for one in reports.values()
+    ]
+    rows.append((f"{sick:.0%} sick", *(f"{value:.2f}" for value in ppv[sick])))
+Table("Of those predicted sick, the fraction who are sick", ("", *reports), rows)
 
 # %% [markdown]
+# So a predictive value that was measured on a set with as many sick as healthy says nothing about a waiting room.
+#
+# ### Stop here
+#
+# Compare over seeds, take a part away before you say why, choose thresholds on validation, and report rates with their
+# intervals. **To discuss:** network X has an AUC of .968 and Y one of .955, one training each, 312 patients. What do
+# you write in the report?
+#
+# <details><summary>One answer</summary>Both numbers with their intervals and the number of patients, the paired
+# difference, and that each network was trained once. No winner.</details>
+
+# %% [markdown]
+# <a id="part-e"></a>
+#
+# ## Part E. What a score hides (12 min, core)
+#
+# - Say what class weights move, and what they don't.
+# - Plant a shortcut, and show that a network takes it.
+# - Look at the worst errors.
+#
+# ### When one class is rare
+#
+# Suppose that one patient in ten is healthy, as in a ward where everybody coughs. A network that predicts that
+# everybody is sick is right nine times in ten. The usual remedy is *class weights*,
+# `F.cross_entropy(logits, labels, weight=weights)`: each class gets a factor in the loss, such that both count alike.
+# Here are 60 healthy and 540 sick patients, three seeds, each trained without weights and with.
+
+# %%
+healthy, sick = ((train.labels == label).nonzero().flatten() for label in (0, 1))
+ward = train.subset(torch.cat([healthy[:60], sick[:540]]))
+settings = {"equal weights": None, "healthy count 9 times": torch.tensor([9.0, 1.0])}
+weighted = {name: [] for name in settings}
+for seed in range(3):
+    for name, weights in settings.items():
+        torch.manual_seed(seed)
+        model = CompactCNN().to(device)
+        on_ward = Batches(ward, 32, shuffle=True, device=device)
+        how = {"epochs": 5, "learning_rate": 1e-2, "seed": seed}
+        training.fit(model, on_ward, on_val, class_weights=weights, **how)
+        weighted[name].append(training.evaluate(model, on_val))
+
+# %% [markdown]
+# What will the weights do to sensitivity and specificity at a threshold of 0.5? And to the ROC curve?
+
+# %% tags=["tol-0.25"]
+from course_lib.metrics import roc_points
+
+panels, rates = {f"seed {seed}": {} for seed in range(3)}, {name: [] for name in settings}
+for name, outcomes in weighted.items():
+    for panel, outcome in zip(panels.values(), outcomes, strict=True):
+        probs, labels = outcome.probs[:, 1], outcome.labels
+        panel[name] = tuple(points.tolist() for points in roc_points(probs, labels))
+        found = (probs[labels == 1] >= 0.5).double().mean().item()
+        alarms = (probs[labels == 0] >= 0.5).double().mean().item()
+        rates[name].append((found, 1 - alarms))
+        panel[f"{name}, at 0.5"] = ([alarms], [found])
+look = {"xlabel": "1 - specificity (false alarms)", "ylabel": "sensitivity (found)"}
+figure = plot_curve_panels(panels, title="60 healthy and 540 sick patients", **look)
+show("weights-on-the-curve", figure)
+
+# %% [markdown]
+# The weights move the *point*, a long way and from every seed: more of the healthy are recognized, fewer of the sick
+# are found. The *curve* is another matter. A threshold moves the point for nothing. Does weighting improve the order of
+# the patients, that is, the AUC?
+#
+# <details><summary>Nine seeds</summary>
+#
+# On the simulated images, AUC with weights minus AUC without, seeds 0 to 8, measured once: -.016, -.028, -.011, -.030,
+# -.039, -.006, -.008, +.009, -.046. Their mean is -.019, with a 95% confidence interval from -.033 to -.006. Here the
+# weights did some harm. The first three seeds agree, but a coin agrees with itself in one of four such trials, so
+# three seeds are a beginning. And all nine share the same 60 healthy patients: what another ward would show, they
+# don't say.
+# </details>
+#
+# Two warnings. A network that was weighted reports probabilities for a ward where both classes are equally common, not
+# for yours. And what sixty healthy patients can't teach, no weight can.
+#
 # ### A shortcut in the proportions
 #
 # A test set drawn like the training set can't show what a network goes by. Lesson 2 found a cue that survives
-# squeezing: the shape of the film, written into the body. Would a network use it? Plant it and see. `framed` cuts each
-# film to a shape of its own and squeezes what is left into the square again. With `lean=1` the films of the sick are
-# wider, by twice as much as on the originals of the real set that we measured; with `lean=-1` those of the healthy are.
+# squeezing: the shape of the film, written into the body. Would a network use such a *shortcut*
+# ([Geirhos and others 2020](https://arxiv.org/abs/2004.07780))? Plant it and see. `framed` cuts each film to a shape of
+# its own and squeezes what is left into the square again. With `lean=1` the films of the sick are wider, by twice as
+# much as on the originals of the real set that we measured; with `lean=-1` those of the healthy are.
+
 
 # %%
 from dataclasses import replace
@@ -1056,43 +1405,40 @@ def framed(image_set, lean):
 
 
 torch.manual_seed(0)
-leaning_train, leaning_val = framed(train.subset(torch.arange(1200)), 1), framed(val, 1)
-captions = [val.classes[label] for label in val.labels[:8]]
-show("squeezed-films", plot_images(leaning_val.images[:8], captions, columns=8))
+leaning_train = framed(train.subset(torch.arange(profile.choose(simulated=600, real=1200))), 1)
+judges = {"as in training": framed(val, 1), "the other way": framed(val, -1)}
 
 # %% [markdown]
 # Now train on these films, twice for each of three seeds: as they are, and with each image stretched at random every
-# time the network sees it. Judge both networks on validation films that lean as in training, and on films of the same
-# patients that lean the other way.
+# time the network sees it. Judge both on validation films that lean as in training, and on films of the same patients
+# that lean the other way.
 
-# %% tags=["tol-0.25"]
+# %% tags=["tol-0.2"]
 from course_lib.data import Augmentation
 
 nothing = dict.fromkeys(vars(Augmentation()), 0)
 arms = {"as they are": None, "stretched": Augmentation(**nothing | {"stretch": 0.2})}
-judges = {"as in training": leaning_val, "the other way": framed(val, -1)}
-auc = {}
+films_auc = {}
 for arm, augment in arms.items():
     for seed in range(3):
         torch.manual_seed(seed)
         model = CompactCNN().to(device)
-        on_train = Batches(leaning_train, 32, shuffle=True, device=device, augment=augment)
-        on_val = Batches(leaning_val, 100, device=device)
-        training.fit(model, on_train, on_val, epochs=5, learning_rate=1e-2, seed=seed)
+        data = Batches(leaning_train, 32, shuffle=True, device=device, augment=augment)
+        known = Batches(judges["as in training"], 100, device=device)
+        training.fit(model, data, known, epochs=5, learning_rate=1e-2, seed=seed)
         for judge, films in judges.items():
             outcome = training.evaluate(model, Batches(films, 100, device=device))
-            auc.setdefault((arm, judge), []).append(binary_auc(outcome.probs[:, 1], outcome.labels))
-for (arm, judge), values in auc.items():
-    print(f"{arm:11}  AUC on films leaning {judge:14}", *(f"{value:.2f}" for value in values))
-assert max(auc["as they are", "the other way"]) < min(auc["stretched", "the other way"]), (
-    "in every pair of seeds"
-)
+            films_auc.setdefault((arm, judge), []).append(auc_of(outcome))
+rows = [
+    (f"{arm}; {judge}", *(f"{x:.2f}" for x in found)) for (arm, judge), found in films_auc.items()
+]
+Table("AUC: trained on films; judged on films leaning", ("", "seed 0", "seed 1", "seed 2"), rows)
 
 # %% [markdown]
-# On films that lean as in training both arms come close to 1, and that is all a validation set ever shows. On films
-# that lean the other way the AUC falls, and it falls less for every network that was trained on stretched images. So
-# the networks did use the shape of the film, and the stretch makes that cue worth less. It doesn't remove it: a
-# shortcut is gone for good only when the images no longer hold it.
+# On films that lean as in training both come close to 1, and that is all a validation set ever shows. On films that
+# lean the other way the AUC falls, and it falls less for every network that was trained on stretched images. So the
+# networks did use the shape of the film, and the stretch makes that cue worth less. It doesn't remove it: a shortcut is
+# gone for good only when the images no longer hold it.
 #
 # The stretch is part of the recipe of `course train pneumonia`, half as large, since the cue of the real films is about
 # half as strong. It is there because the cue is known, not because of a test score. With it and without it, on the real
@@ -1102,130 +1448,292 @@ assert max(auc["as they are", "the other way"]) < min(auc["stretched", "the othe
 on_real("03.stretch")
 
 # %% [markdown]
-# Look at validation first: by that column nobody would have noticed. The published test folder was put together in
+# Look at validation first: by those lines nobody would have noticed. The published test folder was put together in
 # another way, and there it makes a difference.
-
-# %% [markdown]
-# ## 12. The error gallery
 #
-# Scores say how many; pictures say which. Look at the worst of both kinds: the sick whom it thought least likely to be
-# ill, and the healthy whom it thought most likely. **Before you run the cell:** what do you expect to find, faint
+# ### The error gallery
+#
+# Scores say how many, pictures say which. Here are the worst errors of both kinds on the test images: the sick whom
+# CompactCNN thought least likely to be sick, and the healthy whom it thought most likely. What do you expect, faint
 # opacities or odd pictures?
 
 # %%
-probs, labels = said[0][1].probs[:, 1], said[0][1].labels
-called = (probs >= threshold).long()
-missed = ((called == 0) & (labels == 1)).nonzero().flatten()
-alarms = ((called == 1) & (labels == 0)).nonzero().flatten()
-worst = torch.cat(
-    [missed[probs[missed].argsort()][:5], alarms[probs[alarms].argsort(descending=True)][:5]]
-)
+from course_lib.plots import plot_images
+
+probs, labels = said["CompactCNN"][0][1].probs[:, 1], splits.test.labels
+predicted = (probs >= reports["seed 0"].threshold).long()
+missed = ((predicted == 0) & (labels == 1)).nonzero().flatten()
+alarms = ((predicted == 1) & (labels == 0)).nonzero().flatten()
+missed = missed[probs[missed].argsort()][:5]
+alarms = alarms[probs[alarms].argsort(descending=True)][:5]
+worst = torch.cat([missed, alarms])
+sharp = load_chest_xray(profile.source, image_size=profile.choose(simulated=128, real=64)).test
 captions = [f"true {train.classes[labels[i]]}\nPNEUMONIA at {probs[i]:.2f}" for i in worst]
-masks = None if splits.test.masks is None else splits.test.masks[worst]
-show("worst-errors", plot_images(splits.test.images[worst], captions, columns=5, masks=masks))
+masks = None if sharp.masks is None else sharp.masks[worst]
+show("worst-errors", plot_images(sharp.images[worst], captions, columns=5, masks=masks))
 
 # %% [markdown]
-# With simulated patients the outline shows what there was to find. Before you blame the network, ask of each picture
-# whether you would have seen it, and of each healthy one what it has that looks like an opacity. On real data such a
-# page is where wrong labels and odd films come to light, if there are any; look for them. What it cannot show is *why*
-# the network said so; lesson 6 asks that.
+# With simulated patients the outline shows what there was to find. (They are drawn here at 128 pixels; the network saw
+# 32.) Before you blame the network, ask of each picture whether you would have seen it, and of each healthy one what it
+# has that looks like an opacity. On real data such a page is where wrong labels and odd films come to light. What it
+# can't show is *why* the network said so; lesson 6 asks that.
+#
+# ### Stop here
+#
+# Class weights move the point, as a threshold does. A score on data of the same kind hides shortcuts, and a page of
+# errors shows what no score does. **To discuss:** your network has a validation AUC of 0.99. Name two findings of this
+# part that would make you doubt it.
+#
+# <details><summary>One answer</summary>A cue such as the film's shape, which the validation images share: judge on
+# images without it. And errors that look like one kind of film or of patient.</details>
 
 # %% [markdown]
-# ## 13. Where one machine ends
+# <a id="part-f"></a>
 #
-# When one GPU is too slow, take two, and give each half of every batch. Each process holds a copy of the network,
-# computes the gradients on its half, and `DistributedDataParallel` averages the gradients over all processes before the
-# step. The mean of two half-batch means is the mean of the batch, if the halves are equally large, so the copies take
-# the same step as one process would have taken, and stay equal forever.
+# ## Part F. Before others rely on it (14 min, optional)
 #
-# `torchrun` starts the processes and tells each its number. This script runs on two cores of a laptop, with the backend
-# `gloo`. For GPUs three things change: the backend is `nccl`, each process takes the GPU of its number (`LOCAL_RANK`)
-# and moves network and batches there, and a `DistributedSampler` deals out the images.
+# - Compare what probabilities promise with what happens.
+# - Resume a training exactly.
+# - Say what each process holds when several train together.
 #
-# The script is a file, since each process must be able to start it.
+# Each of the three sections stands by itself.
+#
+# ### Does 0.9 mean nine in ten?
+#
+# A score that ranks well may still be overconfident. *Calibration* compares probability and outcome: of all images that
+# were given about 0.9, are nine in ten really sick? *Temperature scaling*
+# ([Guo and others 2017](https://arxiv.org/abs/1706.04599)) divides all logits by one number $T$, fitted on the
+# validation images; $T$ above 1 makes a network less sure of itself. Take the network of Part B that learned 128
+# patients by heart, and CompactCNN. Which is the overconfident one? And can dividing the logits change the AUC, or
+# which class is the more probable one?
+
+# %% tags=["tol-0.15"]
+from course_lib.metrics import TEMPERATURES, fit_temperature
+
+memorizer = stories["128 images"][0]
+judged = {
+    "learned 128 by heart": [training.evaluate(memorizer, data) for data in (on_val, on_test)],
+    "CompactCNN, seed 0": said["CompactCNN"][0],
+}
+promises, errors, rows = {}, {}, []
+for name, (known, test) in judged.items():
+    T = fit_temperature(known.logits, known.labels)
+    promises[name] = [(test.logits / divisor).softmax(dim=1)[:, 1] for divisor in (1, T)]
+    errors[name] = [binary_report(probs, test.labels).ece for probs in promises[name]]
+    at_bound = any(abs(T / bound - 1) < 0.01 for bound in TEMPERATURES)
+    shown = f"{T:.1f}" + ", the bound of the search" * at_bound
+    rows.append((name, shown, *(f"{error:.2f}" for error in errors[name])))
+Table("Calibration error on the test images", ("", "T", "before", "after"), rows)
+
+# %%
+from course_lib.metrics import reliability
+from course_lib.plots import plot_reliability
+
+diagrams = {
+    title: reliability(probs, splits.test.labels, num_bins=15)
+    for title, probs in zip(
+        ("before scaling", "after scaling"), promises["learned 128 by heart"], strict=True
+    )
+}
+show("reliability-of-memorizer", plot_reliability(diagrams))
+
+# %% [markdown]
+# The calibration error is the mean distance of the dots from the diagonal, weighted by their size. The network that
+# knows its 128 images by heart is too sure about everybody else. One number pulls it back, and changes not one
+# prediction. Nor does it change the AUC: the difference of the two logits is divided by the same number for every
+# patient, so their order stays. The network is as wrong as before, but says so more honestly. Two warnings:
+#
+# - The error is never zero, even for honest probabilities: in bins of forty patients, chance alone leaves a few
+#   hundredths. So a change of a hundredth says nothing.
+# - $T$ can only fix what the validation images show. For patients who differ from them, it may be wrong.
+#
+# ### When the session ends
+#
+# Colab and Kaggle end a session after some hours. What must be on disk so that a training can go on as if nothing had
+# happened? The network's weights, certainly. What else does the next step depend on?
+
+# %%
+state_file = Path(tempfile.mkdtemp()) / "state.pt"
+
+
+def run_epochs(*, killed_after=4, resume=False, with_optimizer=True):
+    torch.manual_seed(0)
+    model, begin = CompactCNN(widths=(8, 16, 32)).to(device), 0
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    if resume:
+        state = torch.load(state_file, weights_only=True)
+        model.load_state_dict(state["model"])
+        begin = state["epochs_done"]
+        if with_optimizer:
+            optimizer.load_state_dict(state["optimizer"])
+    for epoch in range(begin, killed_after):
+        torch.manual_seed(1000 + epoch)  # the order of the images
+        train_one_epoch(model, batches(train.images[:256], train.labels[:256], 32), optimizer)
+        saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        torch.save({**saved, "epochs_done": epoch + 1}, state_file)
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+# %% tags=["tol-x5"]
+uninterrupted = run_epochs()
+apart = {}
+for with_optimizer in (True, False):
+    run_epochs(killed_after=2)
+    resumed = run_epochs(resume=True, with_optimizer=with_optimizer)
+    apart[with_optimizer] = (resumed - uninterrupted).abs().max().item()
+    print(
+        f"optimizer restored: {with_optimizer}, largest difference of a weight: {apart[with_optimizer]:.4f}"
+    )
+
+# %% [markdown]
+# With the whole *checkpoint* the resumed run ends with the same weights. Without the optimizer's state it's another
+# run, because AdamW's running means start from nothing again. A schedule, a gradient scaler and the random numbers are
+# state too. `weights_only=True` keeps `torch.load` from running whatever program a pickled file contains. And if the
+# power fails *while* the file is written, both the old and the new state are gone: `save_state` in
+# `course_lib.checkpoint` writes beside the old file and then swaps the two in one step.
+#
+# ### Two processes
+#
+# When one GPU is too slow, or too small, take several.
+
+# %%
+schematic("copies-or-slices")
+
+# %% [markdown]
+# - **DDP**, [`DistributedDataParallel`](https://docs.pytorch.org/docs/stable/notes/ddp.html): each process holds a copy
+#   of everything and computes the gradients on its part of the batch. The gradients are averaged before the step, so
+#   the copies stay equal.
+# - **FSDP2**, [`fully_shard`](https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html): each process
+#   holds a *slice* of the weights, of the gradients and of the optimizer's state. A layer's weights are collected just
+#   before they are needed. It's for networks that don't fit, and costs traffic.
+#
+# `torchrun` starts the processes and tells each its number. Two processes on a laptop, with the backend `gloo`, can do
+# both. The script is a file, since each process must be able to start it.
 
 # %%
 script = """
-import sys
-import torch._dynamo  # torch, and the part of it that DistributedDataParallel wants before the group is there
+import sys, torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+def network():
+    layers = [nn.Conv2d(1, 8, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(256), nn.ReLU(), nn.Linear(256, 2)]
+    model = nn.Sequential(*layers)
+    model(start["images"][:1])  # a lazy layer learns its size from the first input
+    model.load_state_dict(start["model"])
+    return model
+
+def train(model):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    for images, labels in zip(start["images"].split(64), start["labels"].split(64)):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images[rank::world]), labels[rank::world]).backward()
+        optimizer.step()
+    return optimizer
+"""
+
+# %% [markdown]
+# So far that's a training like any other, but for one thing: each process takes every second image of a batch,
+# `images[rank::world]`. Now train twice, by copies and by slices. What does each process hold in the end?
+
+# %%
+script += """
+torch.compiler.reset()  # loads now what DistributedDataParallel would load late, when the group is there
 dist.init_process_group("gloo")
-rank, world = dist.get_rank(), dist.get_world_size()
-start = torch.load(sys.argv[1], weights_only=True)
-model = nn.Sequential(nn.Conv2d(1, 8, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
-model(start["images"][:1])  # a lazy layer learns its size from the first input
-model.load_state_dict(start["model"])
-model = nn.parallel.DistributedDataParallel(model)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-for images, labels in zip(start["images"].split(64), start["labels"].split(64)):
-    optimizer.zero_grad()
-    nn.functional.cross_entropy(model(images[rank::world]), labels[rank::world]).backward()
-    optimizer.step()
+rank, world, start = dist.get_rank(), dist.get_world_size(), torch.load(sys.argv[1], weights_only=True)
+copies = nn.parallel.DistributedDataParallel(network())
+train(copies)
+sliced = fully_shard(network(), mesh=init_device_mesh("cpu", (world,)))
+optimizer = train(sliced)
+held = {"copies": sum(p.numel() for p in copies.parameters())}
+held["slices"] = sum(p.to_local().numel() for p in sliced.parameters())
+held["slices, AdamW's means"] = sum(s["exp_avg"].to_local().numel() for s in optimizer.state.values())
+whole = {name: p.full_tensor().detach() for name, p in sliced.named_parameters()}  # collected from all
 if rank == 0:
-    torch.save({"model": model.module.state_dict(), "world": world}, sys.argv[2])
+    torch.save({"copies": copies.module.state_dict(), "slices": whole, "held": held}, sys.argv[2])
 dist.barrier()  # nobody leaves before all are done
-del model  # it holds the group, which is to end now
+del copies, sliced, optimizer  # they hold the group, which is to end now
 dist.destroy_process_group()
 """
 folder = Path(tempfile.mkdtemp())
 written = (folder / "train_together.py").write_text(script, encoding="utf-8")
 
 # %% [markdown]
-# **Before you run the cell:** eight steps by one process here, and the same eight by two processes there. How far apart
-# will the weights be?
+# Eight steps by two processes there, and the same eight by one process here. How far apart will the weights be?
 
-# %% tags=["tol-0.0002"]
+# %%
+import subprocess
+import sys
+
 torch.manual_seed(0)
 images, labels = (part.cpu() for part in next(batches(train.images, train.labels, 512)))
-network = nn.Sequential(nn.Conv2d(1, 8, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+layers = [nn.Conv2d(1, 8, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(256), nn.ReLU()]
+network = nn.Sequential(*layers, nn.Linear(256, 2))
 network(images[:1])
-torch.save({"model": network.state_dict(), "images": images, "labels": labels}, folder / "start.pt")
-
+start = {"model": network.state_dict(), "images": images, "labels": labels}
+torch.save(start, folder / "start.pt")
 torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-arguments = [folder / "train_together.py", folder / "start.pt", folder / "end.pt"]
-done = subprocess.run(
-    [*torchrun, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=300
-)
+files = [str(folder / name) for name in ("train_together.py", "start.pt", "end.pt")]
+how = {"capture_output": True, "text": True, "check": False, "timeout": 300}
+done = subprocess.run([*torchrun, *files], **how)
 assert done.returncode == 0, done.stderr
 end = torch.load(folder / "end.pt", weights_only=True)
 
-optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
+# %% tags=["tol-0.0002"]
+optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
 for some, their in zip(images.split(64), labels.split(64), strict=True):
     optimizer.zero_grad()
     F.cross_entropy(network(some), their).backward()
     optimizer.step()
-difference = max(
-    (end["model"][name] - weights).abs().max().item()
-    for name, weights in network.state_dict().items()
-)
-print(f"{end['world']} processes and one process: largest difference of a weight {difference:.4f}")
-assert difference < 1e-3, "the same training, apart from rounding"
+rows, differences = [], {}
+for name in ("copies", "slices"):
+    differences[name] = max(
+        (end[name][key] - weights).abs().max().item()
+        for key, weights in network.state_dict().items()
+    )
+    rows.append((name, f"{end['held'][name]:,}", f"{differences[name]:.4f}"))
+Table("Two processes", ("", "parameters held by each", "largest difference of a weight"), rows)
 
 # %% [markdown]
-# Equal to four decimals; the rest is the order in which floats are added. This network has no batch norm on purpose:
-# each process would standardize by its own half batch, which is another computation. `nn.SyncBatchNorm` shares the
-# statistics where the halves get small. Do not expect two processes on two cores to beat one process with two threads;
-# what they show is the principle. For several machines `torchrun` is started on each, with `--nnodes` and a common
-# address instead of `--standalone`.
-
-# %% [markdown]
+# The same weights, apart from the order in which floats were added. With slices, each process held half of the
+# parameters, and half of AdamW's means as well.
+#
+# - This network has no batch norm on purpose: each process would standardize by its own part of a batch, which is
+#   another computation. `nn.SyncBatchNorm` shares the statistics.
+# - A `DistributedSampler` deals out the images of a `DataLoader`, on any device.
+# - On GPUs the backend is `nccl`, and each process takes the GPU of its number, `LOCAL_RANK`. On several machines
+#   `torchrun` is started on each, with `--nnodes` and a common address.
+# - Don't expect two processes on two cores to beat one process with two threads.
+#
+# ### Stop here
+#
+# A temperature makes probabilities honest where validation is like the test. A checkpoint is more than weights. Copies
+# if the network fits, slices if it doesn't. **To discuss:** which files do you need to go on tomorrow on another
+# machine, and to tell a physician what 0.9 means?
+#
+# <details><summary>One answer</summary>The state: weights, optimizer, schedule, scaler, random numbers, epoch. The
+# split of the patients. And T, with the images that it was fitted on.</details>
+#
 # ## Summary
 #
-# Training is a loop of five calls: clear, predict, measure, differentiate, step. The learning rate decides whether it
-# works, can be measured in some eighty batches, and should end near zero. Training and validation loss together tell
-# underfitting from overfitting, as long as the validation curve measures the weights and not batch norm's lag. A state
-# that can be resumed is more than weights. Speed is measured one change at a time on the machine that will do the work.
-# And a score is worth what stands beside it: the baseline, the interval, the spread over seeds, a threshold that was
-# chosen elsewhere, and test images that chose nothing.
+# - A step clears, predicts, measures, computes gradients and moves the weights. `backward()` adds.
+# - A rate comes from a range test, and should end near zero. A validation curve measures the weights only if batch
+#   norm's averages keep up.
+# - Underfitting wants a larger network, overfitting more images, moved copies or dropout.
+# - Profile, then change one thing. A GPU runs behind Python. float16 needs a scaler, bfloat16 doesn't.
+# - PneumoniaCNN's dense head was never needed, and five narrow blocks beat three wide ones: three seeds, and an
+#   ablation.
+# - A score is worth what stands beside it: the baseline, the interval, the spread over seeds, a threshold that was
+#   chosen elsewhere, and test images that chose nothing.
 #
 # None of these networks is for diagnosis.
-
-# %% [markdown]
+#
 # ## Quiz
 #
-# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is
-# kept when you reload the page.
+# Click an answer, or reach it with Tab and press the space bar, and read why. First tries count, and your score is kept
+# when you reload the page.
 
 # %%
 from course_lib.widgets import Quiz
@@ -1235,23 +1743,73 @@ Quiz(3)
 # %% [markdown]
 # ## Exercises
 #
-# [Exercises 3](exercises/03_training_on_gpu.ipynb) sets seven tasks, from one line to a real piece of work. Each asks
+# [Exercises 3](exercises/03_training_on_gpu.ipynb) has eight tasks, from one line to a real piece of work. Each asks
 # for a function, a cell below it checks yours at once, and hints come in steps.
 #
-# And two questions that only an experiment answers. Repeat section 7 with 30, 60, 120 and 240 healthy patients, each
-# with three seeds, with and without weights: from which number on do the weights make no difference? And replace AdamW
-# by SGD with momentum, find its rate with the range test, and compare both after six epochs over three seeds.
-
-# %% [markdown]
 # ## What you may now import
 #
-# From `course_lib.training`: `train_one_epoch`, `evaluate` (it returns logits, labels and loss), `fit`,
-# `EarlyStopping`. From `course_lib.data`: `Batches`. From `course_lib.checkpoint`: `save_state` and `load_state`. From
-# `course_lib.runtime`: `pick_device` and `Precision`. From `course_lib.metrics`: `binary_report`, `choose_threshold`,
-# `fit_temperature`, `reliability`.
+# - From `course_lib.training`: `train_one_epoch`, `evaluate` (it returns logits, labels and loss), `fit`,
+#   `EarlyStopping`. From `course_lib.data`: `Batches`.
+# - From `course_lib.models`: `PooledCNN`. From `course_lib.runtime`: `pick_device` and `Precision`. From
+#   `course_lib.flops`: `count_flops` and `peak_flops`.
+# - From `course_lib.checkpoint`: `save_state` and `load_state`. From `course_lib.metrics`: `binary_report`,
+#   `choose_threshold`, `predictive_values`, `fit_temperature`, `reliability`.
 #
-# The same from the command line, at 128 pixels, with a model card and resumption: `course train pneumonia`. It takes
-# the real X-rays where they are here, or where the network gives them.
+# The same from the command line, at 128 pixels, with a model card and resumption: `course train pneumonia`.
 #
-# Lesson 4 takes the loop to color photographs in ten classes, and makes it ten times as fast as the tutorial that most
-# people start with.
+# Does the page keep its word? Each line is a claim made above, with every seed in it.
+
+# %%
+assert first.val_auc[-1] > 0.85  # it learns
+assert abs(both["yours"] - both["imported"]) < 0.01
+assert max(cured["all images"]) < min(cured["128 images"])  # more images help, from every seed,
+mean = {name: sum(losses) / 3 for name, losses in cured.items()}
+ends = {name: [history.val_loss[-1] for _, history, _ in runs] for name, runs in ends.items()}
+if profile.source == "simulated":
+    assert max(lowest["with batch norm"]) < min(lowest["without"])  # the range test
+    leaps = [max(history.val_loss[2:]) for _, history, _ in constant]
+    assert max(leaps) > 0.5  # in one run at least,
+    assert max(max(losses[2:]) for losses in renewed) < 0.45  # and not with averages renewed
+    assert max(ends["one cycle, peak 0.01"]) < 0.35
+    assert max(mean["+ dropout 0.5"], mean["+ moved copies"]) < mean["128 images"] - 0.05
+    under = stories["64 means"][1][-1]
+    good = stories["all images"][1][-1]
+    assert good[1] + 0.1 < under[1] < 0.65
+    assert unseen[-1] > unseen[best] + 0.05  # the end is worse than the best
+    assert errors["learned 128 by heart"][1] < errors["learned 128 by heart"][0]
+    assert min(test_auc["CompactCNN"]) > max(test_auc["PneumoniaCNN"] + test_auc["PooledCNN"])
+    means = [sum(test_auc[name]) / 3 for name in ("PneumoniaCNN", "PooledCNN")]
+    assert abs(means[0] - means[1]) < 0.03
+    others = test_auc["PneumoniaCNN"] + test_auc["PooledCNN"]
+    assert min(test_auc["CompactCNN, images as they are"]) > max(others)
+
+# %%
+blamed = ("data", "books", "forward", "step")
+for part, fractions in zip(blamed, list(loops.values())[:4], strict=True):
+    assert fractions[part] == max(fractions.values())
+assert loops["a sound one"]["forward"] + loops["a sound one"]["backward"] > 0.6
+assert torch.tensor(1e-8).half() == 0
+assert weight.item() == 1  # the step was skipped,
+assert scaler.get_scale() == 32_768  # and the scale halved
+for (before, recognized), (after, with_weights) in zip(*rates.values(), strict=True):
+    assert with_weights > recognized  # weights move the point
+    assert after <= before
+for auc in (films_auc["as they are", "as in training"], films_auc["stretched", "as in training"]):
+    assert min(auc) > 0.9
+assert max(films_auc["as they are", "the other way"]) < min(films_auc["stretched", "the other way"])
+assert max(ppv[0.05]) < 0.5 < min(ppv[0.5])
+for before, after in promises.values():
+    assert torch.equal(before > 0.5, after > 0.5)  # not one prediction changed
+assert apart[True] < (1e-6 if device.type == "cpu" else 1e-2)
+assert apart[False] > 1e-3
+assert max(differences.values()) < 1e-3
+assert 2 * end["held"]["slices"] == end["held"]["copies"]
+print("It does.")
+
+# %% [markdown]
+# ## Where to go next
+#
+# - [Lesson 4, CIFAR-10](04_cifar10.ipynb): the loop on color photographs in ten classes, made ten times as fast.
+# - [Lesson 6](06_visualization.ipynb): what such a network looked at.
+# - Karpathy's [recipe for training networks](https://karpathy.github.io/2019/04/25/recipe/), and torch's
+#   [tuning guide](https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html).

@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from course_lib.authoring import lessons
 from course_lib.widgets.asked import predictions
 
-IN_PARTS = (1, 2)  # the others are still in one piece
+IN_PARTS = (1, 2, 3)  # the others are still in one piece
 WORDS_PER_MINUTE = 150
 HEADING = re.compile(r"^## Part ([A-F])\. (.+) \((\d+) min, (core|optional)\)$", re.MULTILINE)
 FOLD = re.compile(r"(?s)<details>.*?</details>")

@@ -161,7 +161,7 @@ def test_what_is_not_a_number_is_not_recorded(package: Path, real: ImageSet, val
 
 
 def test_wrong_calls_say_what_to_do(package: Path, real: ImageSet) -> None:
-    with pytest.raises(ValueError, match=r"got '03.tset'; describe it in real_results/lesson_3.toml \(03.curves"):
+    with pytest.raises(ValueError, match=r"got '03.tset'; describe it in real_results/lesson_3.toml \(03.first"):
         on_real("03.tset")
     with pytest.raises(TypeError, match="on_real\\(key, found, images\\)"):
         on_real("03.curves", CURVES)
