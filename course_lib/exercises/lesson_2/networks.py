@@ -65,6 +65,7 @@ def _own(module: nn.Module) -> int:
     "In the order of the lesson: convolution, batch norm, ReLU, pooling.",
 )
 def lean_block(answer: Callable[..., nn.Module]) -> str:
+    judged = []
     for arguments in ((3, 6), (2, 4, 5), (1, 5, 1)):
         block = answer(*arguments)
         if not isinstance(block, nn.Module):
@@ -83,6 +84,9 @@ def lean_block(answer: Callable[..., nn.Module]) -> str:
         if norm.bias is None:
             slip = "Its offset takes over from the bias of the convolution, so `affine` stays True."
             raise Wrong("a batch norm without scale and offset", "one with both", slip)
+        if norm.running_mean is None:
+            slip = "Without running statistics the other images of a batch change a prediction: leave the default."
+            raise Wrong("a batch norm without running mean and variance", "one with both", slip)
         for numbers in norm.state_dict().values():
             if numbers.is_floating_point():
                 nn.init.uniform_(numbers, 0.2, 1.2)
@@ -90,6 +94,9 @@ def lean_block(answer: Callable[..., nn.Module]) -> str:
             norm.bias -= 1  # so that ReLU has something to do
             norm.weight[0] *= -1  # and the place of the pooling matters
             _judge_block(block, conv, norm, f"{answer.__name__}{arguments}")
+        judged.append((block, conv, norm, f"{answer.__name__}{arguments}"))
+    for parts in judged:
+        _judge_training(*parts)
     return (
         "The gradient of such a bias is zero in training mode, up to rounding, so training would never move it. No "
         "convolution of torchvision's ResNets has one."
@@ -119,6 +126,16 @@ def _judge_block(block: nn.Module, conv: nn.Conv2d, norm: nn.Module, name: str) 
     expect(block(images), F.max_pool2d(active, 2), of=of, slips=slips)
 
 
+def _judge_training(block: nn.Module, conv: nn.Conv2d, norm: nn.Module, name: str) -> None:
+    images = torch.randn(4, conv.in_channels, 9, 12)
+    block.train()
+    with torch.no_grad():
+        conved = F.conv2d(images, conv.weight, padding=conv.kernel_size[0] // 2)
+        found, wanted = block(images), F.max_pool2d(norm(conved).relu(), 2)
+    slip = "In training mode it does something else: the block has no dropout."
+    expect(found, wanted, of=f"the module {name} in training mode", slips=[(found, slip)])
+
+
 @task(
     "02.4",
     "A head that knows roughly where",
@@ -138,13 +155,20 @@ def region_head(answer: Callable[[int, int], nn.Module]) -> str:
             raise Wrong(f"maps {shape} ended in RuntimeError: {error}", f"logits ({shape[0]}, 3)", slip) from None
         of = f"the shape for maps {shape}"
         expect(tuple(logits.shape), (shape[0], 3), of=of, slips=[((3,), "The batch axis is gone.")])
+        if not logits.isfinite().all():
+            empty = "The mean of an empty region is NaN: on small maps regions must share values."
+            raise Wrong(f"maps {shape} gave logits that are not finite", "finite numbers", empty)
         slip = "8 x 8 maps were taken: a pooling with a fixed window makes more than 4 x 4 regions of larger ones."
     logits = head(100 * torch.randn(64, 6, 8, 8))
     if (logits >= 0).all():
         slip = "A softmax or sigmoid makes probabilities; the loss and the reader want logits."
         slip = slip if (logits <= 1).all() else "Leave out the ReLU behind the last layer: logits may be negative."
         raise Wrong("no number below 0 for 64 inputs", "logits of either sign", slip)
-    counts = [(21, "One number per map is the mean over all of it."), (0, "A plain list hides it from nn.Module.")]
+    counts = [
+        (21, "One number per map is the mean over all of it."),
+        (0, "A plain list hides it from nn.Module."),
+        (288, "The linear layer has no bias: leave `bias` at its default."),
+    ]
     expect(count_parameters(head), 291, of="count_parameters for 6 channels, 3 classes", slips=counts)
     for window in ((2, 2), (3, 5)):
         maps = torch.randn(4, 6, 4 * window[0], 4 * window[1])
@@ -179,6 +203,7 @@ WRONG_SHAPES = {
     (5, 3, 46, 62): "Larger images, like the 70 pixels of the lesson, are wrong as well.",
     (5, 3, 32, 48): "Smaller images are wrong as well.",
     (3, 40, 56): "That is one image without the batch axis: compare the shape without N, not its last three numbers.",
+    (2, 5, 3, 40, 56): "One axis too many: compare the shape without N, not its last three numbers.",
 }
 
 
@@ -240,7 +265,7 @@ def _judge_error(shape: tuple[int, ...], error: Exception | None) -> None:
     if not isinstance(error, ValueError):
         slip = "`raise ValueError(...)`; an assert is for what cannot happen, and `python -O` leaves it out."
     elif "unpack" in str(error):
-        slip = "That is Python's message: a shape of three numbers does not unpack into four."
+        slip = "That is Python's message: a shape of three or five numbers does not unpack into four."
     elif missing := [size for size in (3, 40, 56) if size not in numbers]:
         slip = f"The message does not say what was expected: {missing[0]} is not in it."
     elif missing := [size for size in shape[-3:] if size not in numbers]:

@@ -652,3 +652,42 @@ def deletes_what_it_cannot_read(folder):
     for path in found["unreadable"]:
         (folder / path).unlink()
     return found
+
+
+@wrong("02.3", "no dropout")
+def drops_channels(in_channels, out_channels, kernel=3):
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout2d(0.5))
+
+
+@wrong("02.3", "running")
+def keeps_no_running_statistics(in_channels, out_channels, kernel=3):
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+    norm = nn.BatchNorm2d(out_channels, track_running_stats=False)
+    return nn.Sequential(conv, norm, nn.ReLU(), nn.MaxPool2d(2))
+
+
+@wrong("02.4", "has no bias")
+class HeadWithoutBias(nn.Sequential):
+    def __init__(self, channels, num_classes):
+        super().__init__(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(channels * 16, num_classes, bias=False))
+
+
+@wrong("02.4", "empty region")
+class HeadWithEmptyRegions(nn.Module):
+    def __init__(self, channels, num_classes):
+        super().__init__()
+        self.linear = nn.Linear(channels * 16, num_classes)
+
+    def forward(self, maps):
+        regions = [part.mean((2, 3)) for rows in maps.tensor_split(4, 2) for part in rows.tensor_split(4, 3)]
+        return self.linear(torch.stack(regions, dim=2).flatten(1))
+
+
+@wrong("02.5", "One axis too many")
+def compares_the_last_three(model, channels, height, width):
+    def hook(module, inputs):
+        if tuple(inputs[0].shape[-3:]) != (channels, height, width) or inputs[0].ndim < 4:
+            raise ValueError(f"expected (N, {channels}, {height}, {width}), got {tuple(inputs[0].shape)}")
+
+    return model.register_forward_pre_hook(hook)
