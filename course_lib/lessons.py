@@ -45,7 +45,7 @@ class Lesson(NamedTuple):
 LESSONS = {
     1: Lesson("CNN anatomy", 26, 26, 128, gains=False),
     2: Lesson("Building PneumoniaCNN", 42, 30, 64),
-    3: Lesson("Training on GPU (and on what you have)", 119, 456, 64),
+    3: Lesson("Training on GPU (and on what you have)", 87, 684, 64),
     4: Lesson("CIFAR-10, ten times faster", 97, 770, 32, (PHOTOS,)),
     5: Lesson("Transfer learning", 115, 552, 96, (PHOTOS, XRAYS)),
     6: Lesson("Visualization", 109, 132, 96),
