@@ -1158,7 +1158,8 @@ rows = [(name, *(f"{auc:.3f}" for auc in found)) for name, found in test_auc.ite
 Table("AUC on the test images", ("", "seed 0", "seed 1", "seed 2"), rows)
 
 # %% [markdown]
-# Most of the lead stays, so it's the blocks more than the standardizing. On these films the dense head buys nothing. Do real X-rays agree? Read the validation lines first, and then the test lines:
+# Most of the lead stays, so it's the blocks more than the standardizing. On these films the dense head buys nothing. Do
+# real X-rays agree? Read the validation lines first, and then the test lines:
 
 # %%
 from course_lib.metrics import binary_report, choose_threshold
