@@ -192,8 +192,8 @@ def plot_panels(
         if captions:
             axis.set_title(captions[index], fontsize=9)
         if boxes and index in boxes:
-            top, left, height, width = boxes[index]
-            box = Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=ORANGE, clip_on=False)
+            row, column, height, width = boxes[index]
+            box = Rectangle((column - 0.5, row - 0.5), width, height, fill=False, edgecolor=ORANGE, clip_on=False)
             box.set(linewidth=2.5 if values.shape[-1] <= 12 else 1.5, zorder=3)
             axis.add_patch(box)
     return figure

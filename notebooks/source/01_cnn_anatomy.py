@@ -39,7 +39,7 @@ profile = start_lesson(1)
 #
 # ### It works
 #
-# This trained network ships with the course. It learned from 1,200 *simulated* X-rays, which a physical model computed.
+# This trained network ships with the course. It learned from 1,200 *simulated* X-rays, computed by a physical model.
 # Here are three new patients, each once healthy and once with pneumonia; nothing else differs. You needn't follow this
 # section's code yet.
 
@@ -56,7 +56,7 @@ for name, pictures in zip("ABC", patients, strict=True):
     print(f"patient {name}, probability of pneumonia: {healthy:.2f} healthy, {sick:.2f} sick")
 
 # %% [markdown]
-# It finds two of the three pneumonias and misses one. (We picked them by number, not by result.) Where did the network
+# It finds two of the three pneumonias and misses one. (Patients 3 to 5, not chosen by result.) Where did the network
 # look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that raised its score for pneumonia. A cross
 # marks the peak.
 
@@ -166,9 +166,9 @@ training_explorer()
 # <details><summary>What happens, and why</summary>
 #
 # At a learning rate of 0.5, every weight is within about 0.05 of the designed one after 300 steps, whatever the start.
-# Each filter has nine weights and 800 target numbers to match, 100 in each image, and no other nine weights match them
-# all. At a rate of 3, each step overshoots farther than the one before, and the loss explodes. On these images,
-# training settles at rates up to about 1.1.
+# Each filter has nine weights and 800 target numbers to match, 100 in the map of each image, and no other nine weights
+# match them all. At a rate of 3, each step overshoots farther than the one before, and the loss explodes. On these
+# images, training settles at rates up to about 1.1.
 # </details>
 #
 # Nobody told the filters what an edge is. A target, a loss and many small steps: that's training. In a real network the
@@ -364,8 +364,9 @@ show("nine-weights", plot_panels([kernels_seen[step][0, 0] for step in steps], t
 
 # %% [markdown]
 # The kernel starts as random numbers, and ten steps later it is nearly Sobel's. Why didn't the loss explode at a rate
-# of 3, as it did in the explorer? How large the rate can be depends on the images. These pixels average out to about 0,
-# which allows a larger one. Was it a lucky start? Try five:
+# of 3, as it did in the explorer? How large the rate can be depends on the images. These pixels average out to about 0.
+# Where all pixels are bright, they push the output the same way for all nine weights, and only a lower rate keeps it
+# from overshooting. Was it a lucky start? Try five:
 
 # %%
 for seed in range(5):
@@ -427,7 +428,7 @@ schematic("three-wirings")
 # %% [markdown]
 # Weights and biases are a layer's *parameters*: the numbers that training changes. Take an image of 256x256 pixels. A
 # dense layer turns it into 1,000 numbers. A convolution has 32 kernels of 3x3, each with a bias; a 3x3 kernel fits at
-# 254 rows and 254 columns, so it makes 32 maps of 254x254. `numel()` counts the numbers in a tensor, and
+# 254 rows and 254 columns, so the layer makes 32 maps of 254x254. `numel()` counts the numbers in a tensor, and
 # `device="meta"` builds a layer without using memory for them.
 
 # %%
@@ -546,8 +547,8 @@ show("shuffled", plot_panels(panels, ["X-ray", "its pixels, shuffled"]), source=
 # weights can be learned from one varied picture, because every position teaches the same nine numbers. **To discuss:**
 # you learn a kernel from pictures of vertical fences only. What can these pictures teach about its nine weights?
 #
-# <details><summary>One answer</summary>Only the sum of each column: three numbers. Along a vertical stripe all rows are
-# equal, so no single weight can be determined.</details>
+# <details><summary>One answer</summary>Only the sum of each of the kernel's columns: three numbers. In such a picture
+# all rows are equal, so no single weight can be determined.</details>
 
 # %% [markdown]
 # <a id="part-c"></a>
@@ -665,8 +666,8 @@ for size, k, t, p, d in product(range(1, 13), range(1, 6), (1, 2, 3), (0, 1, 2),
 print(f"{agreed:,} settings agree; in the other {refused}, the kernel doesn't fit")
 
 # %% [markdown]
-# The formula also says how to keep the size at stride 1: $2p = d(k - 1)$. That's one ring of zeros for a 3x3 kernel,
-# two for 5x5, and one and a half for 4x4, which is impossible. That's one reason why kernels usually have odd sides.
+# The formula also says how to keep the size at stride 1: $2p = d(k - 1)$. That takes one ring of zeros for a 3x3
+# kernel, two for 5x5, and one and a half for 4x4, which is impossible: one reason why kernels usually have odd sides.
 # `padding="same"` works it out for you.
 
 # %%
@@ -777,7 +778,8 @@ print("filter 5 by hand agrees:", torch.allclose(by_hand, maps[0, 5], atol=1e-5)
 
 # %% [markdown]
 # The number of filters is the number of output channels, and it's yours to choose. The number of input channels isn't:
-# it has to match what the layer before hands over. If the two differ, the error names both:
+# it has to match what the layer before hands over. If the two differ, the error names both (*groups* stays at 1 in this
+# lesson):
 
 # %%
 try:
@@ -824,8 +826,8 @@ show("redness", plot_panels([photo, redness], ["photo", "redness, one 1x1 filter
 #
 # ### Two layers are one
 # Networks stack convolutions. Without something in between, that would be pointless. Take two 3x3 layers in a row, from
-# 1 channel to 4 and back to 1. They have 4 x (9 + 1) + (4 x 9 + 1) = 77 parameters, and each final output sees 5x5
-# pixels. A single 5x5 kernel with a bias does the same with 26.
+# 1 channel to 4 and back to 1. They have 4 x (9 + 1) + (4 x 9 + 1) = 77 parameters, and each final output reads 3x3
+# numbers of the first layer's maps, and through them 5x5 pixels. A single 5x5 kernel with a bias does the same with 26.
 #
 # How can we find that kernel? If a pixel's weight is 5, making the pixel brighter by 1 raises the output by 5. So the
 # gradients of one output with respect to its 25 pixels *are* the merged kernel. The output for a black window is its
@@ -888,9 +890,9 @@ def edge_error(filters, activation, seed):
 
 
 # %% [markdown]
-# On paper, two filters with ReLU are enough: one for rises and one for falls. We train one, two and eight of them, from
-# three random starts each. For comparison, we train one and eight without ReLU; `nn.Identity`, which changes nothing,
-# takes its place.
+# Two filters with ReLU can do it: one for rises and one for falls. We train one, two and eight of them, from three
+# random starts each. For comparison, we train one and eight without ReLU; `nn.Identity`, which changes nothing, takes
+# its place.
 
 # %%
 Predict("1.6")
@@ -954,17 +956,17 @@ for position in range(2, 6):
 # - The sum is invariant: it doesn't care where the pattern is, as long as all of it is inside.
 # - The pooled row is neither. A shift of two moves it by one position, and a shift of one changes its numbers.
 #
-# So the common claim that a CNN's filters are "translation invariant" is wrong. Part E measures how far invariance
-# goes.
+# Translation is another word for shift, so the common claim that a CNN's filters are "translation invariant" is wrong.
+# Part E measures how far invariance goes.
 #
 # ### How much does one output see?
 # An output of one 3x3 layer sees 3x3 pixels. An output of a second one sees 3x3 outputs of the first, and through them
 # 5x5 pixels: its *receptive field*.
 #
-# To find its side, start with 1 pixel. Each layer adds $d(k - 1)$ times the distance, in pixels, between the inputs
-# that it reads. That distance is 1 at first, and every stride multiplies it for the layers that follow. A pooling of
-# 2x2 has $k = 2$ and a stride of 2. In the drawing, the first convolution adds 2 and the pooling adds 1. The inputs of
-# the second convolution are 2 pixels apart, so it adds 2 x 2: in all, 1 + 2 + 1 + 4 = 8.
+# To find its side, start with 1 pixel. Each layer adds $d(k - 1)$ times the distance, in pixels of the image, between
+# neighboring numbers of its input. That distance is 1 at first, and every stride multiplies it for the layers that
+# follow. A pooling of 2x2 has $k = 2$ and a stride of 2. In the drawing, the first convolution adds 2 and the pooling
+# adds 1. The inputs of the second convolution are 2 pixels apart, so it adds 2 x 2: in all, 1 + 2 + 1 + 4 = 8.
 
 # %%
 schematic("receptive-field")
@@ -1020,8 +1022,8 @@ show("receptive-fields", plot_panels(views, [*networks], boxes=boxes))
 # %% [markdown]
 # The boxes have the formula's sizes, 3, 18 and 19 pixels. Inside, the pixels don't count equally: many paths lead from
 # a central pixel to the output, and few from a corner. [Luo and others (2016)](https://arxiv.org/abs/1701.04128) found
-# that the region that really counts is much smaller than the field. The formula says what an output *can* see, not what
-# it makes use of.
+# that the region that really counts is much smaller than the receptive field. The formula says what an output *can*
+# see, not what it makes use of.
 #
 # ### All parts in one network
 # Now put the parts together: blocks of convolution, ReLU and pooling, then the mean of each map (*global average
@@ -1176,28 +1178,33 @@ assert curves["global average"][1][16] < 0.1 < curves["max, 8x8"][1][1]
 #
 # ### The price: aliasing
 #
-# Shift the view by $s$ pixels, and pool its edge maps. Then move the pooled maps back, by the whole number of positions
-# that fits best, and compare them with those of the first view. What is left is damage that no shift can undo.
+# Shift the view by some pixels, and pool its edge maps. Then move the pooled maps back, by the whole number of
+# positions that fits best, and compare them with those of the first view. What is left is damage that no shift can
+# undo.
 
 
 # %%
 def left_over(stride, shift):
-    before, after = (nn.MaxPool2d(stride)(edges_of(s)) for s in (0, shift))
+    before, after = (nn.MaxPool2d(stride)(edges_of(by)) for by in (0, shift))
     moves = {shift // stride, (shift + stride - 1) // stride}  # rounded down, and up
     width = before.shape[-1] - max(moves)
     return min(change(after[..., :width], before[..., move : move + width]) for move in moves)
 
 
 shifts = range(13)
-curves = {f"max, {s}x{s}": (shifts, [left_over(s, shift) for shift in shifts]) for s in (2, 4)}
+curves = {
+    f"max, {stride}x{stride}": (shifts, [left_over(stride, shift) for shift in shifts])
+    for stride in (2, 4)
+}
 labels["ylabel"] = "change after moving back"
 show("aliasing", plot_curves(curves, **labels))
 
 # %% [markdown]
 # After 2x2 pooling, only even shifts are harmless: at odd ones, the windows hold different pixels, with different
 # maxima. Any stride greater than 1 does this, in a convolution too. Signal processing calls it *aliasing*: detail finer
-# than the samples can carry shows up as coarse patterns that aren't there. The remedy is to blur before you drop
-# samples. [Zhang (2019)](https://arxiv.org/abs/1904.11486) applies this to networks, and so does the last exercise.
+# than the samples can carry shows up as coarse patterns that aren't there. Here the maxima of fine edges depend on
+# where the windows happen to lie. The remedy is to blur before you drop samples. [Zhang
+# (2019)](https://arxiv.org/abs/1904.11486) applies this to networks, and so does the last exercise.
 #
 # ### Is this a convolution?
 #
@@ -1249,7 +1256,7 @@ show("flash", plot_panels(panels, titles))
 # - An image is a tensor $(N, C, H, W)$. A convolution lays a stack of tables on every position and adds up the products
 #   and a bias.
 # - It looks locally and shares its weights: 320 parameters fill 32 maps, while a dense layer spends 65 million on a
-#   thousand numbers. And it learns from one crop what a dense layer doesn't learn from a hundred.
+#   thousand numbers. It also learns from one crop what a dense layer can't learn from a hundred.
 # - Training moves the weights against the gradient of the loss. What they become depends on what is shown.
 # - Kernel, stride, padding and dilation decide the output size by one formula.
 # - ReLU keeps layers from collapsing into one. Pooling shrinks maps without weights. Depth, stride and pooling widen
@@ -1271,7 +1278,7 @@ Quiz(1)
 # ## Exercises
 #
 # [Exercises 1](exercises/01_cnn_anatomy.ipynb) has seven tasks, from one line to a real piece of work. Each asks for a
-# function. The cell below checks yours at once, and hints come in steps.
+# function. There, a cell below each task checks yours at once, and hints come in steps.
 #
 # ## What you may now import
 #
@@ -1306,8 +1313,8 @@ print("It does.")
 # %% [markdown]
 # ## Where to go next
 #
-# - [Lesson 2, Building PneumoniaCNN](02_building_pneumonia_cnn.ipynb): these parts become a class, and 67 million
-#   parameters are waiting to be found.
+# - [Lesson 2, Building PneumoniaCNN](02_building_pneumonia_cnn.ipynb): these parts become a class, and you find out
+#   where its 67 million parameters are.
 # - The same parts do other work: finding objects ([Faster R-CNN](https://arxiv.org/abs/1506.01497)), outlining organs
 #   ([U-Net](https://arxiv.org/abs/1505.04597)), recognizing faces ([FaceNet](https://arxiv.org/abs/1503.03832)), and,
 #   with kernels along a single axis, reading sentences ([Kim 2014](https://arxiv.org/abs/1408.5882)).

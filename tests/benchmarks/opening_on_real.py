@@ -16,6 +16,7 @@ from course_lib.metrics import binary_report
 from course_lib.models import load_trained
 from course_lib.models.trained import WEIGHTS
 from course_lib.real_results import record
+from course_lib.runs.folder import calibrated
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     test = load_chest_xray("real", root=Path(os.environ["COURSE_REAL_DATA"]), image_size=network.image_size).test
     with torch.inference_mode():
         logits = torch.cat([network(images.float() / 255) for images in test.images.split(64)])
-    probs = (logits / about["temperature"]).softmax(dim=1)[:, 1]
+    probs = calibrated(logits, about["temperature"], about["bias"])[:, 1]
     report = binary_report(probs, test.labels, threshold=about["threshold"])
     print(report)
     record("01.opening", report, test, command="python tests/benchmarks/opening_on_real.py")

@@ -187,7 +187,8 @@ def test_panels_fill_rows_under_their_captions_and_hide_the_place_left_over() ->
 
 
 def test_a_box_encloses_the_pixels_that_it_names() -> None:
-    plain, boxed = plots.plot_panels([torch.ones(8, 8)] * 2, boxes={1: (2, 3, 4, 1)}).axes
+    plain, boxed, other = plots.plot_panels([torch.ones(8, 8)] * 3, boxes={1: (2, 3, 4, 1)}).axes
+    assert [axis.images[0].get_clim() for axis in (plain, boxed, other)] == [(0, 1)] * 3  # it changes no color
     assert not plain.patches
     box = boxed.patches[0].get_bbox()
     assert (box.x0, box.x1, box.y0, box.y1) == (2.5, 3.5, 1.5, 5.5)  # column 3 and rows 2 to 5: pixels reach half out

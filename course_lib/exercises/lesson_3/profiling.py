@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib.exercises.tasks import refuse, task
+from course_lib.runtime import keep_profiler_quiet
 
 Parts = dict[str, Callable[[], object]]
 STEPS = 3
@@ -107,6 +108,7 @@ def _watched(parts: Parts) -> tuple[Parts, list[str]]:
     "Add up the seconds of each part over all steps first; divide by the sum of all parts at the end.",
 )
 def time_by_part(answer: Callable[[Parts, int], Any]) -> str:
+    keep_profiler_quiet()
     for planted, culprit, parts in _loops():
         for part in parts.values():  # the first call of anything is slow
             part()
