@@ -37,7 +37,7 @@ from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
 from course_lib.runs.unlike import SHARE, make_reference, save_reference
 from course_lib.runtime import Precision, naming_memory, pick_device
-from course_lib.training import BatchSource, History, Outcome, evaluate, extract_features, fit, linear_probe
+from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
 
 
 def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, speaks: bool = False) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         config["unlike"] = {"share": SHARE, "val": num_far}
     if recipe.calibrate_shifted:
         shifted = _shifted(model, shared_batches(val, 256, augment=recipe.augment()), recipe.seed)
-        temperature, bias = fit_temperature_and_bias(shifted.logits, shifted.labels)
+        temperature, bias = fit_temperature_and_bias(*shifted)
     else:
         temperature, bias = fit_temperature(outcome.logits, outcome.labels), 0.0
     probs = calibrated(outcome.logits, temperature, bias)
@@ -189,13 +189,12 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     return config
 
 
-def _shifted(model: nn.Module, augmented: Batches, seed: int) -> Outcome:
-    """What the network says of validation images that are augmented anew four times, always with the same numbers."""
+def _shifted(model: nn.Module, augmented: Batches, seed: int) -> tuple[Tensor, Tensor]:
+    """Logits and labels of validation images that are augmented anew four times, always with the same numbers."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         outcomes = [evaluate(model, augmented) for _ in range(4)]
-    logits, labels = (torch.cat([getattr(one, name) for one in outcomes]) for name in ("logits", "labels"))
-    return Outcome(logits, labels, math.nan)
+    return torch.cat([one.logits for one in outcomes]), torch.cat([one.labels for one in outcomes])
 
 
 def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What the tests of the explorers share: an explorer on a page from the file system, and its module's functions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,16 @@ def call(tab: "Tab", module: str, function: str, cases: Sequence[Sequence[Any]])
 def said(explorer: "Locator") -> str:
     """The sentence below the explorer."""
     return explorer.locator("[role=status]").inner_text()
+
+
+def reload_until(tab: "Tab", read: Callable[[], str], wanted: str) -> None:
+    """Fails if `read` never comes to say what is wanted: what one tab stores reaches another a moment later."""
+    for _ in range(20):
+        if read() == wanted:
+            break
+        tab.wait_for_timeout(250)
+        tab.reload()
+    assert read() == wanted
 
 
 def expect_good_manners(tab: "Tab") -> None:

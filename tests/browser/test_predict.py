@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser.explorers import call, expect_good_manners, open_page
+from browser.explorers import call, expect_good_manners, open_page, reload_until
 
 from course_lib.widgets import Predict
 from course_lib.widgets.asked import Question, predictions
@@ -125,10 +125,11 @@ def test_a_commitment_survives_a_reload_until_one_starts_again(
     else:
         commit(prediction, said, KNOWN[number])
     again = open_page(page.context.new_page(), Predict(number), tmp_path)
-    assert told(again) == told(prediction)
+    assert told(prediction)
+    reload_until(again.page, lambda: told(again), told(prediction))
     again.get_by_role("button", name="Start again").click()
     page.reload()
-    assert told(prediction) == ""
+    reload_until(page, lambda: told(prediction), "")
 
 
 def test_a_number_is_read_as_people_write_it(page: "Page", tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.explorers import call, expect_good_manners, open_page
+from browser.explorers import call, expect_good_manners, open_page, reload_until
 
 from course_lib.lessons import LESSONS
 from course_lib.widgets import Quiz
@@ -82,12 +82,12 @@ def test_the_score_survives_a_reload_until_one_starts_again(page: "Page", tmp_pa
     told, marks = score(quiz), quiz.locator(".answer.right, .answer.wrong").all_inner_texts()
     assert told == "2 of 8 answered, 1 right at the first try."
     again = open_page(page.context.new_page(), Quiz(1), tmp_path)
-    assert score(again) == told
+    reload_until(again.page, lambda: score(again), told)
     assert again.locator(".answer.right, .answer.wrong").all_inner_texts() == marks
     assert again.get_by_role("status").first.inner_text().startswith("✓ Right.")
     again.get_by_role("button", name="Start again").click()
     page.reload()
-    assert score(quiz) == "0 of 8 answered, 0 right at the first try."
+    reload_until(page, lambda: score(quiz), "0 of 8 answered, 0 right at the first try.")
 
 
 def test_a_question_that_has_changed_is_asked_anew(

@@ -132,7 +132,7 @@ def _judge_training(block: nn.Module, conv: nn.Conv2d, norm: nn.Module, name: st
     with torch.no_grad():
         conved = F.conv2d(images, conv.weight, padding=conv.kernel_size[0] // 2)
         found, wanted = block(images), F.max_pool2d(norm(conved).relu(), 2)
-    slip = "In training mode it does something else: the block has no dropout."
+    slip = "In evaluation mode it was right. What acts in training alone? The block of the lesson has no dropout."
     expect(found, wanted, of=f"the module {name} in training mode", slips=[(found, slip)])
 
 
