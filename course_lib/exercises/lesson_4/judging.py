@@ -32,7 +32,7 @@ def accuracy_of_each_class(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
     @wraps(answer)
     def in_tensor(*arguments: Tensor) -> object:
         found: object = answer(*arguments)
-        return torch.tensor(found) if isinstance(found, list | tuple) else found
+        return torch.as_tensor(found) if isinstance(found, list | tuple | np.ndarray) else found
 
     def of_all(logits: Tensor, labels: Tensor) -> Tensor:
         return right(logits, labels).nan_to_num() * labels.bincount(minlength=logits.shape[1]) / len(labels)

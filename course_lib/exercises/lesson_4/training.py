@@ -72,9 +72,32 @@ def network_with_batch_norm(answer: Callable[[], nn.Module]) -> str:
         (right.softmax(dim=1), "Leave softmax out: `cross_entropy` wants logits and does it itself."),
     ]
     expect(model(images), right, of="the network in eval mode", slips=slips)
+    _expect_dropout(model, norms, fc1, fc2, images)
     return (
         "In training, the first batch norm takes out the scale and the shift of the images (except at the padded "
         "border), so centering them hardly matters. There are 224 more parameters: 448 new ones, 224 biases less."
+    )
+
+
+def _expect_dropout(
+    model: nn.Module, norms: list[nn.BatchNorm2d], fc1: nn.Linear, fc2: nn.Linear, images: Tensor
+) -> None:
+    """In training, half of what reaches the last layer is 0, and nothing else is."""
+    reached: list[Tensor] = []  # fc1 and fc2, in evaluation mode and then in training mode
+    for layer in (fc1, fc2):
+        layer.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0]))
+    nn.init.constant_(fc1.bias, 1000.0)  # so that ReLU silences no unit
+    model(images)
+    model.train()
+    for norm in norms:
+        norm.eval()
+    model(images)
+    early = not agrees(reached[0], reached[2], 1e-5)
+    silenced = (reached[3] == 0).double().mean().item()
+    refuse(
+        "dropout of one half, between the two dense layers",
+        (early, "numbers are silenced before the first dense layer", "Dropout goes after its ReLU."),
+        (abs(silenced - 0.5) > 0.07, f"{silenced:.0%} of the hidden units are silenced", "It is `nn.Dropout(0.5)`."),
     )
 
 
@@ -116,17 +139,28 @@ def shift_and_mirror(answer: Callable[[Tensor, int], Tensor]) -> str:
     alike = bool((places[:, :1, :2] == places[:, :, :2]).all())
     tied, whole = torch.equal(places[..., 0], places[..., 1]), set(shares.tolist()) <= {0, 1}
     share = shares.mean().item()
+    fixed = bool((places[:, :, 2] == places[0, :, 2]).all())
+    repeated = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        repeated.append(answer(images.clone(), 2))
     refuse(
         "for each image its own shifts from -2 to 2, along height and width, and its own mirror",
         (torch.equal(places[0], places[1]), "two calls drew the same numbers", "Set no seed inside of the function."),
         (alike, "all images of a batch were shifted alike", "Draw N shifts, not one: `(N, 1)`."),
         (share == 0, "no image was mirrored", "Reverse half of the images along their last axis."),
         (whole, "each batch was mirrored whole or not at all", "One draw decides for all images: draw N."),
+        (fixed, "the same images were mirrored in each call", "Draw which to mirror, too."),
         (tied, "images move as far down as to the right", "Height and width need a draw each."),
         (len(values) == 1, "images move along one axis only", "Shift the other axis, too."),
         (len(values) == 3, f"all shifts are in {values}", "Images move one way only; draw on both sides of 0."),
         (len(values) == 4, f"all shifts are in {values}", "`randint` leaves out its upper end."),
         (abs(share - 0.5) > 0.1, f"{share:.0%} of the images were mirrored", "Half of them should be."),
+        (
+            not torch.equal(*repeated),
+            "after the same `torch.manual_seed`, two calls drew other numbers",
+            "Draw from torch: `torch.randint` and `torch.rand`.",
+        ),
     )
     return "With shift=4 an image comes in 9 * 9 * 2 = 162 versions, and Python does the same few steps for any batch."
 

@@ -30,6 +30,11 @@ def as_list(logits, labels):
     return [right[labels == label].float().mean().item() for label in range(logits.shape[1])]
 
 
+@right("04.1")
+def as_array(logits, labels):
+    return np.array(as_list(logits, labels))
+
+
 @wrong("04.1", "maximum of each row")
 def over_the_batch(logits, labels):
     right = (logits.argmax(dim=0) == labels).float()
@@ -194,6 +199,18 @@ class WithoutDropout(Blocks):
         return self.fc2(F.relu(self.fc1(x)))
 
 
+@wrong("04.2", "nn.Dropout(0.5)")
+class DropsLittle(Blocks):
+    def head(self, x):
+        return self.fc2(F.dropout(F.relu(self.fc1(x)), 0.2, training=self.training))
+
+
+@wrong("04.2", "after its ReLU")
+class DropsEarly(Blocks):
+    def head(self, x):
+        return self.fc2(F.relu(self.fc1(self.dropout(x))))
+
+
 @wrong("04.2", "before the last layer")
 class DropsLogits(Blocks):
     def head(self, x):
@@ -247,6 +264,19 @@ def windows(images, shift, *, mode="reflect", tops=None, lefts=None, mirrored=No
         window = image[:, top : top + height, left : left + width]
         changed.append(window.flip(axis) if mirror else window)
     return torch.stack(changed)
+
+
+@wrong("04.3", "which to mirror")
+def every_second_mirrored(images, shift=4):
+    return windows(images, shift, mirrored=torch.arange(len(images)) % 2 == 0)
+
+
+@wrong("04.3", "torch.rand")
+def draws_from_python(images, shift=4):
+    count = len(images)
+    tops, lefts = (torch.tensor([random.randint(0, 2 * shift) for _ in range(count)]) for _ in range(2))
+    mirrored = torch.tensor([random.random() < 0.5 for _ in range(count)])
+    return windows(images, shift, tops=tops, lefts=lefts, mirrored=mirrored)
 
 
 @wrong("04.3", "black")
