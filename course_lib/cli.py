@@ -394,7 +394,8 @@ def grade(
     from course_lib.classroom.grade import grade as grade_all
 
     def told(record: dict[str, Any]) -> None:
-        print(f"{record['student']:24} {record['score']:3} of {record['max_score']}  {record['status']}", flush=True)
+        score = "-" if record["score"] is None else f"{record['score']:g}"
+        print(f"{record['student']:24} {score:>3} of {record['max_score']}  {record['status']}", flush=True)
 
     records = grade_all(
         lesson,
@@ -408,20 +409,30 @@ def grade(
         told=told,
     )
     print(f"{len(records)} students: {out / 'grades.csv'}, {out / 'summary.md'}, {out / 'feedback'}")
+    if ungraded := sum(record["score"] is None for record in records):
+        print(f"{ungraded} not graded; {out / 'summary.md'} says why", file=sys.stderr)
+    if strangers := [record["student"] for record in records if "not in the roster" in record["reasons"]]:
+        print(f"not in the roster: {', '.join(strangers)}", file=sys.stderr)
 
 
 @app.command()
 def export(
     grades: Annotated[Path, typer.Argument(help="The folder that `course grade` wrote.")],
     form: Annotated[Literal["canvas", "moodle", "csv"], typer.Option("--format", help="Who is to read it.")],
+    column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of Canvas's gradebook, if not Exercises 4.", show_default=False),
+    ] = None,
 ) -> None:
-    """Write grades as Canvas or Moodle imports them; for teachers.
+    """Write grades and feedback as Canvas or Moodle imports them; for teachers.
 
     Example: course export grades --format canvas
     """
     from course_lib.classroom.export import export_grades
 
-    print(export_grades(grades, form))
+    exported = export_grades(grades, form, column)
+    print(*exported.files, sep="\n")
+    print(*exported.notes, sep="\n", end="\n" * bool(exported.notes), file=sys.stderr)
 
 
 def print_scores(scores: dict[str, Any]) -> None:

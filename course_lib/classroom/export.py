@@ -1,61 +1,184 @@
-"""Grades in the form that a learning platform imports."""
+"""Grades and feedback in the form that a learning platform imports."""
 
 import csv
+import html
 import json
+import re
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from course_lib.classroom.moodle import worksheet
+from course_lib.classroom.platforms import ANONYMOUS, CANVAS
+from course_lib.classroom.rosters import digits, is_canvas, students_of
+from course_lib.classroom.summary import STRANGER
+from course_lib.classroom.tables import unquoted, write_table
 from course_lib.files import as_path, write_atomically
 
 Format = Literal["canvas", "moodle", "csv"]
-COLUMNS = {
-    "canvas": ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"],
-    "moodle": ["Identifier", "Full name", "Email address"],
+Grade = dict[str, str]
+Table = list[list[str]]
+# lib/gradebook_importer.rb: what comes before the assignments; all else of a gradebook stays at home
+CANVAS_ABOUT = {
+    *("Student", "LastName", "FirstName", "ID", "SIS User ID", "SIS Login ID", "Integration ID", "Root Account"),
+    "Section",
 }
 
 
-def export_grades(out: str | Path, form: Format) -> Path:
-    """Write the grades in `out` as canvas.csv, moodle.csv or csv.csv, for upload.
+@dataclass(frozen=True)
+class Exported:
+    """The files to upload, and what the teacher must know of them."""
+
+    files: list[Path]
+    notes: list[str]
+
+
+def export_grades(out: str | Path, form: Format, column: str | None = None) -> Exported:
+    """Write the grades in `out` as canvas.csv, moodle.csv or csv.csv, and feedback-canvas.zip or feedback-moodle.zip.
 
     Canvas and Moodle know their students by columns of their own, so `course grade` must have been given their file as
-    the roster.
+    the roster. Who was not graded keeps what that file holds, which is nothing in a new assignment.
+
+    Args:
+        out: the folder of `course grade`.
+        form: who is to read it.
+        column: of Canvas's gradebook, such as "Homework 4 (5555)"; needed if it is not called Exercises.
 
     Raises:
         FileNotFoundError: nothing was graded there.
-        ValueError: the roster was not that platform's.
+        ValueError: the roster was not that platform's, or has no such column.
     """
     out = as_path(out, "out")
-    about = out / "grading.json"
     if not (out / "grades.csv").exists():
         raise FileNotFoundError(f"{out}: no grades there; `course grade` makes them.")
-    held = json.loads(about.read_text(encoding="utf-8"))
+    held = json.loads((out / "grading.json").read_text(encoding="utf-8"))
     with (out / "grades.csv").open(newline="", encoding="utf-8") as file:
-        grades = list(csv.DictReader(file))
-    title = f"Exercises {int(held['lesson'])}"
+        grades = [{name: unquoted(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+    title, path, notes = f"Exercises {int(held['lesson'])}", out / f"{form}.csv", _notes(grades)
     if form == "csv":
-        header = ["student", "name", title]
-        rows = [[grade["student"], grade["name"], grade["score"]] for grade in grades]
-    else:
-        from course_lib.classroom.submissions import roster_of
+        names = ("student", "name", "score")
+        write_table(path, [["student", "name", title], *([grade[name] for name in names] for grade in grades)])
+        return Exported([path], notes)
+    graded = {grade["student"]: grade for grade in grades if grade["score"]}
+    make = _canvas if form == "canvas" else _moodle
+    write_table(path, make(out, held["roster"], graded, title, column))
+    ids = {student.id: digits(held["roster"][student.row][0]) for student in students_of(held["roster"])}
+    pages, nowhere = {}, []
+    for grade in grades:
+        name = _canvas_name(grade) if form == "canvas" else _moodle_name(grade, ids)
+        if name and grade["file"]:
+            pages[name] = out / "feedback" / f"{grade['student']}.html"
+        elif grade["file"]:
+            nowhere.append(grade["student"])
+    archive = out / f"feedback-{form}.zip"
+    _pack(archive, pages)
+    notes += [f"no file on {form.title()} to which this feedback belongs: {', '.join(nowhere)}"] if nowhere else []
+    return Exported([path, archive], notes)
 
-        score = {grade["student"]: grade["score"] for grade in grades}
-        students = roster_of(held["roster"])
-        columns = [column for column in COLUMNS[form] if students and column in students[0].row]
-        if columns[:2] != COLUMNS[form][:2]:
-            file_of = {"canvas": "Canvas's exported gradebook", "moodle": "Moodle's grading worksheet"}[form]
-            raise ValueError(
-                f"{out}: grade with --roster and {file_of}; {form} knows its students by that file's columns."
-            )
-        header = [*columns, title if form == "canvas" else "Grade"]
-        rows = [[*(student.row[column] for column in columns), score[student.id]] for student in students]
-        if form == "canvas":
-            most = sum(held["points"].values())
-            rows.insert(0, ["    Points Possible", *[""] * (len(columns) - 1), most])
-    path = out / f"{form}.csv"
 
-    def table(written: Path) -> None:
-        with written.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
+def _notes(grades: list[Grade]) -> list[str]:
+    """How many have no grade, and why; who is no student of the roster."""
+    notes = []
+    reasons: dict[str, list[str]] = {}
+    for grade in grades:
+        if not grade["score"]:
+            reasons.setdefault(grade["status"], []).append(grade["student"])
+    for status, students in reasons.items():
+        notes.append(f"left blank: {len(students)} {status}: {', '.join(students)}")
+    strangers = [grade["student"] for grade in grades if STRANGER in grade["reason"].split("; ")]
+    if strangers:
+        notes.append(f"not in the roster, so not exported: {', '.join(strangers)}")
+    return notes
 
-    write_atomically(path, table)
-    return path
+
+def _moodle(out: Path, table: Table, graded: dict[str, Grade], title: str, column: str | None) -> Table:
+    """The teacher's worksheet with grades, out of its own maximum, and with comments where there were none."""
+    sheet = worksheet(table)
+    if sheet is None:
+        raise _other_roster(out, "Moodle's grading worksheet")
+    rows = [list(row) for row in table]
+    for student in students_of(table):
+        if grade := graded.get(student.id):
+            row = rows[student.row]
+            row[sheet.grade] = sheet.scaled(row, float(grade["score"]) / float(grade["max_score"]))
+            if sheet.feedback is not None and row[sheet.feedback].partition(":")[0] in ("", title):
+                row[sheet.feedback] = _comment(grade, title)
+    return rows
+
+
+def _comment(grade: Grade, title: str) -> str:
+    tasks = ", ".join(f"{name}: {cell}" for name, cell in grade.items() if re.fullmatch(r"\d\d\.\d", name))
+    said = [f"{grade['score']} of {grade['max_score']} points", tasks, grade["reason"]]
+    return f"{title}: {_escaped('. '.join(filter(None, said)))}."
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False).replace("\\", "&#92;")  # before a quote, PHP reads a backslash as an escape
+
+
+def _canvas(out: Path, table: Table, graded: dict[str, Grade], title: str, column: str | None) -> Table:
+    """The gradebook's columns that say who a student is, and the assignment's own column, or else a new one."""
+    if not is_canvas(table):
+        raise _other_roster(out, "Canvas's exported gradebook")
+    header = table[0]
+    about = [place for place, name in enumerate(header) if name in CANVAS_ABOUT]
+    own = _canvas_column(header, title, column)
+    most = float(next(iter(graded.values()))["max_score"]) if graded else 0
+    given = next((row for row in table if "Points Possible" in row[0]), None)
+    points = given[own] if given and own is not None else ""
+    if "read only" in points:
+        raise ValueError(f"Canvas's column {header[own or 0]!r} is read only; name another one with --column.")
+    possible = float(points) if re.fullmatch(r"\d+(\.\d+)?", points) else most
+    rows = [[*(header[place] for place in about), title if own is None else header[own]]]
+    rows.append(["    Points Possible", *[""] * (len(about) - 1), f"{possible:g}"])
+    for student in students_of(table):
+        row, grade = table[student.row], graded.get(student.id)
+        kept = "" if own is None else row[own]
+        score = f"{round(float(grade['score']) * possible / most, 2):g}" if grade else kept
+        rows.append([*(row[place] for place in about), score])
+    return rows
+
+
+def _canvas_column(header: list[str], title: str, column: str | None) -> int | None:
+    """Where the assignment's column is; None if there is none, and Canvas will make a new assignment."""
+    titles = [re.sub(r"\s\(\d+\)$", "", name).casefold() for name in header]  # Assignment.title_and_id
+    wanted = (column or title).casefold()
+    found = [place for place, name in enumerate(header) if wanted in (name.casefold(), titles[place])]
+    if len(found) > 1:
+        several = ", ".join(header[place] for place in found)
+        raise ValueError(f"the gradebook has {len(found)} columns {wanted!r}: {several}; name one with --column.")
+    if column and not found:
+        raise ValueError(f"--column {column!r}: not in the gradebook; it has {', '.join(header)}.")
+    return found[0] if found else None
+
+
+def _other_roster(out: Path, needed: str) -> ValueError:
+    return ValueError(
+        f"{out}: graded without {needed}, by whose columns it knows its students; grade again with --roster and that "
+        "file: what is graded already stays as it is."
+    )
+
+
+def _moodle_name(grade: Grade, ids: dict[str, str]) -> str:
+    """The name by which Moodle knows whose feedback a file is (mod/assign/feedback/file/importziplib.php)."""
+    name = re.sub(r"[\W_]+", " ", grade["name"]).strip()
+    number = ids.get(grade["student"])
+    return f"{name}_{number}_assignsubmission_file_/feedback.html" if number else ""
+
+
+def _canvas_name(grade: Grade) -> str:
+    """A name with the numbers of student and file, by which Canvas knows what is uploaded again."""
+    match = ANONYMOUS.match(grade["file"]) or CANVAS.match(grade["file"])
+    if not match or not match["attachment"]:
+        return ""
+    return f"{grade['file'][: match.end('attachment')]}_feedback.html"
+
+
+def _pack(archive: Path, pages: dict[str, Path]) -> None:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, page in pages.items():
+                packed.write(page, name)
+
+    write_atomically(archive, write)

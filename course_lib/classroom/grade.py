@@ -1,6 +1,5 @@
 """Grading: each submission runs in a sandbox, and is judged outside of it."""
 
-import csv
 import hashlib
 import json
 import os
@@ -14,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment, assignment
-from course_lib.classroom.feedback import feedback_page, summary
 from course_lib.classroom.hidden import hidden_check
 from course_lib.classroom.hidden.draw import Draw
 from course_lib.classroom.plain import from_json, readable, to_json
 from course_lib.classroom.reading import UnfitError, read_answers
+from course_lib.classroom.results import Results
+from course_lib.classroom.rosters import read_roster
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
-from course_lib.classroom.submissions import Submission, read_roster, submissions
+from course_lib.classroom.submissions import Submission, submissions
+from course_lib.classroom.tables import read_table
 from course_lib.files import as_path, write_atomically
 
 Record = dict[str, Any]
@@ -65,7 +66,7 @@ def grade(
         raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")
     students = read_roster(roster) if roster else []
     found = submissions(place, students, page.stem)
-    judge = _Judge(page, secret=_prepare(out, place, page, [student.row for student in students]))
+    judge = _Judge(page, secret=_prepare(out, place, page, read_table(roster) if roster else []))
     todo, done = [], []
     for submission in found:
         record = _read_record(out, submission)
@@ -98,9 +99,7 @@ def grade(
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # what is under way comes to its end, and the rest waits
                 raise
-    ordered = [records[submission.student.id] for submission in found]
-    _write_tables(out, ordered, page)
-    return ordered
+    return Results(out, page).write([records[one.student.id] | {"late": one.late, "file": one.file} for one in found])
 
 
 class _Judge:
@@ -141,7 +140,8 @@ class _Judge:
         except StoppedError as stopped:
             record["status"] = "stopped"
             record["reasons"].insert(0, str(stopped))
-        record["score"] = sum(task["points"] for task in record["tasks"].values())
+        earned = sum(task["points"] for task in record["tasks"].values())
+        record["score"] = earned if record["status"] == "graded" else None
         record["max_score"] = sum(page.points.values())
         return record
 
@@ -177,7 +177,7 @@ def _digest(submission: Submission) -> str:
     return hashlib.sha256(repr(submission.remarks).encode() + (submission.notebook or b"")).hexdigest()
 
 
-def _prepare(out: Path, place: Path, page: Assignment, roster: list[dict[str, str]]) -> int:
+def _prepare(out: Path, place: Path, page: Assignment, roster: list[list[str]]) -> int:
     """Make the folder; returns the secret from which hidden checks draw, the same whenever the grading goes on."""
     for shown in (PACKAGE.parent / "notebooks", place):
         if out.resolve().is_relative_to(shown.resolve()):
@@ -206,33 +206,13 @@ def _read_record(out: Path, submission: Submission) -> Record | None:
 
 
 def _write_record(out: Path, record: Record, page: Assignment, notebook: bytes | None) -> None:
-    """Where nbgrader looks for it, what was handed in; the feedback; and last the record: it says that this is done."""
+    """Where nbgrader looks for it, what was handed in; and last the record: it says that this is done."""
     student = record["student"]
     kept = out / "submitted" / student / page.name / f"{page.stem}.ipynb"
     if notebook is not None and not (kept.exists() and kept.read_bytes() == notebook):
         _write(kept, notebook)
-    _write(out / "feedback" / f"{student}.html", feedback_page(record, page).encode())
     _write(out / "records" / f"{student}.json", json.dumps(record, indent=1).encode())
 
 
 def _write(path: Path, content: bytes) -> None:
     write_atomically(path, lambda written: written.write_bytes(content))
-
-
-def _write_tables(out: Path, records: list[Record], page: Assignment) -> None:
-    def table(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["student", "name", "score", "max_score", *page.tasks, "status", "reason"])
-            for record in records:
-                points = [record["tasks"][number]["points"] for number in page.tasks]
-                row = [record["student"], record["name"], record["score"], record["max_score"], *points]
-                writer.writerow([_harmless(cell) for cell in [*row, record["status"], "; ".join(record["reasons"])]])
-
-    write_atomically(out / "grades.csv", table)
-    _write(out / "summary.md", summary(records, page).encode())
-
-
-def _harmless(cell: object) -> object:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
 from classroom.attacks import ATTACKS
+from classroom.importers import canvas_comments, canvas_grades, moodle_feedback, moodle_grades
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
@@ -90,7 +92,7 @@ def test_each_submission_gets_the_points_it_earned(
 ) -> None:
     row = rows(graded / "out")[student]
     page = (graded / "out" / "feedback" / f"{student}.html").read_text()
-    assert (int(row["score"]), row["status"]) == (score, status), row
+    assert (row["score"], row["status"]) == (str(score) if status == "graded" else "", status), row
     assert reason in row["reason"] + page
     assert "### BEGIN" not in page
     assert "demand(" not in page
@@ -247,36 +249,52 @@ def test_nbgrader_grades_alike(released: Path, graded: Path, page: Assignment) -
     assert "Success" in told.stdout, told
 
 
-def test_canvas_and_moodle_get_their_own_columns(tmp_path: Path, solved: Make, sandboxed: None) -> None:
-    canvas = tmp_path / "gradebook.csv"
-    canvas.write_text(
-        "Student,ID,SIS User ID,SIS Login ID,Section\n    Points Possible,,,,\n"
-        '"Doe, Jane",501,u501,jdoe,A\n"Roe, Max",502,u502,mroe,A\n'
+def test_a_canvas_zip_becomes_grades_and_feedback_to_upload(tmp_path: Path, solved: Make, sandboxed: None) -> None:
+    roster = tmp_path / "gradebook.csv"
+    roster.write_text(
+        "Student,ID,SIS User ID,SIS Login ID,Section,Exercises 4 (77)\n    Points Possible,,,,,26\n"
+        '"Doe, Jane",501,u501,jdoe,A,\n"Roe, Max",502,u502,mroe,A,\n"Ek, Bo",503,u503,bek,A,\n'
     )
-    given = tmp_path / "in"
-    given.mkdir()
-    (given / "doejane_LATE_501_9901_04_cifar10.ipynb").write_text(nbformat.writes(solved(WRONG)))
-    grade("04", given, tmp_path / "out", roster=canvas)
-    assert rows(tmp_path / "out")["jdoe"]["reason"] == "late"
-    assert rows(tmp_path / "out")["mroe"]["status"] == "missing"
-    assert export_grades(tmp_path / "out", "canvas").read_text().splitlines() == [
-        "Student,ID,SIS User ID,SIS Login ID,Section,Exercises 4",
-        "    Points Possible,,,,,13",
-        '"Doe, Jane",501,u501,jdoe,A,12',
-        '"Roe, Max",502,u502,mroe,A,0',
-    ]
-    with pytest.raises(ValueError, match="Moodle's grading worksheet"):
-        export_grades(tmp_path / "out", "moodle")
-    assert export_grades(tmp_path / "out", "csv").read_text().splitlines()[1] == 'jdoe,"Doe, Jane",12'
+    link = '<meta http-equiv="Refresh" content="0; url=https://colab.research.google.com/drive/1x">'
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("doejane_LATE_501_9901_04_cifar10.ipynb", nbformat.writes(solved(WRONG)))
+        archive.writestr("roemax_502_link.html", link)
+    out = tmp_path / "out"
+    grade("04", tmp_path / "all.zip", out, roster=roster)
+    got = rows(out)
+    assert (got["jdoe"]["score"], got["jdoe"]["late"]) == ("12", "late")
+    assert (got["mroe"]["score"], got["mroe"]["04.1"], got["mroe"]["status"]) == ("", "", "unreadable")
+    assert "a link to Google Colab, not the notebook" in got["mroe"]["reason"]
+    assert (got["bek"]["score"], got["bek"]["status"]) == ("", "missing")
+    exported = export_grades(out, "canvas")
+    students = {501: "Doe, Jane", 502: "Roe, Max", 503: "Ek, Bo"}
+    read = canvas_grades(exported.files[0], {77: "Exercises 4"}, students)
+    assert (read["assignment"], read["points"]) == (77, "26")
+    assert read["grades"] == {501: "24", 502: "", 503: ""}
+    assert canvas_comments(exported.files[1], {"501": {"9901"}})[0].keys() == {"501"}
+    text = (out / "summary.md").read_text()
+    assert "3 students, 1 graded" in text
+    assert "Mean 12.0" in text
 
 
-def test_moodle_gets_its_worksheet_back_with_grades(tmp_path: Path, solved: Make, sandboxed: None) -> None:
-    sheet = tmp_path / "worksheet.csv"
-    sheet.write_text("Identifier,Full name,Email address,Status,Grade\nParticipant 78,Ann Lee,ann@x.org,Submitted,\n")
-    write(tmp_path / "in", "Ann Lee_78_assignsubmission_file_", solved())
-    grade("04", tmp_path / "in", tmp_path / "out", roster=sheet)
-    told = export_grades(tmp_path / "out", "moodle").read_text().splitlines()
-    assert told == ["Identifier,Full name,Email address,Grade", "Participant 78,Ann Lee,ann@x.org,13"]
+def test_a_moodle_zip_becomes_grades_and_feedback_to_upload(tmp_path: Path, solved: Make, sandboxed: None) -> None:
+    sheet, date = tmp_path / "worksheet.csv", '"Friday, 27 November 2026, 9:12 AM"'
+    sheet.write_text(
+        "Identifier,Full name,Email address,Status,Grade,Maximum grade,Grade can be changed,"
+        "Last modified (submission),Last modified (grade),Feedback comments\n"
+        f"Participant 78,Ann Lee,ann@x.org,Submitted for grading - 1 day 2 hours late,,100.00,Yes,{date},-,\n",
+        encoding="utf-8-sig",
+    )
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("Ann Lee_78_assignsubmission_file/04_cifar10.ipynb", nbformat.writes(solved()))
+    out = tmp_path / "out"
+    grade("04", tmp_path / "all.zip", out, roster=sheet)
+    exported = export_grades(out, "moodle")
+    ((score, comment),) = moodle_grades(exported.files[0], "en", 100).values()
+    assert score == 100
+    assert comment.startswith("Exercises 4: 13 of 13 points. 04.1: 1, ")
+    assert rows(out)["ann@x.org"]["late"] == "1 day 2 hours late"
+    assert moodle_feedback(exported.files[1], [78]) == {78: "feedback.html"}
 
 
 def test_a_variant_is_graded_by_its_own_numbers(tmp_path: Path, sandboxed: None) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.classroom.submissions import Submission, read_roster, submissions
+from course_lib.classroom.rosters import read_roster
+from course_lib.classroom.submissions import Submission, submissions
 
 STEM = "04_cifar10"
 ROSTER = "student,name\njdoe,Jane Doe\nmroe,Max Roe\nzoe,Zoë Müller\n"
@@ -58,7 +59,7 @@ def test_moodle_and_canvas_names(tmp_path: Path) -> None:
     got = found(canvas, tmp=tmp_path)
     assert got["jdoe"].notebook
     assert got["zoe"].notebook
-    assert got["zoe"].remarks == ("late",)
+    assert (got["zoe"].late, got["zoe"].remarks) == ("late", ())
 
 
 def test_a_zip_of_zips_and_what_computers_leave_beside(tmp_path: Path) -> None:
@@ -97,9 +98,9 @@ def test_of_several_notebooks_that_of_the_assignment_is_taken(tmp_path: Path) ->
 
 def test_moodles_worksheet_is_a_roster(tmp_path: Path) -> None:
     rows = [
-        "Identifier,Full name,Email address,Grade",
-        "Participant 77,Ann Lee,ann@x.org,",
-        "Participant 78,Ann Lee,al@x.org,",
+        "Identifier,Full name,Email address,Status,Grade,Maximum grade,Last modified (grade)",
+        "Participant 77,Ann Lee,ann@x.org,,,13,-",
+        "Participant 78,Ann Lee,al@x.org,,,13,-",
     ]
     sheet = "\n".join(rows)
     folder = files(tmp_path / "in", "Ann Lee_78_assignsubmission_file_/04_cifar10.ipynb")
