@@ -17,6 +17,7 @@ def feedback_page(record: dict[str, Any], page: Assignment) -> str:
     """A student's page: points, both kinds of checks, what was found, and a hint for what failed."""
     parts = [f"<h1>{_safe(heading(page))}</h1>", f"<p>{_safe(record['name'])}: {_points(record)}.</p>"]
     parts += [f"<p>Handed in: {_safe(record['late'])}.</p>"] if record["late"] else []
+    parts += [f"<p><b>Your teacher:</b> {_safe(record['comment'])}</p>"] if record.get("comment") else []
     if record["reasons"]:
         parts += ["<ul>", *(f"<li>{_safe(reason)}</li>" for reason in record["reasons"]), "</ul>"]
     parts += [task_feedback(number, record["tasks"][number], page) for number in page.tasks]
@@ -27,10 +28,13 @@ def feedback_page(record: dict[str, Any], page: Assignment) -> str:
 def task_feedback(number: str, came: dict[str, Any], page: Assignment) -> str:
     """What the checks and the teacher say of one task."""
     task = page.tasks[number]
-    earned = f"({came['points']:g} of {page.points[number]})"
+    by_checks = f"; {came['checks']:g} by the checks" if "checks" in came else ""
+    earned = f"({came['points']:g} of {page.points[number]}{by_checks})"
     parts = [f"<section{' class=passed' if came['points'] else ''}>"]
     parts.append(f"<h2>{number} {_safe(task.title)} {earned}</h2>")
     parts.append(f"<p>{_verdicts(came)}</p>")
+    if came.get("comment"):
+        parts.append(f"<p><b>Your teacher:</b> {_safe(came['comment'])}</p>")
     if came["reason"]:
         parts.append(f"<p>{_safe(came['reason'])}.</p>")
     parts += [f"<p><b>{_safe(what)}:</b> {with_code(text)}</p>" for what, text in came["findings"]]

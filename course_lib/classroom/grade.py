@@ -45,7 +45,8 @@ def grade(
     Args:
         lesson: such as "04".
         place: the submissions, as `course_lib.classroom.submissions` takes them; they are only read.
-        out: gets grades.csv, summary.md, a page of feedback for each student, and the submissions in nbgrader's layout.
+        out: gets grades.csv, summary.md, a page of feedback for each student, and the submissions in nbgrader's layout;
+            an overrides.csv or late.toml of the teacher's in it is heeded.
         roster: CSV file of the class; see `read_roster`.
         variant: of the release.
         task: grade this one again, and leave the others as they were, unless the submission has changed.
@@ -54,11 +55,11 @@ def grade(
         told: called with each record as it comes.
 
     Returns:
-        a record for each student, as it is in `out`/records.
+        a record for each student: what the checks gave, as it is in `out`/records, with overrides and the late policy.
 
     Raises:
         FileNotFoundError: no submissions, or no sandbox.
-        ValueError: no such lesson or task, or `out` holds something else.
+        ValueError: no such lesson or task, `out` holds something else, or overrides.csv or late.toml has a slip.
     """
     place, out = as_path(place, "place"), as_path(out, "out")
     page = assignment(lesson, variant)
@@ -67,6 +68,7 @@ def grade(
     students = read_roster(roster) if roster else []
     found = submissions(place, students, page.stem)
     judge = _Judge(page, secret=_prepare(out, place, page, read_table(roster) if roster else []))
+    results = Results(out, page, {submission.student.id for submission in found})  # slips are named before it runs
     todo, done = [], []
     for submission in found:
         record = _read_record(out, submission)
@@ -99,7 +101,7 @@ def grade(
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # what is under way comes to its end, and the rest waits
                 raise
-    return Results(out, page).write([records[one.student.id] | {"late": one.late, "file": one.file} for one in found])
+    return results.write([records[one.student.id] | {"late": one.late, "file": one.file} for one in found])
 
 
 class _Judge:

@@ -1,10 +1,12 @@
-"""What grading leaves for teacher and students: grades.csv, summary.md and feedback."""
+"""What grading leaves for teacher and students: grades.csv, summary.md and feedback, with all that was set by hand."""
 
 from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.feedback import feedback_page
+from course_lib.classroom.late import after_late_policy, read_policy
+from course_lib.classroom.overrides import overridden, read_overrides
 from course_lib.classroom.summary import summary
 from course_lib.classroom.tables import harmless, write_table
 from course_lib.files import write_atomically
@@ -13,13 +15,20 @@ Record = dict[str, Any]
 
 
 class Results:
-    """The results of a page in the folder `out`."""
+    """The results of a page in the folder `out`, where overrides.csv and late.toml may lie.
 
-    def __init__(self, out: Path, page: Assignment) -> None:
+    Raises:
+        ValueError: one of these two has a slip; it is named.
+    """
+
+    def __init__(self, out: Path, page: Assignment, students: set[str]) -> None:
         self._out, self._page = out, page
+        self._overrides = read_overrides(out / "overrides.csv", students, page)
+        self._policy = read_policy(out / "late.toml", students)
 
     def write(self, records: list[Record]) -> list[Record]:
-        """Write all of it; returns the records."""
+        """Write all of it; returns the records as they count in the end."""
+        records = [after_late_policy(overridden(record, self._overrides), self._policy) for record in records]
         for record in records:
             page = feedback_page(record, self._page)
             _write(self._out / "feedback" / f"{record['student']}.html", page)
@@ -28,14 +37,16 @@ class Results:
         return records
 
     def _header(self) -> list[str]:
-        first, last = ["student", "name", "score", "max_score"], ["status", "late", "reason"]
+        first, last = ["student", "name", "score", "max_score"], ["status", "late", "penalty", "reason", "comment"]
         return [*first, *self._page.tasks, *last, "file"]
 
     def _row(self, record: Record) -> list[object]:
         graded = record["score"] is not None
         points = [record["tasks"][number]["points"] if graded else "" for number in self._page.tasks]
+        comments = [f"{number}: {text}" for number, task in record["tasks"].items() if (text := task.get("comment"))]
         row = [record["student"], record["name"], record["score"] if graded else "", record["max_score"], *points]
-        row += [record["status"], record["late"], "; ".join(record["reasons"]), record["file"]]
+        row += [record["status"], record["late"], record["penalty"], "; ".join(record["reasons"])]
+        row += ["; ".join([*filter(None, [record.get("comment")]), *comments]), record["file"]]
         return [harmless(cell) for cell in row]
 
 

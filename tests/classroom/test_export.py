@@ -22,7 +22,7 @@ def graded(out: Path, page: Assignment, records: Sequence[Record], table: list[l
     out.mkdir(parents=True, exist_ok=True)
     about = {"lesson": "04", "variant": None, "roster": table, "points": page.points}
     (out / "grading.json").write_text(json.dumps(about))
-    Results(out, page).write(list(records))
+    Results(out, page, {one["student"] for one in records}).write(list(records))
     return out
 
 

@@ -288,12 +288,16 @@ def test_a_moodle_zip_becomes_grades_and_feedback_to_upload(tmp_path: Path, solv
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.writestr("Ann Lee_78_assignsubmission_file/04_cifar10.ipynb", nbformat.writes(solved()))
     out = tmp_path / "out"
+    out.mkdir()
+    (out / "late.toml").write_text("percent_per_day = 10")
+    (out / "overrides.csv").write_text("student,task,points,comment\nann@x.org,04.1,0.5,See my note\n")
     grade("04", tmp_path / "all.zip", out, roster=sheet)
     exported = export_grades(out, "moodle")
     ((score, comment),) = moodle_grades(exported.files[0], "en", 100).values()
-    assert score == 100
-    assert comment.startswith("Exercises 4: 13 of 13 points. 04.1: 1, ")
-    assert rows(out)["ann@x.org"]["late"] == "1 day 2 hours late"
+    assert score == pytest.approx((12.5 - 2.6) / 13 * 100, abs=0.005)
+    assert "04.1: 0.5 by hand, 1 by the checks" in comment
+    assert "2 days late: 2.6 points off" in comment
+    assert "04.1: See my note" in comment
     assert moodle_feedback(exported.files[1], [78]) == {78: "feedback.html"}
 
 
