@@ -6,8 +6,10 @@ from typing import Any
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.feedback import feedback_page
 from course_lib.classroom.late import after_late_policy, read_policy
+from course_lib.classroom.likeness import read_answer
 from course_lib.classroom.overrides import overridden, read_overrides
-from course_lib.classroom.summary import summary
+from course_lib.classroom.reading import UnfitError, read_answers
+from course_lib.classroom.summary import Answers, summary
 from course_lib.classroom.tables import harmless, write_table
 from course_lib.files import write_atomically
 
@@ -33,7 +35,7 @@ class Results:
             page = feedback_page(record, self._page)
             _write(self._out / "feedback" / f"{record['student']}.html", page)
         write_table(self._out / "grades.csv", [self._header(), *map(self._row, records)])
-        _write(self._out / "summary.md", summary(records, self._page))
+        _write(self._out / "summary.md", summary(records, self._page, self._answers(records)))
         return records
 
     def _header(self) -> list[str]:
@@ -48,6 +50,19 @@ class Results:
         row += [record["status"], record["late"], record["penalty"], "; ".join(record["reasons"])]
         row += ["; ".join([*filter(None, [record.get("comment")]), *comments]), record["file"]]
         return [harmless(cell) for cell in row]
+
+    def _answers(self, records: list[Record]) -> Answers:
+        """Each student's answers, as they can be read in what was handed in."""
+        found: Answers = {}
+        for record in records:
+            kept = self._out / "submitted" / record["student"] / self._page.name / f"{self._page.stem}.ipynb"
+            if kept.exists():
+                try:
+                    cells = [text for _, text in read_answers(kept.read_bytes(), self._page).cells]
+                except UnfitError:
+                    continue
+                found[record["student"]] = {n: read_answer(cells, name) for n, name in self._page.names.items()}
+        return found
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,13 +6,20 @@ from typing import Any
 
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.feedback import heading
+from course_lib.classroom.likeness import Answer, read_answer
+from course_lib.exercises.solutions import cleared
 
 Record = dict[str, Any]
+Answers = dict[str, dict[str, Answer | None]]  # of each student, by task
 STRANGER = "not in the roster"
+MOST_NAMED = 8
+ALIKE = """\
+The same code, once names, comments, layout and types are taken away. What most of a class wrote is what a short task
+leads to; an answer that two of many share deserves a question."""
 
 
-def summary(records: list[Record], page: Assignment) -> str:
-    """How points are distributed, which tasks were hard, what needs a look."""
+def summary(records: list[Record], page: Assignment, answers: Answers) -> str:
+    """How points are distributed, which tasks were hard, which answers are alike, what needs a look."""
     scores = [record["score"] for record in records if record["score"] is not None]
     lines = [f"# {heading(page)}: {len(records)} students, {len(scores)} graded", ""]
     if scores:
@@ -20,7 +27,7 @@ def summary(records: list[Record], page: Assignment) -> str:
         lines += [f"Mean {fmean(scores):.1f}, median {median(scores):g} of {most} points.", ""]
         counts = Counter(scores)
         lines += _table(["points", "students"], [[f"{score:g}", counts[score]] for score in sorted(counts)[::-1]])
-    return "\n".join([*lines, *_tasks(records, page), *_odd(records)]) + "\n"
+    return "\n".join([*lines, *_tasks(records, page), *_odd(records), *_alike(records, page, answers)]) + "\n"
 
 
 def _tasks(records: list[Record], page: Assignment) -> list[str]:
@@ -45,6 +52,49 @@ def _odd(records: list[Record]) -> list[str]:
         rows = [[record["student"], record["status"], code("; ".join(record["reasons"]))] for record in chosen]
         lines += [f"## {title}", "", *_table(["student", "status", "reason"], rows)] if rows else []
     return lines
+
+
+def _alike(records: list[Record], page: Assignment, answers: Answers) -> list[str]:
+    """Groups of students with the same answer, the rarest answers first; and answers that call the course's code."""
+    cells = [cell.source for cell in page.source.cells if cell.cell_type == "code"]
+    stubs = [cleared(cell) for cell in cells]
+    alike, imported, unseen = [], [], []
+    for number, name in page.names.items():
+        ours, stub = read_answer(cells, name), read_answer(stubs, name)
+        given = {student: own[number] for student, own in answers.items() if own[number] != stub}
+        groups: dict[str, list[str]] = {}
+        for student, answer in given.items():
+            if answer is None:
+                unseen.append([number, student])
+                continue
+            groups.setdefault(answer.form, []).append(student)
+            if extra := answer.course - (ours.course if ours else frozenset()):
+                imported.append([number, student, code(", ".join(sorted(extra)))])
+        for form, students in groups.items():
+            if len(students) > 1:
+                share = f"{len(students)} of {len(given)}"
+                known = " (the published solution)" if ours and form == ours.form else ""
+                alike.append([number, share + known, _names(students), len(students) / len(given)])
+    alike.sort(key=lambda row: (row[-1], row[0]))
+    lines = []
+    if alike:
+        lines += ["## Answers that are alike", "", ALIKE, ""]
+        lines += _table(["task", "students with this answer", "who"], [row[:-1] for row in alike])
+    if imported:
+        lines += ["## Answered by the course's own code", ""]
+        lines += _table(["task", "student", "what the answer uses"], imported)
+    if unseen := [[number, student] for number, student in unseen if _solved(records, student, number)]:
+        lines += ["## Answers that are not in plain sight", "", *_table(["task", "student"], unseen)]
+    return lines
+
+
+def _solved(records: list[Record], student: str, number: str) -> bool:
+    return any(record["student"] == student and record["tasks"][number]["points"] for record in records)
+
+
+def _names(students: list[str]) -> str:
+    named = ", ".join(code(student) for student in students[:MOST_NAMED])
+    return named + (f" and {len(students) - MOST_NAMED} more" if len(students) > MOST_NAMED else "")
 
 
 def code(text: str) -> str:
