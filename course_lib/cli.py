@@ -417,17 +417,24 @@ def grade(
 
 @app.command()
 def export(
-    grades: Annotated[Path, typer.Argument(help="The folder that `course grade` wrote.")],
-    form: Annotated[Literal["canvas", "moodle", "csv"], typer.Option("--format", help="Who is to read it.")],
+    grades: Annotated[Path, typer.Argument(help="The folder of `course grade`; for Gradescope, of `course release`.")],
+    form: Annotated[
+        Literal["canvas", "moodle", "csv", "gradescope"], typer.Option("--format", help="Who is to read it.")
+    ],
     column: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Of Canvas's gradebook, if not Exercises 4.", show_default=False),
     ] = None,
 ) -> None:
-    """Write grades and feedback as Canvas or Moodle imports them; for teachers.
+    """Write grades and feedback as Canvas or Moodle imports them, or an autograder for Gradescope; for teachers.
 
     Example: course export grades --format canvas
     """
+    if form == "gradescope":
+        from course_lib.classroom.gradescope import autograder
+
+        print(autograder(grades))
+        return
     from course_lib.classroom.export import export_grades
 
     exported = export_grades(grades, form, column)
