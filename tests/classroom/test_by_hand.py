@@ -2,6 +2,8 @@
 
 import csv
 import itertools
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ from classroom.records import record
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.late import Policy, after_late_policy, hours, read_policy
 from course_lib.classroom.results import Results
+from course_lib.classroom.sandbox import PACKAGE
+
+PAGE = PACKAGE / "classroom" / "README.md"
 
 
 def results(out: Path, page: Assignment, *records: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -44,6 +49,9 @@ def test_late_work_costs_what_canvas_would_take(
         ("2 días 3 horas después", 51),
         ("1 giorno 4 ore in ritardo", 28),
         ("2天 3小时之后", 51),
+        ("2 dagen 3 uren te laat", 51),
+        ("2 dias 3 horas atrasado", 51),
+        ("2 дня 3 часов назад", 51),
         ("45 mins 10 secs late", 0.75),
         ("1 year 1 day late", 366 * 24),
         ("3 zile mai târziu", None),
@@ -70,6 +78,16 @@ def test_grace_and_extensions_are_given_before_anything_is_taken(tmp_path: Path,
     assert got["cy"]["late"] == "3 days 3 hours late"
     assert "4 days late: 5.2 points off, 13 before" in (tmp_path / "feedback" / "cy.html").read_text()
     assert "nothing was taken off" in got["di"]["reason"]
+
+
+def test_the_examples_of_the_teachers_page_are_heeded(tmp_path: Path, page: Assignment) -> None:
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    for name, start in {"late.toml": "    percent_per_day", "overrides.csv": "    student,task"}.items():
+        (block,) = (block.lstrip("\n") for block in blocks if block.lstrip("\n").startswith(start))
+        (tmp_path / name).write_text(textwrap.dedent(block))
+    made = [record(page, name, name, 10, late=late) for name, late in {"jdoe": "4 days late", "mroe": "late"}.items()]
+    got = results(tmp_path, page, *made)
+    assert [(row["score"], row["penalty"]) for row in got.values()] == [("10.7", "1.3"), ("9", "0")]
 
 
 def test_without_a_policy_late_work_is_only_named(tmp_path: Path, page: Assignment) -> None:
