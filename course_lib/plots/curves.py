@@ -158,7 +158,7 @@ def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[s
     axis.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
     axis.set_yticks(range(len(classes)), classes)
     axis.set(xlabel="predicted", ylabel="true")
-    axis.set_title(title, fontsize=10)
+    figure.suptitle(title, fontsize=10)
     figure.colorbar(drawn, ax=axis, shrink=0.8, label="fraction of the true class")
     return figure
 

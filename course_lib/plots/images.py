@@ -58,7 +58,7 @@ def plot_images(
         rows: what stands on the left of each row, or nothing.
         masks: bool (N, 1, H, W), outlined in orange.
     """
-    figure, axes = _grid(len(images), min(columns, len(images)), side=min(1.6, 9 / columns), captions=bool(captions))
+    figure, axes = _grid(len(images), min(columns, len(images)), side=min(1.6, 9 / columns), captions=captions)
     for index, image in enumerate(images):
         picture, style = _picture(image)
         axes[index].imshow(picture, **style)
@@ -73,7 +73,7 @@ def plot_images(
 
 def plot_maps(maps: Tensor, captions: Sequence[str] = (), *, columns: int = 8) -> Figure:
     """Feature maps or kernels, (N, H, W), on one scale around zero: orange positive, purple negative."""
-    figure, axes = _grid(len(maps), min(columns, len(maps)), side=min(1.3, 9 / columns), captions=bool(captions))
+    figure, axes = _grid(len(maps), min(columns, len(maps)), side=min(1.3, 9 / columns), captions=captions)
     maps = maps.detach().cpu()
     limit = max(float(maps.abs().max()), 1e-12)
     for index, values in enumerate(maps.numpy()):
@@ -141,7 +141,7 @@ def plot_heat_maps(
         if masks is not None and bool(masks[index % len(images)].any()):
             outline = masks[index % len(images), 0].cpu().numpy()
             axis.contour(outline, levels=[0.5], colors=[ORANGE], linewidths=0.8)
-    figure.colorbar(drawn, ax=grid[1:], shrink=0.5, label="of the map's peak")
+    figure.colorbar(drawn, ax=grid[1:], shrink=0.5, label="fraction of the peak")
     return figure
 
 
@@ -167,10 +167,10 @@ def plot_panels(
         boxes: for the panel of that index, the rectangle (top, left, height, width) in pixels to outline.
     """
     columns = min(columns, len(panels))
-    figure, axes = _grid(len(panels), columns, side=min(2.8, 9 / columns), captions=bool(captions))
+    figure, axes = _grid(len(panels), columns, side=min(2.8, 9 / columns), captions=captions)
     widths, heights = [panel.shape[-1] for panel in panels], [panel.shape[-2] for panel in panels]
     if max(widths) <= 12 and columns == len(panels):
-        _set_on_one_grid(figure, axes, widths, heights)
+        _set_on_one_grid(figure, axes, widths, heights, captions)
     elif any(panel.ndim == 2 and panel.shape[1] > 12 and bool(panel.min() < 0) for panel in panels):
         figure.set_figheight(0.88 * figure.get_figheight())  # as the color bars leave less width
     for index, panel in enumerate(panels):
@@ -208,19 +208,26 @@ def _picture(image: Tensor) -> tuple[np.ndarray, dict[str, Any]]:
     return array[0], {"cmap": "gray", "vmin": 0, "vmax": top}
 
 
-def _grid(count: int, columns: int, *, side: float, captions: bool) -> tuple[Figure, list[Any]]:
+def _grid(count: int, columns: int, *, side: float, captions: Sequence[str]) -> tuple[Figure, list[Any]]:
     rows = -(-count // columns)
-    figure = Figure(figsize=(columns * side, rows * (side + 0.3 * captions)), layout="constrained")
+    figure = Figure(figsize=(columns * side, rows * (side + _height(captions))), layout="compressed")
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axis in axes:
         axis.set_axis_off()
     return figure, axes
 
 
-def _set_on_one_grid(figure: Figure, axes: Sequence[Any], widths: Sequence[int], heights: Sequence[int]) -> None:
-    gap, title = 0.3, 0.3  # inches
+def _height(captions: Sequence[str]) -> float:
+    """Inches above a row of panels, for the caption that has most lines."""
+    return max((0.15 + 0.15 * len(caption.splitlines()) for caption in captions), default=0)
+
+
+def _set_on_one_grid(
+    figure: Figure, axes: Sequence[Any], widths: Sequence[int], heights: Sequence[int], captions: Sequence[str]
+) -> None:
+    gap = 0.3  # inches
     cell = min(0.55, (9 - gap * len(widths)) / sum(widths))
-    across, down = sum(widths) * cell + gap * len(widths), max(heights) * cell + title + 0.1
+    across, down = sum(widths) * cell + gap * len(widths), max(heights) * cell + _height(captions) + 0.1
     figure.set_layout_engine("none")
     figure.set_size_inches(across, down)
     left = gap / 2

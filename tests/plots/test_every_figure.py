@@ -30,6 +30,8 @@ def drawn(figure: Figure) -> np.ndarray:
             dict.fromkeys(("before", "after"), reliability(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 1])))
         ),
         plots.plot_panels([torch.rand(8, 8), torch.randn(20, 20), torch.rand(3, 8, 8)], list("abc"), columns=2),
+        plots.plot_panels([torch.rand(9, 9) for _ in range(5)], ["step 0\nloss 3.5"] * 5, columns=5),
+        plots.plot_panels([torch.rand(99, 99) for _ in range(5)], ["9x9\n81 products"] * 5, columns=5),
         plots.plot_walks({"kernel 2": [(0, 1), (1, 2)]}, size=3, paddings=[1]),
         plots.plot_shares(["convolution", "head"], {"weights": [1, 7]}),
         plots.plot_curves({"loss": ((1, 2), (0.7, 0.6))}, xlabel="epoch", ylabel="loss"),
