@@ -17,6 +17,13 @@ CALL = """async ({source, name, cases}) => {
     return cases.map((given) => module[name](...given));
 }"""
 
+OVERLAPS = """() => [...document.querySelectorAll(".chart")].flatMap((chart) => {
+    const words = [...chart.querySelectorAll(".chart-text text")];
+    const placed = words.map((one) => [one.textContent, one.getBoundingClientRect()]);
+    return placed.flatMap(([word, a], n) => placed.slice(n + 1).filter(([, b]) =>
+        a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).map(([other]) => [word, other]));
+})"""
+
 
 def open_page(tab: "Tab", shown: Page, folder: Path) -> "Locator":
     """The explorer alone on a web page from the file system, without a network; errors in the console fail the test."""
@@ -58,17 +65,22 @@ def reload_until(tab: "Tab", read: Callable[[], str], wanted: str) -> None:
     assert read() == wanted
 
 
-def expect_good_manners(tab: "Tab") -> None:
-    """Nothing that axe-core finds serious, in light and in dark; nothing wider than a phone."""
+def expect_good_manners(tab: "Tab", *, narrowest: int = 290) -> None:
+    """Nothing that axe-core finds serious, in light and in dark; no word of a chart on another; nothing sticks out.
+
+    290 pixels are what JupyterLab leaves on a phone, and 800 what a page of the site has on a desk.
+    """
     for scheme, text, ground in (("light", "#111", "#fff"), ("dark", "#eee", "#111")):
         tab.evaluate(
             "([text, ground]) => Object.assign(document.body.style, {color: text, background: ground})", [text, ground]
         )
         tab.wait_for_timeout(50)
         assert serious_faults(tab, ".course-explorer") == [], scheme
+    assert tab.evaluate(OVERLAPS) == []
     before = tab.viewport_size
-    tab.set_viewport_size({"width": 390, "height": 844})
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    for width in (narrowest, 390, 800):
+        tab.set_viewport_size({"width": width, "height": 844})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.set_viewport_size(before)
 
 

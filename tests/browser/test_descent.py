@@ -116,12 +116,12 @@ def use(explorer: "Locator") -> None:
     valley = explorer.locator(".pointed")
     valley.scroll_into_view_if_needed()
     box = valley.bounding_box()
-    (x, y), scale = (box["x"], box["y"]), box["width"] / 454
-    valley.click(position={"x": 346 * scale, "y": 122 * scale})
+    (x, y), scale = (box["x"], box["y"]), box["width"] / 462
+    valley.click(position={"x": 354 * scale, "y": 122 * scale})
     assert place(start) == pytest.approx([2, 1], abs=0.05)
-    mouse.move(x + 346 * scale, y + 122 * scale)
+    mouse.move(x + 354 * scale, y + 122 * scale)
     mouse.down()
-    mouse.move(x + 246 * scale, y + 172 * scale, steps=4)
+    mouse.move(x + 254 * scale, y + 172 * scale, steps=4)
     mouse.up()
     assert place(start) == pytest.approx([0, 0], abs=0.05)
     explorer.get_by_label("start x").fill("0")
@@ -165,8 +165,8 @@ def test_a_finger_taps_or_drags_the_start_and_scrolls_elsewhere(browser: "Browse
     start, valley = explorer.get_by_role("slider", name="start"), explorer.locator(".pointed")
     valley.scroll_into_view_if_needed()
     box = valley.bounding_box()
-    scale = box["width"] / 454
-    tab.touchscreen.tap(box["x"] + 346 * scale, box["y"] + 122 * scale)
+    scale = box["width"] / 462
+    tab.touchscreen.tap(box["x"] + 354 * scale, box["y"] + 122 * scale)
     assert place(start) == pytest.approx([2, 1], abs=0.05)
     session = context.new_cdp_session(tab)
 
@@ -178,7 +178,7 @@ def test_a_finger_taps_or_drags_the_start_and_scrolls_elsewhere(browser: "Browse
             session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [] if kind == "touchEnd" else [at]})
             tab.wait_for_timeout(20)
 
-    swipe(346, 122, 146, 222)
+    swipe(354, 122, 154, 222)
     assert place(start) == pytest.approx([-2, -1], abs=0.05)
     before = tab.evaluate("scrollY")
     swipe(300, 300, 300, 100)

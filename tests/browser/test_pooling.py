@@ -202,7 +202,7 @@ def test_the_largest_image_and_many_outputs_have_good_manners_too(page: "Page", 
     )
     explorer.get_by_label("pooling", exact=True).select_option("mean")
     explorer.get_by_role("gridcell").nth(3).hover()
-    expect_good_manners(page)
+    expect_good_manners(page, narrowest=360)
 
 
 def test_it_fits_a_laptops_screen(page: "Page", tmp_path: Path) -> None:

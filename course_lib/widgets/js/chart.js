@@ -9,7 +9,7 @@ import { short, svg } from "./common.js";
  *   read(event) in the axes' units, and path(points), the text of a path's attribute d.
  */
 export function chart({ title, label, x, y, width, height }) {
-  const box = { left: 46, top: 22, right: width - 8, bottom: height - 34 };
+  const box = { left: 54, top: 22, right: width - 8, bottom: height - 34 };
   const across = scale(x, box.left, box.right);
   const up = scale(y, box.bottom, box.top);
   const clip = `clip-${Math.random().toString(36).slice(2)}`;

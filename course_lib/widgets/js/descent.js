@@ -88,7 +88,7 @@ function render(state) {
     label: "the valley from above, with the path",
     x: { from: -extent[0], to: extent[0], label: "x" },
     y: { from: -extent[1], to: extent[1], label: "y" },
-    width: 454, // so that x and y have the same scale, and the steps leave the contours at right angles
+    width: 462, // so that x and y have the same scale, and the steps leave the contours at right angles
     height: 356,
   });
   map.root.setAttribute("role", "group"); // a picture would hide the handle in it
@@ -215,7 +215,7 @@ function render(state) {
         label: "loss",
         log: true,
       },
-      width: 454,
+      width: 462,
       height: 356,
     });
     plot.area.append(

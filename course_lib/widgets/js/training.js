@@ -215,7 +215,7 @@ function render(state) {
     };
     const x = { from: 0, to: steps, label: "step" };
     const label = "the loss after each step";
-    plot = { ...chart({ title: "loss: mean squared difference", label, x, y, width: 255, height: 270 }), steps, top };
+    plot = { ...chart({ title: "loss: mean squared difference", label, x, y, width: 270, height: 270 }), steps, top };
     plot.line = svg("path", { class: "curve" });
     plot.end = svg("circle", { r: 4, class: "now" });
     plot.area.append(plot.line, plot.end);
