@@ -14,10 +14,10 @@
 #
 # | part | minutes | | you will have |
 # | --- | --- | --- | --- |
-# | [A. From a picture to a learned filter](#part-a) | 23 | core | a convolution by hand, and a learned one |
-# | [B. How a kernel learns](#part-b) | 25 | core | gradient descent in PyTorch, on nine weights |
+# | [A. From a picture to a learned filter](#part-a) | 24 | core | a convolution by hand, and a learned one |
+# | [B. How a kernel learns](#part-b) | 28 | core | gradient descent in PyTorch, on nine weights |
 # | [C. Where the kernel goes, and how many channels](#part-c) | 28 | core | the size formula; parameters per layer |
-# | [D. From maps to an answer](#part-d) | 27 | core | a network, traced layer by layer |
+# | [D. From maps to an answer](#part-d) | 29 | core | a network, traced layer by layer |
 # | [E. Shifts, borders and history](#part-e) | 10 | optional | what moves along with an image, and what doesn't |
 #
 # You need Python, the basics of [tensors](https://docs.pytorch.org/tutorials/beginner/basics/tensorqs_tutorial.html),
@@ -31,7 +31,7 @@ profile = start_lesson(1)
 # %% [markdown]
 # <a id="part-a"></a>
 #
-# ## Part A. From a picture to a learned filter (23 min, core)
+# ## Part A. From a picture to a learned filter (24 min, core)
 #
 # - Read a picture as a table of numbers.
 # - Work out a convolution's sum by hand.
@@ -56,9 +56,12 @@ for name, pictures in zip("ABC", patients, strict=True):
     print(f"patient {name}, probability of pneumonia: {healthy:.2f} healthy, {sick:.2f} sick")
 
 # %% [markdown]
-# It finds two of the three pneumonias and misses one. (Patients 3 to 5, not chosen by result.) Where did the network
-# look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that raised its score for pneumonia. A cross
-# marks the peak.
+# It finds two of the three pneumonias and misses B's. (Patients 3 to 5, not chosen by result.) Pneumonia shows as a
+# bright cloud in a lung. The simulator knows where it put each one, and the pictures below outline it in orange. All
+# three are in the left lung, on the right in the picture: halfway up in A, at the bottom in B, above the heart in C.
+#
+# Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that raised its score
+# for pneumonia. A cross marks the peak.
 
 # %%
 from course_lib.explain import grad_cam
@@ -127,7 +130,8 @@ def slide(image, kernel):
 
 image = torch.tensor([[1.0, 0, 2], [3, 5, 1], [0, 4, 2]])
 kernel = torch.tensor([[1.0, 2], [0, -1]])
-show("four-sums", plot_panels([image, kernel, slide(image, kernel)], ["image", "kernel", "output"]))
+panels = [image, kernel, slide(image, kernel)]
+show("four-sums", plot_panels(panels, ["image", "kernel", "output"]))
 
 # %% [markdown]
 # ### A kernel that finds edges
@@ -170,7 +174,8 @@ training_explorer()
 # match them all. At a rate of 3, each step overshoots farther than the one before, and the loss explodes. On these
 # images, training settles at rates up to about 1.1.
 # </details>
-#
+
+# %% [markdown]
 # Nobody told the filters what an edge is. A target, a loss and many small steps: that's training. In a real network the
 # target is a label such as PNEUMONIA, so nobody decides what its filters become.
 #
@@ -197,7 +202,8 @@ show("four-kernels", plot_panels([*kernels.values()], [*kernels]))
 # up to 1 keep the brightness: blur takes the mean of nine pixels, and sharpen adds to each pixel its differences from
 # four neighbors.
 # </details>
-#
+
+# %% [markdown]
 # Now try an X-ray. In a chest, the ribs run mostly sideways, and the sides of the chest run up and down.
 
 # %%
@@ -211,7 +217,7 @@ batch = torch.stack([xrays.images[xrays.labels == label][0] for label in (0, 1)]
 xray = batch[1, 0]  # 128 x 128 pixels, labeled PNEUMONIA
 maps = [slide(xray, weights) for weights in kernels.values()]
 maps[2:] = [one.clamp(0, 1) for one in maps[2:]]  # sharpening overshoots black and white
-figure = plot_panels([xray, *maps], [xrays.name, *kernels], columns=3)
+figure = plot_panels([xray, *maps], [f"{profile.source} X-ray", *kernels], columns=3)
 show("xray-maps", figure, source=profile.source)
 
 # %% [markdown]
@@ -243,7 +249,7 @@ schematic("pixel-to-tensor")
 # %%
 two_hundred, hundred = torch.tensor([200, 100], dtype=torch.uint8)
 print("200 + 100 in bytes:", (two_hundred + hundred).item())
-astronaut = torch.from_numpy(photographs.astronaut())  # (512, 512, 3) bytes; NASA, public domain
+astronaut = torch.from_numpy(photographs.astronaut())  # (512, 512, 3); NASA, public domain
 photo = astronaut.permute(2, 0, 1) / 255  # (3, 512, 512), between 0 and 1
 reshaped = astronaut.reshape(3, 512, 512) / 255  # also (3, 512, 512)
 titles = ["permute", "red", "green", "blue", "reshape"]
@@ -275,7 +281,7 @@ print("a color photo as a batch of one:", tuple(photo[None].shape))
 # %% [markdown]
 # <a id="part-b"></a>
 #
-# ## Part B. How a kernel learns (25 min, core)
+# ## Part B. How a kernel learns (28 min, core)
 #
 # - Say what a gradient is, and check one with a nudge.
 # - Learn a kernel's nine weights in PyTorch.
@@ -332,7 +338,8 @@ sobel4 = sobel[None, None]  # (1, 1, 3, 3)
 torch.manual_seed(100)
 noise = torch.rand(1, 1, 32, 32) - 0.5
 target = F.conv2d(noise, sobel4)  # (1, 1, 30, 30)
-print("the same as our loops:", torch.allclose(target[0, 0], slide(noise[0, 0], sobel), atol=1e-5))
+by_loops = slide(noise[0, 0], sobel)
+print("the same as our loops:", torch.allclose(target[0, 0], by_loops, atol=1e-5))
 
 
 # %% [markdown]
@@ -359,8 +366,9 @@ def learn(image, target, *, seed, rate, steps):
 # %%
 kernels_seen, losses = learn(noise, target, seed=0, rate=3, steps=10)
 steps = [0, 1, 2, 5, 10]
+panels = [kernels_seen[step][0, 0] for step in steps]
 titles = [f"step {step}\nloss {losses[step]:.2g}" for step in steps]
-show("nine-weights", plot_panels([kernels_seen[step][0, 0] for step in steps], titles, columns=5))
+show("nine-weights", plot_panels(panels, titles, columns=5))
 
 # %% [markdown]
 # The kernel starts as random numbers, and ten steps later it is nearly Sobel's. Why didn't the loss explode at a rate
@@ -389,11 +397,12 @@ photo_target = F.conv2d(crop, sobel4)
 steps = [0, 1, 10, 100, 1000]
 photo_runs = [learn(crop, photo_target, seed=seed, rate=0.16, steps=1000) for seed in range(5)]
 kernels_seen, losses = photo_runs[0]
+panels = [kernels_seen[step][0, 0] for step in steps]
 titles = [f"step {step}\nloss {losses[step]:.2g}" for step in steps]
-show("photo-kernel", plot_panels([kernels_seen[step][0, 0] for step in steps], titles, columns=5))
+show("photo-kernel", plot_panels(panels, titles, columns=5))
 for seed, (seen, of_seed) in enumerate(photo_runs):
     off = (seen[-1] - sobel4).abs().max()
-    print(f"start {seed}: loss {of_seed[0]:.2f} to {of_seed[-1]:.4f}, a weight is off by {off:.2f}")
+    print(f"start {seed}: loss {of_seed[0]:.2f} to {of_seed[-1]:.4f}, off by up to {off:.2f}")
 
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
@@ -412,7 +421,7 @@ for seed, (seen, of_seed) in enumerate(photo_runs):
 # %%
 learned = learn(noise, target, seed=0, rate=3, steps=10)[0][-1]
 ours, designed = (F.conv2d(xray[None, None], kernel)[0, 0] for kernel in (learned, sobel4))
-titles = ["X-ray", "learned from noise", "Sobel's"]
+titles = [f"{profile.source} X-ray", "learned from noise", "Sobel's"]
 show("learned-on-xray", plot_panels([xray, ours, designed], titles), source=profile.source)
 
 # %% [markdown]
@@ -470,24 +479,30 @@ Table("Parameters for 32 maps of 254x254", ("each output reads", "parameters"), 
 # photo, 16x16 pixels each. The convolution has ten parameters, and the dense layer has 50,372. Then judge them on
 # another photo. The error is the mean squared difference, scaled so that answering 0 everywhere gives an error of 1.
 #
-# `nn.Flatten` writes all pixels into one long row, `nn.Linear` is a dense layer, and `nn.Sequential` runs layers one
-# after the other. 16x16 = 256 pixels go in, and 14x14 = 196 numbers come out. An *optimizer* does what the end of our
-# loop did: `step()` moves the weights, and `zero_grad()` clears the gradients.
+# One function cuts crops at random places, and one measures a layer's error on them:
 
 
 # %%
 def crops_of(picture, count, seed):
-    corners = torch.randint(0, 512 - 16, (count, 2), generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)  # this function's own random numbers
+    corners = torch.randint(0, 512 - 16, (count, 2), generator=generator)
     return torch.stack([picture[None, y : y + 16, x : x + 16] for y, x in corners.tolist()])
 
 
 def error(model, crops):  # crops: (N, 1, 16, 16)
     target = F.conv2d(crops, sobel4)  # (N, 1, 14, 14)
-    return (model(crops).reshape(target.shape) - target).square().mean() / target.square().mean()
+    gap = model(crops).reshape(target.shape) - target
+    return gap.square().mean() / target.square().mean()
 
 
+# %% [markdown]
+# A third one trains the layer. An *optimizer* does what the end of our loop did: `step()` moves the weights, and
+# `zero_grad()` clears the gradients.
+
+
+# %%
 def fitted(model, crops, rate):
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate)  # gradient descent, refined: lesson 3
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)  # refined gradient descent
     for _ in range(600):
         optimizer.zero_grad()
         error(model, crops).backward()
@@ -496,7 +511,9 @@ def fitted(model, crops, rate):
 
 
 # %% [markdown]
-# Both learn from one crop and then from a hundred, with three seeds each time.
+# Both learn from one crop and then from a hundred, with three seeds each time. In the code, `nn.Flatten` writes all
+# pixels into one long row, `nn.Linear` is a dense layer, and `nn.Sequential` runs layers one after the other. 16x16 =
+# 256 pixels go in, and 14x14 = 196 numbers come out.
 
 # %%
 Predict("1.3")
@@ -523,7 +540,8 @@ Table("Error on another photo", ("layer, crops", "seed 1", "seed 2", "seed 3"), 
 # nothing else: the layer learns each position separately, and would need to see every pattern at every position. A
 # hundred crops bring it to about half the error of answering 0.
 # </details>
-#
+
+# %% [markdown]
 # You may read that dense layers fail because flattening an image destroys its geometry. It doesn't, since flattening
 # can be undone. What's true is that a dense layer can't see geometry in the first place. Shuffle the pixels of an
 # X-ray, put each output's weights in the same new order, and all outputs stay the same:
@@ -536,7 +554,8 @@ order = torch.randperm(len(pixels))
 shuffled = F.linear(pixels[order], layer.weight[:, order], layer.bias)
 print("same five outputs:", torch.allclose(layer(pixels), shuffled, atol=1e-5))
 panels = [xray, pixels[order].reshape(128, 128)]
-show("shuffled", plot_panels(panels, ["X-ray", "its pixels, shuffled"]), source=profile.source)
+titles = [f"{profile.source} X-ray", "its pixels, shuffled"]
+show("shuffled", plot_panels(panels, titles), source=profile.source)
 
 # %% [markdown]
 # To a dense layer, these two pictures are one and the same problem. A convolution has the layout of the image built in.
@@ -610,7 +629,7 @@ from course_lib.plots import plot_walks
 
 def walk(size, kernel, *, stride=1, padding=0, dilation=1):
     positions, start = [], 0
-    while start + dilation * (kernel - 1) < size + 2 * padding:  # the last weight is still inside
+    while start + dilation * (kernel - 1) < size + 2 * padding:  # the last weight is inside
         positions.append([start + dilation * weight for weight in range(kernel)])
         start += stride
     return positions
@@ -643,7 +662,8 @@ def conv_output_size(size, kernel, *, stride=1, padding=0, dilation=1):
     return (size + 2 * padding - covered) // stride + 1
 
 
-print("224 pixels, kernel 7, stride 2, padding 3:", conv_output_size(224, 7, stride=2, padding=3))
+side = conv_output_size(224, 7, stride=2, padding=3)
+print("224 pixels, kernel 7, stride 2, padding 3:", side)
 
 # %% [markdown]
 # Those are the settings of the first layer of [ResNet](https://arxiv.org/abs/1512.03385), a well-known network; the
@@ -677,10 +697,8 @@ Predict("1.4")
 # %%
 def conv2d_by_hand(image, kernel, *, stride=1, padding=0):
     padded = F.pad(image, (padding, padding, padding, padding))
-    rows, columns = (
-        conv_output_size(side, k, stride=stride, padding=padding)
-        for side, k in zip(image.shape, kernel.shape, strict=True)
-    )
+    rows = conv_output_size(image.shape[0], kernel.shape[0], stride=stride, padding=padding)
+    columns = conv_output_size(image.shape[1], kernel.shape[1], stride=stride, padding=padding)
     output = torch.zeros(rows, columns)
     for row, column in product(range(rows), range(columns)):
         top, left = row * stride, column * stride
@@ -818,7 +836,7 @@ show("redness", plot_panels([photo, redness], ["photo", "redness, one 1x1 filter
 # %% [markdown]
 # <a id="part-d"></a>
 #
-# ## Part D. From maps to an answer (27 min, core)
+# ## Part D. From maps to an answer (29 min, core)
 #
 # - Say what ReLU makes possible.
 # - Tell how much of the image an output sees.
@@ -914,7 +932,8 @@ Table("Error left after 400 steps", ("network", "seed 0", "seed 1", "seed 2"), r
 # filters, the random start decides: two would be enough, but not every start gets there. Eight filters get there from
 # all three.
 # </details>
-#
+
+# %% [markdown]
 # That is why this course never trusts a single run.
 #
 # ### Pooling: fewer numbers, no weights
@@ -1124,11 +1143,11 @@ shape_explorer()
 # %%
 torch.manual_seed(0)
 scene = camera.double()[None, None] / 255  # (1, 1, 512, 512)
-here, moved = scene[..., 120:160, 225:265], scene[..., 120:160, 220:260]  # column 0 is column 5 now
+here, moved = scene[..., 120:160, 225:265], scene[..., 120:160, 220:260]  # column 0 is now 5
 differs = []
 for depth in (1, 4, 8):
     layers = [nn.Conv2d(8 if i else 1, 8, 3, padding=1) for i in range(depth)]
-    padded = nn.Sequential(*layers).double()  # in float64, what is left of rounding is below 1e-12
+    padded = nn.Sequential(*layers).double()  # float64, whose rounding is below 1e-12
     gap = (padded(moved)[..., 5:] - padded(here)[..., :-5]).abs().amax(dim=(0, 1))  # (40, 35)
     differs.append((gap > 1e-12).float())
     assert differs[-1].any(dim=0).sum() == 2 * depth
@@ -1219,9 +1238,9 @@ flash = torch.tensor([[0, 0, 0], [0, 1, 0], [0, 0, 0]])
 by_torch = F.conv2d(image[None, None], kernel[None, None])[0, 0].numpy()
 print("conv2d = correlate2d:", (by_torch == correlate2d(image, kernel, mode="valid")).all())
 print("conv2d = convolve2d: ", (by_torch == convolve2d(image, kernel, mode="valid")).all())
-panels = [flash, kernel, *(torch.from_numpy(f(flash, kernel)) for f in (convolve2d, correlate2d))]
+stamps = [torch.from_numpy(stamp(flash, kernel)) for stamp in (convolve2d, correlate2d)]
 titles = ["one bright pixel", "kernel", "convolution", "cross-correlation"]
-show("flash", plot_panels(panels, titles))
+show("flash", plot_panels([flash, kernel, *stamps], titles))
 
 # %% [markdown]
 # Slide a kernel over one bright pixel, and its weights appear in reverse order, as in Part D. If it is turned first, an
@@ -1290,7 +1309,8 @@ Quiz(1)
 from course_lib import anatomy
 
 how = {"stride": 2, "padding": 1}
-assert torch.equal(conv2d_by_hand(patch, sobel, **how), anatomy.conv2d_by_hand(patch, sobel, **how))
+imported = anatomy.conv2d_by_hand(patch, sobel, **how)
+assert torch.equal(conv2d_by_hand(patch, sobel, **how), imported)
 assert conv_output_size(35, 3, **how) == anatomy.conv_output_size(35, 3, **how)
 assert receptive_field(*pooling) == anatomy.receptive_field(*pooling)
 assert count_parameters(tiny_cnn) == anatomy.count_parameters(tiny_cnn)
@@ -1303,7 +1323,7 @@ print("They agree.")
 for seen, of_seed in photo_runs:
     assert of_seed[-1] < of_seed[0] / 100  # learned on a photo: a small loss,
     assert (seen[-1] - sobel4).abs().max() > 0.5  # and other weights
-assert (ours - designed).abs().max() < 0.02 * designed.abs().max()  # learned on noise: Sobel's map
+assert (ours - designed).abs().max() < 0.02 * designed.abs().max()  # from noise: Sobel's map
 assert max(crop_errors["convolution, 1"]) < 0.1 < 1 < min(crop_errors["dense, 1"])
 assert max(crop_errors["dense, 100"]) < 1
 assert min(relu_errors["8 filters"]) > 0.9 > 0.05 > max(relu_errors["8 with ReLU"])

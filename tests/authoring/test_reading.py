@@ -10,6 +10,7 @@ import pytest
 from nbformat import NotebookNode
 
 from course_lib.authoring import lessons
+from course_lib.data import simulate_radiographs, twins
 from course_lib.widgets.asked import predictions
 
 IN_PARTS = (1, 2, 3)  # the others are still in one piece
@@ -159,3 +160,14 @@ def test_minutes_count_words_cells_predictions_and_explorers() -> None:
     code = [nbformat.v4.new_code_cell(source) for source in ("1 + 1", 'Predict("1.1")', "shape_explorer()")]
     folded = nbformat.v4.new_code_cell("start_lesson(1)", metadata={"tags": ["setup"]})
     assert reading_minutes([text, *code, folded]) == 2 + 1 + 2 + 3
+
+
+def test_the_pneumonias_lie_where_lesson_1_says() -> None:
+    xrays = simulate_radiographs(16, image_size=128, seed=1)
+    outlines = [one.masks[one.labels == 1][0, 0] for one in (*map(twins, (3, 4, 5)), xrays) if one.masks is not None]
+    rows, columns = zip(*(outline.nonzero().float().mean(dim=0).tolist() for outline in outlines[:3]), strict=True)
+    assert min(columns) > 32  # of 64: the patient's left is on the right
+    assert rows[2] < rows[0] < rows[1]  # C above A, and A above B
+    left, right = outlines[3][:, :64], outlines[3][:, 64:]
+    assert left.sum() > 1.5 * right.sum() > 0
+    assert left.nonzero()[:, 0].min() > 50  # of 128, where the lungs end at about 95
