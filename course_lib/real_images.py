@@ -28,7 +28,7 @@ class Images(NamedTuple):
 
 XRAYS = Images(
     "chest X-rays",
-    "simulated radiographs, no patient's",
+    "simulated radiographs, of no real patient",
     chest_xray.find_chest_xray,
     chest_xray.mnist_for,
     "chest_xray",
