@@ -1,6 +1,7 @@
 """Checking an answer: what comes of it, in plain text and as a page."""
 
 import html
+import re
 import sysconfig
 import textwrap
 import traceback
@@ -13,9 +14,25 @@ import torch
 
 from course_lib.exercises import record
 from course_lib.exercises.tasks import Task, Wrong, find_task
+from course_lib.markup import with_code
 
 State = Literal["not attempted", "incorrect", "correct"]
 COLORS: dict[State, str] = {"not attempted": "#767676", "incorrect": "#b34700", "correct": "#00695c"}
+ERRORS = {  # what Python and PyTorch say: the slip behind it
+    r"before Module.__init__\(\) call|has no attribute '_(parameters|modules|buffers|\w+_hooks)'": (
+        "`super().__init__()` is missing: it is the first line in the `__init__` of a module."
+    ),
+    r"torch.nn.Parameter or None expected": (
+        "A parameter takes nothing but an `nn.Parameter`: wrap the tensor in one, or `copy_` it into the old one."
+    ),
+    "leaf Variable that requires grad": (
+        "Parameters are changed in place under `torch.no_grad()` only: put the lines into it."
+    ),
+    r"numpy.ndarray|Can't call numpy\(\)": "A NumPy array stands where a tensor should: work with tensors throughout.",
+    "out of bounds|out of range": "An index goes past the end: counting begins at 0, and only what fits whole counts.",
+    "positional argument|unexpected keyword": "The check passes what the first line of the page lists: keep that line.",
+    "'NoneType' object": "Something returned nothing: does each of your functions end with `return`?",
+}
 OURS = [Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))]
 
 
@@ -42,7 +59,7 @@ class Result:
     def _repr_html_(self) -> str:
         title = html.escape(f"{self.task.number} {self.task.title}")
         rows = "".join(
-            f"<div style='margin-top:.3em'><b>{what}:</b> {html.escape(text)}</div>" for what, text in self.findings
+            f"<div style='margin-top:.3em'><b>{what}:</b> {with_code(text)}</div>" for what, text in self.findings
         )
         return (
             f"<div role='status' style='border-left:.4em solid {COLORS[self.state]};padding:.4em .8em;max-width:60em'>"
@@ -69,7 +86,7 @@ def check(number: str, answer: Callable[..., object]) -> Result:
 def judge(task: Task, answer: Callable[..., object]) -> Result:
     if not callable(answer):
         expected = f'the function itself, without a call: check("{task.number}", name)'
-        return Result(task, "incorrect", (("found", f"a {type(answer).__name__}"), ("expected", expected)))
+        return Result(task, "incorrect", (("found", f"{type(answer).__name__}, a value"), ("expected", expected)))
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(0)
@@ -81,7 +98,9 @@ def judge(task: Task, answer: Callable[..., object]) -> Result:
         if isinstance(error, NotImplementedError) and not str(error):  # what stands in place of a solution
             return Result(task, "not attempted")
         found = f"{type(error).__name__}: {' '.join(str(error).split())}{_learners_line(error)}"
-        return Result(task, "incorrect", (("found", found), ("expected", "no error")))
+        slip = next((said for pattern, said in ERRORS.items() if re.search(pattern, str(error))), "")
+        findings = (("found", found), ("expected", "an answer that runs to its end"), ("likely slip", slip))
+        return Result(task, "incorrect", tuple((what, text) for what, text in findings if text))
     return Result(task, "correct", (("notice", notice),))
 
 

@@ -44,7 +44,7 @@ def hint(number: str) -> Note:
         entry["hints"] = 0
         _write(entries)
         return Note(
-            f'That were all {len(task.hints)} hints; the next call begins again. solution("{number}") shows one.'
+            f'Those were all {len(task.hints)} hints; the next call begins again. solution("{number}") shows one.'
         )
     entry["hints"] += 1
     _write(entries)

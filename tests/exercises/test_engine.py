@@ -2,6 +2,7 @@
 
 import json
 import linecache
+import re
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,20 @@ def test_markup_in_an_answer_is_shown_not_obeyed() -> None:
     page = check("01.1", cell("def f(kernel, dilation=1):\n    return '<script>'\n", "f"))._repr_html_()
     assert "&lt;script&gt;" in page
     assert "<script>" not in page
+
+
+def test_code_in_feedback_is_shown_as_code() -> None:
+    page = check("01.1", cell("def f(kernel, dilation=1):\n    return (kernel - 1) / 2\n", "f"))._repr_html_()
+    assert "divide with <code>//</code>" in page
+
+
+def test_what_a_large_tensor_held_is_found_and_what_it_should_hold_is_expected() -> None:
+    code = (
+        "def f(image, window):\n    return image.unfold(0, window, window).unfold(1, window, window).amax((2, 3)) + 1\n"
+    )
+    findings = dict(check("01.2", cell(code, "f")).findings)
+    assert re.search(r"f\(.*\) gave a tensor of shape \(.*\) with -?\d.* at \[0, 0\]", findings["found"])
+    assert re.fullmatch(r"-?[\d.]+ there", findings["expected"])
 
 
 def test_hints_come_in_steps_and_the_solution_is_that_of_the_page() -> None:

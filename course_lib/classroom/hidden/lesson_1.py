@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from course_lib.classroom.hidden import hidden
 from course_lib.classroom.hidden.draw import Draw
+from course_lib.exercises.tasks import by_hand, call
 
 
 @hidden("01.1")
@@ -19,21 +20,21 @@ def same_padding(answer: Callable[..., int], draw: Draw) -> object:
 @hidden("01.2")
 def max_pool_by_hand(answer: Callable[[Tensor, int], Tensor], draw: Draw) -> object:
     inputs = [(draw.normal(draw.number(7, 12), draw.number(7, 12)) - 3, window) for window in (1, 2, 3, 5)]
-    return [answer(*drawn) for drawn in inputs]
+    return [call(by_hand(answer, "torch[.]nn|pool", ""), *drawn) for drawn in inputs]
 
 
 @hidden("01.3")
 def merge(answer: Callable[[nn.Linear, nn.Linear], nn.Linear], draw: Draw) -> object:
     sizes = draw.whole(2, 9, 3, 3).tolist()
     layers = [(draw.filled(nn.Linear(a, b)), draw.filled(nn.Linear(b, c))) for a, b, c in sizes]
-    merged = [answer(*pair) for pair in layers]
-    return [(layer.weight, layer.bias) for layer in merged], [first.weight for first, _ in layers]
+    merged = [call(answer, *pair) for pair in layers]
+    return [(layer.weight, layer.bias) for layer in merged]
 
 
 def _finds_lines(kernels: Any, wanted: Any, draw: Draw) -> bool:
     for size, kernel in zip((3, 5, 7), kernels, strict=True):
         kernel, middle = kernel.double(), size // 2
-        if kernel.shape != (size, size) or kernel[middle, middle] >= 0.5:
+        if kernel.shape != (size, size) or not kernel.isfinite().all() or kernel[middle, middle] >= 0.5:
             return False
         lines, columns = kernel.sum(dim=1), kernel.sum(dim=0)
         flat = lines.sum().abs() + columns.abs().max() + (lines * (torch.arange(size) - middle)).sum().abs()
@@ -54,13 +55,16 @@ def pixels_seen(answer: Callable[..., tuple[int, int]], draw: Draw) -> object:
     for count in (1, 2, 3, 5):
         shapes = zip(draw.whole(1, 7, count).tolist(), draw.whole(1, 3, count).tolist(), strict=True)
         inputs.append((draw.number(0, 40), [(kernel, stride, draw.number(0, 3)) for kernel, stride in shapes]))
-    return [answer(output, list(layers)) for output, layers in inputs]
+    return [call(answer, *drawn) for drawn in inputs]
 
 
 @hidden("01.6")
 def depthwise_by_hand(answer: Callable[..., Tensor], draw: Draw) -> object:
-    inputs = [(draw.normal(3, 9, 11), draw.normal(3, k, k), *draw.whole(1, 2, 3).tolist()) for k in (1, 2, 3)]
-    return [answer(*drawn) for drawn in inputs]
+    sizes = [(draw.number(1, 4), draw.number(8, 12), draw.number(8, 12), k) for k in (1, 2, 3, 2)]
+    pairs = [(draw.normal(c, height, width), draw.normal(c, k, k)) for c, height, width, k in sizes]
+    steps = (2, draw.number(0, 2), 1), (1, draw.number(0, 2), 2), (2, 1, 3), ()
+    inputs = [(*pair, *step) for pair, step in zip(pairs, steps, strict=True)]
+    return [call(by_hand(answer, "conv", ""), *drawn) for drawn in inputs]
 
 
 @hidden("01.7")
@@ -69,4 +73,4 @@ def blur_pool(answer: Callable[..., nn.Module], draw: Draw) -> object:
     layers = [answer(), answer(3), answer(5)]
     pooled = [layer(images.requires_grad_()) for layer, images in zip(layers, batches, strict=True)]
     slopes = [torch.autograd.grad(maps.square().sum(), images)[0] for maps, images in zip(pooled, batches, strict=True)]
-    return pooled, slopes, [sum(1 for _ in layer.parameters()) for layer in layers]
+    return pooled, slopes, [(len([*layer.parameters()]), bool([*layer.buffers()])) for layer in layers]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from course_lib.exercises.tasks import Mistakes, Wrong, compare, task
+from course_lib.exercises.tasks import DEFAULTS, Mistakes, Wrong, by_hand, compare, task
 
 Layers = list[tuple[int, int, int]]
 
@@ -38,13 +38,14 @@ def same_padding(answer: Callable[..., int]) -> str:
         (lambda k, d: d * k // 2, "The span is dilation * (kernel - 1) + 1, not dilation * kernel."),
     ]
     compare(answer, lambda k, d: d * (k - 1) // 2, [(3, 1), (7, 2), (5, 3), (1, 4)], slips=slips)
+    compare(answer, lambda k: (k - 1) // 2, [(3,), (9,)], slips=[(answer, DEFAULTS)])
     return "An even kernel has no such padding with one number for both sides: it would need half a pixel."
 
 
 @task(
     "01.2",
     "Max pooling by hand",
-    "How many whole windows fit along each axis? A rest is cut off.",
+    "How many whole windows fit along each axis? What is left over is dropped.",
     "Window (row, column) begins at pixel (row * window, column * window).",
 )
 def max_pool_by_hand(answer: Callable[[Tensor, int], Tensor]) -> str:
@@ -58,7 +59,9 @@ def max_pool_by_hand(answer: Callable[[Tensor, int], Tensor]) -> str:
         (lambda i, w: pooled(i, w).clamp(min=0), "A maximum that begins at 0 loses negative numbers."),
         (lambda i, w: pooled(i, w).T, "Rows and columns are exchanged."),
     ]
-    compare(answer, pooled, [(torch.randn(7, 10) - 2, 3), (torch.randn(6, 6), 2)], slips=slips)
+    inputs = [(torch.randn(10, 13) - 2, 3), (torch.randn(6, 6).double() - 1000, 2), (torch.randn(3, 2), 1)]
+    loops = "The task asks for it without `torch.nn`: take the largest number of each window yourself, in two loops."
+    compare(by_hand(answer, "torch[.]nn|pool", loops), pooled, inputs, slips=slips)
     return "Only one pixel of each window gets a gradient: the one that won."
 
 
@@ -75,14 +78,6 @@ def pixels_seen(answer: Callable[[int, Layers], tuple[int, int]]) -> str:
         for kernel, stride, padding in reversed(layers):
             seen = {place * stride - padding + weight for place in seen for weight in range(kernel)}
         return min(seen), max(seen)
-
-    @wraps(answer)
-    def called(output: int, layers: Layers) -> Any:
-        given = [*layers]
-        found: Any = answer(output, given)
-        if given != layers:
-            raise Wrong("the given list was changed", "a list as it was", "`reversed(layers)` leaves it alone.")
-        return found.tolist() if isinstance(found, Tensor) else found
 
     def walk(output: int, layers: Layers, step: Callable[..., tuple[int, int]]) -> tuple[int, int]:
         first = last = output
@@ -108,7 +103,7 @@ def pixels_seen(answer: Callable[[int, Layers], tuple[int, int]]) -> str:
     ]
     resnet = [(7, 2, 3), (3, 2, 1), (3, 1, 1), (3, 1, 1)]
     inputs = [(4, [(3, 1, 0)]), (0, [(5, 2, 1), (3, 1, 2), (2, 2, 0)]), (3, [(5, 2, 1), (3, 3, 2)]), (28, resnet)]
-    compare(called, right, inputs, slips=slips)
+    compare(answer, right, inputs, slips=slips)
     return (
         "Last minus first plus 1 is the receptive field, the same for every output: 27 pixels in the last case "
         "of the check, how a ResNet begins. From output to output it moves by 4 pixels there, the strides' product."
@@ -131,14 +126,15 @@ def depthwise(answer: Callable[..., Tensor]) -> str:
         return right(m, k, *mistaken)[:, :rows, :columns]
 
     said = {
-        "must match": "A window and its kernel differ in size. With dilation, both the slice and the number of "
-        "positions follow from the span dilation * (k - 1) + 1, and both belong to the padded maps."
+        "must match": "A window and its kernel differ in size. Rows go with the height, columns with the width; with "
+        "dilation, the slice and the number of positions follow from the span dilation * (k - 1) + 1; and all of them "
+        "belong to the padded maps."
     }
     added = "The channels are added up; here each stays by itself."
 
     @wraps(answer)
     def called(*arguments: Any) -> Any:
-        return call_answer(answer, *arguments, said=said)
+        return call_answer(by_hand(answer, "conv", "Multiply and add up each window yourself."), *arguments, said=said)
 
     slips: Mistakes = [
         (lambda m, k, s, p, d: right(m, k.flip(1, 2), s, p, d), "The kernels are turned; cross-correlation does not."),
@@ -162,12 +158,17 @@ def depthwise(answer: Callable[..., Tensor]) -> str:
         (lambda m, k, s, p, d: right(m, k, s, 0, d), "`padding` is not used: zeros belong around each map."),
         (lambda m, k, s, p, d: right(m, k, s, p, 1), "`dilation` is not used: it spreads the weights apart."),
         (lambda m, k, s, p, d: right(F.pad(m, (p, 0, p, 0)), k, s, 0, d), "Zeros belong on all four sides."),
+        (lambda *a: right(*a)[:, :, : right(*a).shape[1]], "Maps need not be square: columns follow from the width."),
         (lambda m, k, s, p, d: right(m, k, s, p, d)[:, :-1, :-1], "The last position is left out: one more fits."),
         (lambda m, k, s, p, d: right(m, k, s, p, d) / k[0].numel(), "That is the mean of the products; take the sum."),
     ]
     ways = [(3, 1, 0, 1), (3, 2, 1, 1), (3, 1, 0, 2), (3, 3, 2, 2), (2, 2, 1, 3)]  # k, stride, padding, dilation
-    inputs = [(torch.randn(4, 8, 11), torch.randn(4, k, k), *way) for k, *way in ways]
+    inputs = [
+        (torch.randn(c, 8, 11).double(), torch.randn(c, k, k).double(), *way) for c, (k, *way) in enumerate(ways, 2)
+    ]
     compare(called, right, inputs, slips=slips)
+    plain = torch.randn(1, 5, 4), torch.randn(1, 3, 3)
+    compare(called, lambda m, k: right(m, k, 1, 0, 1), [plain], slips=[(called, DEFAULTS)])
     return (
         "PyTorch calls it `groups=channels`. For 64 channels of 3x3 it takes 576 weights where 64 full filters take "
         "36,864; with a 1x1 convolution after it, which mixes the channels, it is the main part of MobileNet."

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.exercises.lesson_1.arithmetic import call_answer
-from course_lib.exercises.tasks import Mistakes, Wrong, agrees, compare, expect, shown, task
+from course_lib.exercises.tasks import Mistakes, Wrong, agrees, compare, expect, expect_shape, shown, task
 
 
 @task(
@@ -21,11 +21,10 @@ from course_lib.exercises.tasks import Mistakes, Wrong, agrees, compare, expect,
     "A new `nn.Linear` starts with random numbers. Under `torch.no_grad()` you may `copy_` into its weight and bias.",
 )
 def merge(answer: Callable[[nn.Linear, nn.Linear], nn.Linear]) -> str:
-    said = {"leaf Variable": "Parameters are changed in place under `torch.no_grad()` only: put the lines into it."}
     for inputs, hidden, outputs in ((6, 6, 6), (20, 10, 5)):
         layers = nn.Sequential(nn.Linear(inputs, hidden), nn.Linear(hidden, outputs))
         kept = deepcopy(layers)
-        merged, again = (call_answer(answer, *layers, said=said) for _ in range(2))
+        merged, again = (answer(*layers) for _ in range(2))
         if not isinstance(merged, nn.Linear):
             kinds = {"NoneType": "Does the function end with `return`?", "Sequential": "These are still two layers."}
             slip = kinds.get(type(merged).__name__, "Make a new `nn.Linear` and put weight and bias into it.")
@@ -75,13 +74,11 @@ def _merging_slips(batch: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor
 def line_kernel(answer: Callable[[int], Tensor]) -> str:
     for size in (5, 3, 7):
         found = answer(size)
-        shape = tuple(found.shape) if isinstance(found, Tensor) else found
         slips: list[tuple[object, str]] = [
             ((5, 5), "The size is an argument: 3 and 7 are asked for, too."),
             ((1, 1, size, size), "Return the bare table; the two axes for `F.conv2d` are added where it is used."),
-            (shape if isinstance(shape, list) else (), "Return a tensor: `torch.tensor(...)` makes one of a list."),
         ]
-        expect(shape, (size, size), of=f"the shape of line_kernel({size})", slips=slips)
+        expect_shape(found, (size, size), of=f"line_kernel({size})", slips=slips)
         _expect_line_kernel(found.detach().double(), f"line_kernel({size})")
     return (
         "With the same weights above and below, the rim of a broad bright band still gets half the answer of a line: "
@@ -100,6 +97,7 @@ def _expect_line_kernel(kernel: Tensor, name: str) -> None:
         no_line = "Rows and columns are exchanged: this kernel finds vertical lines."
     less = "less than half of what a line gets"
     cases = [
+        (not kernel.isfinite().all(), "not all weights are finite", "finite numbers", "Was something divided by 0?"),
         (abs(flat) > 1e-4, f"a flat image of 1 gets {flat:.4g}", "0", "All weights together must add up to 0."),
         (abs(line) < 1e-4, "a horizontal line in the middle row gets 0", "1", no_line),
         (line < 0, f"a bright line gets {line:.4g}", "1", "The signs are turned: this kernel finds dark lines."),

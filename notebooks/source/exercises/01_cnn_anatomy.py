@@ -35,8 +35,8 @@ check("01.1", same_padding)
 # %% [markdown]
 # ## 01.2 Max pooling by hand
 #
-# Write 2-dimensional max pooling with two loops and without `torch.nn`: the largest number of each window, where the
-# windows lie side by side. Drop leftover rows and columns that don't fill a window.
+# Write 2-dimensional max pooling by hand, without `torch.nn`; two loops will do. It returns the largest number of each
+# window, where the windows lie side by side. Drop leftover rows and columns that don't fill a window.
 
 
 # %%
@@ -140,8 +140,9 @@ check("01.5", pixels_seen)
 # In the lesson every filter reads all channels. A *depthwise* convolution has one kernel per channel and adds nothing
 # across channels: map 0 and kernel 0 give map 0, and so on. Lay the kernels on as they are, without turning them, with
 # the number of zeros on each side (`padding`), the step from position to position (`stride`) and the distance between
-# neighboring weights (`dilation`), for maps that need not be square. Loops, slices and sums are enough; you may add the
-# zeros with `F.pad`. Once you can write this, no output size of a convolution will surprise you again.
+# neighboring weights (`dilation`), for maps that need not be square. Write it by hand, without PyTorch's convolutions:
+# loops, slices and sums are enough, and `F.pad` adds the zeros. Once you can write this, no output size of a
+# convolution will surprise you again.
 
 
 # %%

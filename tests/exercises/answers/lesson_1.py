@@ -37,6 +37,16 @@ def prints_it(kernel, dilation=1):
     print(dilation * (kernel - 1) // 2)
 
 
+@wrong("01.1", "divide with `//`")
+def divides_with_a_slash(kernel, dilation=1):
+    return dilation * (kernel - 1) / 2
+
+
+@wrong("01.1", "the defaults in the page's first line")
+def another_dilation_unless_told(kernel, dilation=2):
+    return dilation * (kernel - 1) // 2
+
+
 @right("01.2")
 def by_unfolding(image: Tensor, window: int) -> Tensor:
     return image.unfold(0, window, window).unfold(1, window, window).amax(dim=(2, 3))
@@ -44,17 +54,49 @@ def by_unfolding(image: Tensor, window: int) -> Tensor:
 
 @wrong("01.2", "mean of each window")
 def means(image, window):
-    return F.avg_pool2d(image[None, None], window)[0, 0]
+    return image.unfold(0, window, window).unfold(1, window, window).mean(dim=(2, 3))
 
 
 @wrong("01.2", "overlap")
 def overlapping(image, window):
-    return F.max_pool2d(image[None, None], window, stride=1)[0, 0]
+    return by_unfolding(image.unfold(0, window, 1).unfold(1, window, 1).amax(dim=(2, 3)), 1)
 
 
 @wrong("01.2", "does not fit whole")
 def counts_the_rest(image, window):
-    return F.max_pool2d(image[None, None], window, ceil_mode=True)[0, 0]
+    rows = [strip.split(window, dim=1) for strip in image.split(window)]
+    return torch.stack([torch.stack([part.max() for part in row]) for row in rows])
+
+
+@wrong("01.2", "only what fits whole")
+def goes_past_the_end(image, window):
+    pooled = torch.empty(image.shape[0] // window, image.shape[1] // window)
+    for row in range(0, image.shape[0], window):
+        for column in range(0, image.shape[1], window):
+            pooled[row // window, column // window] = image[row : row + window, column : column + window].max()
+    return pooled
+
+
+@wrong("01.2", "without `torch.nn`")
+def by_pytorch(image, window):
+    return F.max_pool2d(image[None], window)[0]
+
+
+@wrong("01.2", "NumPy array")
+def in_numpy(image, window):
+    return by_unfolding(image, window).numpy()
+
+
+@wrong("01.2", "write into the caller's tensor")
+def blackens_what_it_was_given(image, window):
+    pooled = by_unfolding(image, window)
+    image[:] = 0
+    return pooled
+
+
+@wrong("01.2", "-100.0")
+def begins_at_minus_a_hundred(image, window):
+    return by_unfolding(image, window).clamp(min=-100)
 
 
 @wrong("01.2", "begins at 0")
@@ -175,6 +217,13 @@ def with_gradients(first, second):
     return merged
 
 
+@wrong("01.3", "wrap the tensor in one")
+def bare_tensor_for_a_weight(first, second):
+    merged = nn.Linear(first.in_features, second.out_features)
+    merged.weight = second.weight.detach() @ first.weight.detach()
+    return merged
+
+
 def _rows(*weights):
     return torch.tensor(weights)[:, None].repeat(1, len(weights)) / len(weights)
 
@@ -266,6 +315,16 @@ def always_five(size):
 @wrong("01.4", "Return a tensor")
 def as_lists(size):
     return _by_size(size, 1, -1 / (size - 1)).tolist()
+
+
+@wrong("01.4", "NumPy array")
+def as_an_array(size):
+    return _by_size(size, 1, -1 / (size - 1)).numpy()
+
+
+@wrong("01.4", "divided by 0")
+def nothing_but_nan(size):
+    return torch.zeros(size, size) / 0
 
 
 @wrong("01.4", "bare table")
@@ -406,14 +465,25 @@ def transposed_kernels(maps, kernels, stride=1, padding=0, dilation=1):
 
 @wrong("01.6", "each stays by itself")
 def ordinary_filter(maps, kernels, stride=1, padding=0, dilation=1):
-    return F.conv2d(maps[None], kernels[None], stride=stride, padding=padding, dilation=dilation)[0]
+    return by_unfold(maps, kernels, stride, padding, dilation).sum(dim=0, keepdim=True)
 
 
-@right("01.6")
+@wrong("01.6", "Multiply and add up each window yourself")
 def one_channel_at_a_time(maps, kernels, stride=1, padding=0, dilation=1):
     how = {"stride": stride, "padding": padding, "dilation": dilation}
     pairs = zip(maps, kernels, strict=True)
     return torch.cat([F.conv2d(image[None], kernel[None, None], **how) for image, kernel in pairs])
+
+
+@wrong("01.6", "need not be square")
+def as_many_columns_as_rows(maps, kernels, stride=1, padding=0, dilation=1):
+    found = by_unfold(maps, kernels, stride, padding, dilation)
+    return found[:, :, : found.shape[1]]
+
+
+@wrong("01.6", "the defaults in the page's first line")
+def steps_of_two_unless_told(maps, kernels, stride=2, padding=0, dilation=1):
+    return by_unfold(maps, kernels, stride, padding, dilation)
 
 
 @wrong("01.6", "given the first kernel")
@@ -652,6 +722,21 @@ class Detached(_Pool):
     def forward(self, images):
         with torch.no_grad():
             return super().forward(images)
+
+
+@wrong("01.7", "`super().__init__()` is missing")
+class ForgetsSuper(_Pool):
+    def __init__(self, blur=3):
+        self.register_buffer("table", self.weights(blur))
+
+
+@wrong("01.7", "first line in the `__init__` of a module")
+class ForgetsSuperAndTheBuffer(nn.Module):
+    def __init__(self, blur=3):
+        self.size = blur
+
+    def forward(self, images):
+        return _Pool(self.size)(images)
 
 
 @wrong("01.7", "inherit from `nn.Module`")

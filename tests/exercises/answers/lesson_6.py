@@ -54,7 +54,7 @@ def cuts_off_below_0(heat):
     return F.relu(heat) / heat.amax((1, 2), keepdim=True).clamp(min=1e-12)
 
 
-@wrong("06.1", "write into the caller's maps")
+@wrong("06.1", "write into the caller's tensor")
 def works_in_place(heat):
     heat -= heat.amin((1, 2), keepdim=True)
     heat /= heat.amax((1, 2), keepdim=True).clamp(min=1e-12)
