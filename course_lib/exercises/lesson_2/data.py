@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from course_lib.exercises.tasks import Wrong, expect, shown, task
+from course_lib.exercises.files import broken_pngs
+from course_lib.exercises.tasks import Wrong, call, expect, shown, task
 
 
 @task(
@@ -44,7 +45,7 @@ def fair_scores(answer: Callable[[Tensor, Tensor], tuple[float, float, float]]) 
         ]
         slips = [((accuracy, value, constant), said) for value, said in second]
         slips += [((accuracy, balanced, value), said) for value, said in third]
-        found, of = answer(torch.tensor(calls), torch.tensor(labels)), f"{answer.__name__}({calls}, {labels})"
+        found, of = call(answer, torch.tensor(calls), torch.tensor(labels)), f"{answer.__name__}({calls}, {labels})"
         if "nan" in shown(found):
             slip = "A class without labels gives 0 / 0: leave it out of the average."
             raise Wrong(f"{of} gave {shown(found)}", shown((accuracy, balanced, constant)), slip)
@@ -71,6 +72,11 @@ def audit_folder(answer: Callable[[Path], dict[str, Any]]) -> str:
         for place in ("cat/1L", "cat/2L", "dog/1L", "dog/2RGB", "dog/3RGB", "eel/1P"):
             _draw(Path(pets) / f"{place}.png", place[5:])
         _judge_audit(answer, Path(pets), wanted, of=" of a clean folder")
+        (Path(pets) / "cow").mkdir()
+        (Path(pets) / "cow/7.png").write_bytes((Path(pets) / "cat/1L.png").read_bytes())
+        for name, content in broken_pngs().items():
+            (Path(pets) / "cow" / name).write_bytes(content)
+        _judge_audit(answer, Path(pets), _with_a_cow(wanted), of=" after a class was added")
     return (
         "Equal bytes are the least that duplicates can be: an image that was saved again, cropped or made brighter "
         "escapes. Of 1,566 real chest radiographs that were looked into, 85 are in color, all of them PNEUMONIA."
@@ -114,6 +120,15 @@ def _draw(path: Path, mode: str = "L") -> bytes:
     return path.read_bytes()
 
 
+def _with_a_cow(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "counts": wanted["counts"] | {"cow": 3},
+        "unreadable": [f"cow/{name}" for name in broken_pngs()],
+        "duplicates": [["cat/1L.png", "cow/7.png"]],
+        "modes": wanted["modes"] | {"cow": {"L": 1}},
+    }
+
+
 def _draw_chests(folder: Path) -> None:
     names = "NORMAL/1.png NORMAL/2.JPG NORMAL/3.png NORMAL/half.png PNEUMONIA/1.png PNEUMONIA/half.jpg NORMAL/a.png"
     drawn = {name: _draw(folder / name) for name in [*names.split(), *TWINS]}
@@ -150,13 +165,15 @@ IN_ORDER: dict[str, Callable[[Any], object]] = {
 
 
 def _judge_audit(answer: Callable[[Path], Any], folder: Path, wanted: dict[str, Any], *, of: str) -> None:
-    before = _contents(folder)
+    before = contents(folder)
     try:
         audit = answer(folder)
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:
         slip = "Neither a broken image nor a file beside the class folders may end it: open in a try, and ask is_dir()."
+        if not isinstance(error, OSError):
+            slip = "Pillow has several errors for broken files; `except Exception` catches them all."
         raise Wrong(f"{type(error).__name__}: {error}", "an audit that goes on", slip) from None
-    if _contents(folder) != before:
+    if contents(folder) != before:
         raise Wrong("the folder has changed", "the same files in it", "An audit reports, and tidies nothing away.")
     if not isinstance(audit, Mapping):
         raise Wrong(shown(audit), "a dictionary", "Does the function end with `return`?" if audit is None else "")
@@ -166,5 +183,5 @@ def _judge_audit(answer: Callable[[Path], Any], folder: Path, wanted: dict[str, 
         expect(IN_ORDER[key](audit[key]), value, of=f'"{key}"{of}', slips=SLIPS)
 
 
-def _contents(folder: Path) -> dict[Path, bytes]:
+def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

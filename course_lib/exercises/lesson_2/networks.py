@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.anatomy import count_parameters
-from course_lib.exercises.tasks import Wrong, expect, shown, task
+from course_lib.exercises.tasks import Wrong, call, expect, expect_shape, shown, task
 from course_lib.models import PneumoniaCNN
 
 
@@ -30,23 +30,28 @@ def largest_share(answer: Callable[[nn.Module], float]) -> str:
         "PneumoniaCNN(32)": PneumoniaCNN(32),
         "a wide batch norm before a linear layer": nn.Sequential(nn.BatchNorm1d(100), nn.Linear(100, 1)),
         "a single linear layer": nn.Linear(3, 2),
+        "an attention, which has parameters beside its linear layer,": nn.Sequential(
+            nn.MultiheadAttention(8, 2), nn.Linear(8, 20)
+        ),
     }
     for name, model in models.items():
         total, own = count_parameters(model), [_own(module) for module in model.modules()]
         parts = list(model.children()) or [model]
         movable = [_own(m) for m in model.modules() if all(p.requires_grad for p in m.parameters(recurse=False))]
+        leaves = [_own(module) for module in model.modules() if not [*module.children()]]
         usual = [_own(module) for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
         slips = [
             (max(own), "That is the number of its parameters; divide it by that of the whole model."),
             (100 * max(own) / total, "That is in percent; a fraction goes from 0 to 1."),
-            (1, "`modules()` lists the model itself as well, and `parameters()` goes into its parts."),
+            (1.0, "`modules()` lists the model itself as well, and `parameters()` goes into its parts."),
             (max(map(count_parameters, parts)) / total, "That is the largest block, which is no layer: look inside."),
             (max(map(_own, parts)) / total, "Layers in blocks are missed: `children()` goes one level deep."),
             (max(p.numel() for p in model.parameters()) / total, "That is a weight alone; add the bias of its layer."),
+            (max(leaves) / sum(leaves), "A module with parts may hold parameters of its own, too: ask every module."),
             (max(usual) / total, "Not only convolutions and linear layers have parameters."),
             (max(movable) / sum(movable), "Frozen parameters are left out; they count like the others."),
         ]
-        expect(answer(model), max(own) / total, of=f"{answer.__name__}({name})", slips=slips)
+        expect(call(answer, model), max(own) / total, of=f"{answer.__name__}({name})", slips=slips)
     return (
         "It is 99.8% for PneumoniaCNN at 256 pixels and 74% for VGG-16, which flattens as well. ResNet-18 takes the "
         "mean over each map, and its largest layer holds 20%."
@@ -78,6 +83,10 @@ def lean_block(answer: Callable[..., nn.Module]) -> str:
             slip = "" if conv.bias.any() else "A bias of zeros is still a parameter. "
             slip += "`bias=False` leaves it out."
             raise Wrong(f"a convolution with {conv.bias.numel()} biases", "one with a weight alone", slip)
+        inputs, outputs, kernel = (*arguments, 3)[:3]
+        swapped = [((inputs, outputs, kernel, kernel), "`nn.Conv2d` takes the number of input channels first.")]
+        of = f"the convolution's weight in {answer.__name__}{arguments}"
+        expect_shape(conv.weight, (outputs, inputs, kernel, kernel), of=of, slips=swapped)
         if norm.num_features != conv.out_channels:
             slip = "It stands behind the convolution, and so sees out_channels."
             raise Wrong(f"nn.BatchNorm2d({norm.num_features})", f"nn.BatchNorm2d({conv.out_channels})", slip)
@@ -123,7 +132,7 @@ def _judge_block(block: nn.Module, conv: nn.Conv2d, norm: nn.Module, name: str) 
         (F.max_pool2d(norm(conved(1)).relu(), 2), "A padding of 1 fits a kernel of 3; let it grow with the kernel."),
     ]
     of = f"the module {name}, on images {tuple(images.shape)},"
-    expect(block(images), F.max_pool2d(active, 2), of=of, slips=slips)
+    expect(call(block, images), F.max_pool2d(active, 2), of=of, slips=slips)
 
 
 def _judge_training(block: nn.Module, conv: nn.Conv2d, norm: nn.Module, name: str) -> None:
@@ -153,8 +162,8 @@ def region_head(answer: Callable[[int, int], nn.Module]) -> str:
             raise
         except RuntimeError as error:
             raise Wrong(f"maps {shape} ended in RuntimeError: {error}", f"logits ({shape[0]}, 3)", slip) from None
-        of = f"the shape for maps {shape}"
-        expect(tuple(logits.shape), (shape[0], 3), of=of, slips=[((3,), "The batch axis is gone.")])
+        of = f"the head on maps {shape}"
+        expect_shape(logits, (shape[0], 3), of=of, slips=[((3,), "The batch axis is gone.")])
         if not logits.isfinite().all():
             empty = "The mean of an empty region is NaN: on small maps regions must share values."
             raise Wrong(f"maps {shape} gave logits that are not finite", "finite numbers", empty)
@@ -178,14 +187,21 @@ def region_head(answer: Callable[[int, int], nn.Module]) -> str:
             (head(F.avg_pool2d(maps.relu(), window)), "A ReLU before the mean changes it; the block has its own."),
         ]
         of = f"the head on maps {tuple(maps.shape)}, compared with the means of its regions as maps of 4 x 4,"
-        expect(head(maps), head(F.avg_pool2d(maps, window)).detach(), of=of, slips=slips)
+        expect(call(head, maps), head(F.avg_pool2d(maps, window)).detach(), of=of, slips=slips)
+    maps = torch.full((1, 6, 9, 15), 2.0, requires_grad=True)
+    flat, of = head(maps), "the head on maps that are 2 everywhere, compared with such maps of 4 x 4,"
+    expect(flat, head(maps[:, :, :4, :4]).detach(), of=of, slips=[(flat, "Divide a region by its own size.")])
+    unseen = int((torch.autograd.grad(flat.sum(), maps)[0] == 0).sum()) if flat.requires_grad else maps.numel()
+    if unseen:
+        slip = "Each row and column belongs to a region, also where 4 does not divide their number."
+        raise Wrong(f"{unseen} of {maps.numel()} numbers do not matter", "regions that cover the whole map", slip)
     return (
         "Behind 128 channels and with two classes it has 4,098 parameters, where the mean has 258 and the dense layers "
         "for 256 pixels have 67 million. Maps below 4 x 4 are taken, too: some regions then share a value."
     )
 
 
-class _Recorder(nn.Module):
+class Recorder(nn.Module):
     """Takes everything and keeps what arrived."""
 
     def __init__(self) -> None:
@@ -215,7 +231,7 @@ WRONG_SHAPES = {
     "What a pre-hook returns replaces the input, so yours returns nothing. Your function returns the handle.",
 )
 def guard_shape(answer: Callable[[nn.Module, int, int, int], Any]) -> str:
-    model = _Recorder()
+    model = Recorder()
     handle = answer(model, 3, 40, 56)
     if not callable(getattr(handle, "remove", None)):
         slip = "`register_forward_pre_hook` returns a handle: return it."

@@ -190,7 +190,7 @@ def audit_folder(folder: Path) -> dict:
                 with Image.open(file) as image:
                     image.load()  # open reads the header only
                     modes[name][image.mode] += 1
-            except (OSError, SyntaxError):  # PIL raises either, according to what is broken
+            except (OSError, SyntaxError, ValueError):  # according to what is broken
                 unreadable.append(place)
     groups = [group for group in equal.values() if len({p.partition("/")[0] for p in group}) > 1]
     return {

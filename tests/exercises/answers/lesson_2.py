@@ -19,7 +19,7 @@ def by_the_names_of_parameters(model):
     return sizes.most_common(1)[0][1] / sizes.total()
 
 
-@right("02.1")
+@wrong("02.1", "hold parameters of its own, too")
 def by_leaves(model):
     leaves = [module for module in model.modules() if not list(module.children())]
     sizes = torch.tensor([sum(p.numel() for p in leaf.parameters()) for leaf in leaves])
@@ -301,6 +301,28 @@ def samples(channels, num_classes):
     return head(channels, num_classes, pool=Sampled())
 
 
+@wrong("02.4", "4 does not divide their number")
+def leaves_the_rest_out(channels, num_classes):
+    class Whole(nn.Module):
+        def forward(self, maps):
+            sides = [max(1, side // 4) for side in maps.shape[2:]]
+            pooled = F.avg_pool2d(maps, sides)
+            return F.interpolate(pooled[..., :4, :4], size=(4, 4), mode="area")
+
+    return head(channels, num_classes, pool=Whole())
+
+
+@wrong("02.4", "by its own size")
+def divides_by_a_whole_size(channels, num_classes):
+    class Whole(nn.Module):
+        def forward(self, maps):
+            height, width = maps.shape[2:]
+            mean = F.adaptive_avg_pool2d(maps, 4)
+            return mean * (-(-height // 4) * -(-width // 4) * 16) / (height * width) if min(height, width) > 3 else mean
+
+    return head(channels, num_classes, pool=Whole())
+
+
 @wrong("02.4", "means of its regions")
 def sums_instead_of_means(channels, num_classes):
     class Sums(nn.Module):
@@ -480,7 +502,7 @@ def mode_of(path, decode=lambda image: image.load()):
             mode = image.mode
             decode(image)
             return mode
-    except OSError:
+    except Exception:
         return None
 
 
@@ -571,6 +593,23 @@ def stops_at_the_first_broken_image(folder):
     return audit(folder, modes=modes)
 
 
+@wrong("02.6", "several errors")
+def knows_one_error(folder):
+    for _, path in images_of(folder):
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except OSError:
+            pass
+    return in_four_passes(folder)
+
+
+@wrong("02.6", "after a class was added")
+def compares_the_first_letter(folder):
+    groups = [list(map(place, group)) for group in equal_files(folder)]
+    return audit(folder, duplicates=[group for group in groups if len({name[0] for name in group}) > 1])
+
+
 @wrong("02.6", "Not a directory")
 def takes_files_for_classes(folder):
     return audit(folder, counts={path.name: len(list(path.iterdir())) for path in folder.iterdir()})
@@ -652,6 +691,16 @@ def deletes_what_it_cannot_read(folder):
     for path in found["unreadable"]:
         (folder / path).unlink()
     return found
+
+
+@wrong("02.3", "number of input channels first")
+def exchanges_the_channels(i, o, kernel=3):
+    return chain(o, i, kernel, nn.BatchNorm2d(i), nn.ReLU(), nn.MaxPool2d(2))
+
+
+@wrong("02.3", "shape of the convolution's weight")
+def kernel_of_five_unless_told(i, o, kernel=5):
+    return chain(i, o, kernel, nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
 
 
 @wrong("02.3", "no dropout")
