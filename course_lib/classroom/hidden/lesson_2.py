@@ -29,7 +29,10 @@ def largest_share(answer: Callable[[nn.Module], float], draw: Draw) -> object:
 
 @hidden("02.2")
 def fair_scores(answer: Callable[[Tensor, Tensor], Any], draw: Draw) -> object:
-    inputs = [(draw.whole(0, classes, 30), draw.labels(30, classes)) for classes in (2, 3, 5)]
+    inputs = [
+        (draw.whole(0, classes + more, 30), draw.labels(30, classes)) for classes, more in ((2, 1), (3, 0), (5, -2))
+    ]
+    inputs.append((draw.whole(0, 1, 9), torch.tensor([0, 0, 1, 1, 1, 0, 1, 1, 2])))
     return [tuple(call(answer, *drawn)) for drawn in inputs]
 
 

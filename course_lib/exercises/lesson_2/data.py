@@ -25,12 +25,13 @@ def fair_scores(answer: Callable[[Tensor, Tensor], tuple[float, float, float]]) 
     few_sick = [0, 1, 0, 0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1, 1, 1, 0]
     many_sick = [1, 1, 0, 0, 0, 1], [1, 1, 1, 1, 0, 0]
     four_of_six_classes = [4, 0, 1, 1, 3, 4, 4, 5, 3], [4, 0, 1, 4, 3, 4, 3, 4, 3]
-    for calls, labels in (few_sick, many_sick, four_of_six_classes):
+    never_predicted = [0, 1, 1, 0, 0, 1, 0], [0, 2, 1, 0, 2, 1, 0]
+    for calls, labels in (few_sick, many_sick, four_of_six_classes, never_predicted):
         there, total = sorted(set(labels)), len(labels)
         hits = [sum(call == label == k for call, label in zip(calls, labels, strict=True)) for k in there]
         shares = [hit / labels.count(k) for hit, k in zip(hits, there, strict=True)]
         accuracy, balanced, constant = sum(hits) / total, sum(shares) / len(there), labels.count(mode(labels)) / total
-        precision = sum(hit / calls.count(k) for hit, k in zip(hits, there, strict=True)) / len(there)
+        precision = sum(hit / max(1, calls.count(k)) for hit, k in zip(hits, there, strict=True)) / len(there)
         second = [
             (accuracy, "The second is the accuracy again: average class by class."),
             (precision, "The second divides by the calls (precision); divide by the labels."),
@@ -60,7 +61,7 @@ def fair_scores(answer: Callable[[Tensor, Tensor], tuple[float, float, float]]) 
     "02.6",
     "Audit a folder",
     "`is_dir()` tells class folders from other things in `folder.iterdir()`; `file.suffix.lower()` tells images.",
-    "`Image.open` reads the header only. `image.load()` decodes everything, and raises an error if it cannot.",
+    "`Image.open` reads the header only. `image.load()` decodes everything, and raises errors of several kinds.",
     "Collect the files in a dictionary with their bytes (or `hashlib.sha256` of them) as keys: equal files meet there.",
 )
 def audit_folder(answer: Callable[[Path], dict[str, Any]]) -> str:

@@ -24,7 +24,8 @@ from torch.utils.hooks import RemovableHandle
 # In PneumoniaCNN nearly all parameters sit in one layer. Write a function that says of any model which fraction of its
 # parameters the largest layer holds, as a number from 0 to 1. A layer is a module with parameters of its own, such as
 # `nn.Conv2d`; its weight and its bias belong together, and frozen parameters count like the others. Blocks are no
-# layers, but the layers inside them count, however deeply they are nested.
+# layers, but the layers inside them count, however deeply they are nested. A module can be both, a layer and a block:
+# `nn.MultiheadAttention` has parameters of its own and a linear layer inside, and these are two layers.
 
 
 # %%
@@ -94,9 +95,9 @@ check("02.3", lean_block)
 # The mean over a whole map forgets where a pattern was; flattening keeps each position and fixes the image size. In
 # between lies the mean over each of 4 x 4 regions. Write it as a class: `__init__` takes the number of channels and of
 # classes, `forward` takes the maps of the last block, averages each map over 4 x 4 regions of (nearly) equal size, and
-# gives the 16 numbers of all channels to one linear layer. It returns logits. Maps of any height and width should be
-# taken: behind the three blocks of the lesson, images of 64 x 64 pixels arrive as maps of 8 x 8, and images of 100 x
-# 180 as maps of 12 x 22.
+# gives the 16 numbers of all channels to one linear layer with a bias. It returns logits. Maps of any height and width
+# should be taken: behind the three blocks of the lesson, images of 64 x 64 pixels arrive as maps of 8 x 8, and images
+# of 100 x 180 as maps of 12 x 22.
 
 
 # %%

@@ -108,6 +108,15 @@ def divides_by_the_calls(calls, labels):
     return accuracy(calls, labels), sum(precisions).item() / len(precisions), constant(labels)
 
 
+@wrong("02.2", "index 2 is out of bounds")
+def counts_predicted_classes_only(calls, labels):
+    hits = torch.zeros(int(calls.max()) + 1)
+    for call, label in zip(calls, labels, strict=True):
+        hits[label] += call == label
+    there = labels.unique()
+    return accuracy(calls, labels), (hits[there] / labels.bincount()[there]).mean().item(), constant(labels)
+
+
 @wrong("02.2", "one class only")
 def returns_the_sensitivity(calls, labels):
     return accuracy(calls, labels), recalls(calls, labels)[-1].item(), constant(labels)
