@@ -30,8 +30,7 @@ ERRORS = {  # what Python and PyTorch say: the slip behind it
     ),
     r"numpy.ndarray|Can't call numpy\(\)": "A NumPy array stands where a tensor should: work with tensors throughout.",
     "out of bounds|out of range": "An index goes past the end: counting begins at 0, and only what fits whole counts.",
-    "positional argument|unexpected keyword": "The check passes what the first line of the page lists: keep that line.",
-    "'NoneType' object": "Something returned nothing: does each of your functions end with `return`?",
+    "'NoneType' object": "Something there is `None`: does each of your functions end with `return`?",
 }
 OURS = [Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))]
 

@@ -271,7 +271,7 @@ def shown(value: object) -> str:
         return f"{text}.0" if text.lstrip("-").isdigit() else text
     if isinstance(value, tuple | list):
         inside = ", ".join(map(shown, value[:8])) + (", ..." if len(value) > 8 else "")
-        return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
+        return f"({inside}{',' * (len(value) == 1)})" if isinstance(value, tuple) else f"[{inside}]"
     text = " ".join(repr(value).split())
     return text if len(text) <= 120 else f"{text[:117]}..."
 
@@ -301,7 +301,9 @@ def _of_another_kind(found: object, wanted: object) -> str:
         if isinstance(found, list | tuple):
             return f"Return a tensor: `torch.tensor(...)` or `torch.stack(...)` makes one of a {type(found).__name__}."
         if isinstance(found, Tensor) and found.is_floating_point() < wanted.is_floating_point():
-            return "That tensor holds whole numbers: `.float()` makes others possible."
+            return "That tensor holds whole numbers: divide with `/`, or begin with `.float()`."
+    if isinstance(found, tuple | list) and isinstance(wanted, tuple | list):
+        return next(filter(None, map(_of_another_kind, found, wanted)), "")
     found = _plain(found)
     if isinstance(wanted, int) and isinstance(found, float) and found == wanted:
         return "A whole number has to be an `int`, and `/` makes a float: divide with `//`."

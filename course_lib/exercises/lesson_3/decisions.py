@@ -56,6 +56,7 @@ def specificity_at_sensitivity(answer: Callable[..., Any]) -> str:
         (strict, "A score equal to the threshold means ill, so that only scores below it count as healthy."),
         (too_few, "Too few of the sick are found: where it is no whole number of patients, round up."),
         (too_far, "One patient too far: in a sorted list, position k has k patients before it."),
+        (lambda v, y, t, z, s: right(v, y, t, z, s + 1e-6), "Exactly the fraction is enough: `>=`."),
         (lambda *a: right(*a, lowest=True), "A higher threshold finds enough of the sick, too."),
         (lambda v, y, t, z, s: _at(v[y == 1].quantile(1 - s), t, z), "`quantile` interpolates between two patients."),
         (lambda v, y, t, z, s: _at(v.quantile(1 - s), t, z), "The fraction is one of the sick, not of all patients."),
@@ -66,7 +67,7 @@ def specificity_at_sensitivity(answer: Callable[..., Any]) -> str:
         ),
     ]
     inputs = []
-    for sick, share in ((15, 0.85), (40, 0.88), (13, 0.76)):
+    for sick, share in ((15, 0.85), (40, 0.88), (13, 0.76), (20, 0.75)):
         sides = []
         for count in (60, 70):
             labels = (torch.randperm(count) < sick).long()

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from course_lib.exercises.tasks import Wrong, expect, refuse, task
+from course_lib.exercises.files import broken_pngs
+from course_lib.exercises.tasks import DEFAULTS, Wrong, expect, refuse, task
 
 FILES = (  # in the order of the items, with Pillow's mode, height and width
     ("ant/1.png", "RGB", 32, 64),
@@ -91,23 +92,38 @@ def _judge_image(found: Any, number: int, channels: int) -> None:
 
 def _judge_broken(answer: Callable[..., Any], root: Path) -> None:
     whole = (root / "ant/1.png").read_bytes()
-    for name, content in (("eel/2.png", b"no image"), ("eel/3.png", whole[: len(whole) // 2])):
-        (root / name).write_bytes(content)
+    broken = {"2.png": b"no image", "3.png": whole[: len(whole) // 2]} | broken_pngs()
+    for name, content in broken.items():
+        (root / "eel" / name).write_bytes(content)
     early = "Read a file in `__getitem__`: with 40,000 files memory would not do, and one bad file would stop all."
     try:
         data = answer(root, size=32, channels=1)
     except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise Wrong(f"making the dataset read a broken file ({type(error).__name__})", "no file read", early) from error
-    for index, name in ((7, "eel/2.png"), (8, "eel/3.png")):
+    for index, name in enumerate(broken, 7):
         try:
             data[index]
-            found, slip = f"item {index}, {name}, was returned", "A broken file must not pass as an image."
+            found, slip = f"item {index}, eel/{name}, was returned", "A broken file must not pass as an image."
         except Exception as error:  # of whatever type, if it names the file
-            found = f"{name}, which is {'no image' if index == 7 else 'cut short'}, raised {error!r}"
+            found = f"eel/{name}, which is {'no image' if index == 7 else 'broken'}, raised {error!r}"
             slip = "Catch it where the file is decoded, and raise a ValueError with the path in its message."
-            if name.partition("/")[2] in str(error):
+            if index > 8:
+                slip = "Pillow has several errors for broken files; `except Exception` catches them all."
+            if name in str(error):
                 continue
         raise Wrong(found, "an error whose message holds the file's name", slip)
+
+
+def _judge_white(answer: Callable[..., Any], root: Path) -> None:
+    """White shows what a file was divided by to the last digit, whatever method resizes it."""
+    pixels = np.full((5, 9), 255, dtype=np.uint8)
+    for name, white in (("L", pixels), ("RGB", np.stack([pixels] * 3, axis=2)), ("deep", np.uint16(257) * pixels)):
+        (root / "white").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(white).save(root / "white" / f"{name}.png")
+    one = torch.ones(1, 7, 7)
+    slips = [(one * 255 / 256, "The largest number of 8 bits is 255, not 256."), (one.expand(3, -1, -1), DEFAULTS)]
+    for image, _ in (answer(root, size=7)[index] for index in range(3)):
+        expect(image, one, of="a white image with size=7", slips=slips, tolerance=1e-3)
 
 
 @task(
@@ -119,7 +135,7 @@ def _judge_broken(answer: Callable[..., Any], root: Path) -> None:
 )
 def folder_images(answer: Callable[..., Any]) -> str:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        root = Path(folder)
+        root = Path(folder) / "animals"
         _write_images(root)
         for channels in (3, 1):
             data = answer(root, size=32, channels=channels)
@@ -137,6 +153,7 @@ def folder_images(answer: Callable[..., Any]) -> str:
             expect([label for _, label in items], labels, of="the labels of all items", slips=names)
             for number, (image, _) in enumerate(items):
                 _judge_image(image, number, channels)
+        _judge_white(answer, Path(folder) / "papers")
         _judge_broken(answer, root)
     return (
         "Palettes, rotation flags of cameras and CMYK wait in real folders: `read_image` in `course_lib.data.decode` "

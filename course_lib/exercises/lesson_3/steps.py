@@ -40,6 +40,8 @@ def class_weights(answer: Callable[[Tensor, int], Tensor]) -> str:
     ]
     labels = torch.tensor([0] * 3 + [1] * 12 + [2] * 45)
     compare(answer, right, [(labels[torch.randperm(60)], 3), (labels[:15].flip(0), 2)], slips=slips)
+    dtype, slip = answer(labels, 3).dtype, "The loss takes weights of the same type as its logits: `.float()`."
+    refuse("torch.float32", (dtype != torch.float32, f"weights of type {dtype}", slip))
     return "`F.cross_entropy` with `weight=` divides by the sum of the batch's weights: there a common factor cancels."
 
 
@@ -64,6 +66,7 @@ def _number(loss: Any) -> Any:
     refuse(
         "a plain number",
         (graph, "a loss that drags its graph along", "`loss.item()` is one. Graphs that are kept fill the memory."),
+        (not isinstance(loss, float), f"a {type(loss).__name__}", "`loss.item()` makes a plain number of a tensor."),
     )
     return loss
 
@@ -79,17 +82,22 @@ def _stretch(parameters: Iterable[nn.Parameter], norm: float) -> None:
 
 
 def _step(
-    clip: Callable[..., object] = clip_grad_norm_, loss: Loss = F.cross_entropy, clear: bool = True, late: bool = False
+    clip: Callable[..., object] = clip_grad_norm_,
+    loss: Loss = F.cross_entropy,
+    clear: str = "first",
+    late: bool = False,
 ) -> Callable[..., float]:
     """A training step, right by default."""
 
     def step(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, norm: float) -> float:
-        if clear:
+        if clear == "first":
             optimizer.zero_grad()
         value = loss(model(images), labels)
         value.backward()
         clip(model.parameters(), norm)
         optimizer.step()
+        if clear == "last":
+            optimizer.zero_grad()
         return (loss(model(images), labels) if late else value).item()
 
     return step
@@ -98,6 +106,7 @@ def _step(
 def _two_steps(step: Callable[..., Any]) -> Callable[[float], tuple[list[Any], Tensor]]:
     def losses_and_weights_after_two_steps(max_norm: float) -> tuple[list[Any], Tensor]:
         model, (images, labels) = _network(), _batch(12)
+        leave_old_gradients(model)
         start = parameters_to_vector(model.parameters()).detach()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
         parts = (slice(8), slice(8, 12))
@@ -106,6 +115,9 @@ def _two_steps(step: Callable[..., Any]) -> Callable[[float], tuple[list[Any], T
         bare = all(p.grad is None or not p.grad.any() for p in model.parameters())
         slip = "Are gradients cleared between `backward()` and `step()`?" if bare else "Is `optimizer.step()` missing?"
         refuse("a step", (torch.equal(start, end), "no weight has moved", slip))
+        refuse(
+            "training mode", (not model.training, "the network was left in evaluation mode", "A step has no `eval()`.")
+        )
         return losses, end
 
     return losses_and_weights_after_two_steps
@@ -119,7 +131,11 @@ def _two_steps(step: Callable[..., Any]) -> Callable[[float], tuple[list[Any], T
 )
 def train_step(answer: Callable[..., Any]) -> str:
     ways = [
-        (_step(clear=False), "The first step's gradient is still in that of the second: `zero_grad()` is missing."),
+        (
+            _step(clear="last"),
+            "Gradients that were there before the call got into the step: clear before `backward()`.",
+        ),
+        (_step(clear="never"), "The first step's gradient is still in that of the second: `zero_grad()` is missing."),
         (_step(clip=lambda *_: None), "No gradient was shortened: clip after `backward()` and before `step()`."),
         (_step(clip=clip_grad_value_), "That limits each number alone, which turns the gradient; limit its length."),
         (_step(clip=_each_alone), "Each parameter was clipped for itself; clip them all together, as one long vector."),
@@ -136,7 +152,12 @@ def train_step(answer: Callable[..., Any]) -> str:
     )
 
 
-class _Watched(nn.Module):
+def leave_old_gradients(model: nn.Module) -> None:
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)  # of an earlier batch
+
+
+class Watched(nn.Module):
     """A network that notes each pass: size, mode, recording; and in which order those with a graph went (F, B)."""
 
     def __init__(self, *layers: nn.Module) -> None:
@@ -161,7 +182,7 @@ class _Watched(nn.Module):
     "Sum the losses and the right answers of all images, count the images, and divide once, at the end.",
 )
 def loss_and_accuracy(answer: Callable[..., Any]) -> str:
-    model = _Watched(nn.Flatten(), nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 2))
+    model = Watched(nn.Flatten(), nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 2))
     images = torch.randn(14, 3, 1, 1)
     logits = model.eval()(images).detach()
     labels = logits.argmax(dim=1)
@@ -194,7 +215,7 @@ def loss_and_accuracy(answer: Callable[..., Any]) -> str:
     )
 
 
-def _leaves_no_trace(model: _Watched, training: bool) -> None:
+def _leaves_no_trace(model: Watched, training: bool) -> None:
     moved, as_before = "the network is in another mode than before the call", "the mode in which it came"
     other = any(module.training != training for module in model.modules())
     drops = "Dropout drops and batch norm uses the batch: call `model.eval()` before the loop."
@@ -212,9 +233,8 @@ def _leaves_no_trace(model: _Watched, training: bool) -> None:
 
 
 def _after_pieces(fill: Callable[..., Any], size: int, images: Tensor, labels: Tensor) -> tuple[Any, Tensor]:
-    model = _Watched(*_network())
-    for parameter in model.parameters():
-        parameter.grad = torch.ones_like(parameter)  # of an earlier batch
+    model = Watched(*_network())
+    leave_old_gradients(model)
     start = parameters_to_vector(model.parameters()).detach()
     loss = _number(fill(model, images, labels, size))
     largest = max((count for count, *_ in model.passes), default=0)

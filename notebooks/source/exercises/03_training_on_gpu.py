@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 # ## 03.1 Weights for rare classes
 #
 # Part E of the lesson let each healthy patient count nine times. Write the general rule in one line: for labels (N,)
-# from `num_classes` classes, each of which occurs, return one weight for each class as a float tensor. A weight is
+# from `num_classes` classes, each of which occurs, return one weight for each class as a float32 tensor. A weight is
 # inversely proportional to how often its class occurs, and all are scaled such that the weights of the N images have
 # the mean 1. Then each class as a whole counts alike, and the weighted loss stays about as large as the plain one.
 
@@ -47,7 +47,7 @@ check("03.1", class_weights)
 # such a gradient before it is used. Write one training step for a network that returns logits (B, K): clear the old
 # gradients, compute the cross-entropy, differentiate, shorten the gradient to a length of at most `max_norm`, and step.
 # The length is that of all parameters' gradients together, as one long vector; a shorter gradient stays as it is.
-# Return the mean loss of the batch before the step, as a plain number.
+# Return the mean loss of the batch before the step, as a plain number (a Python `float`).
 
 
 # %%
@@ -111,7 +111,7 @@ check("03.3", loss_and_accuracy)
 # that are there. Write a function that leaves in each parameter's `.grad` the gradient of the mean cross-entropy over
 # all N images, sends at most `piece_size` images through the network at a time, and gives the memory of each piece back
 # before the next one. The last piece may be shorter. Clear what an earlier batch left in `.grad`, make no step, and
-# return the mean loss over all images.
+# return the mean loss over all images, as a plain number.
 
 
 # %%

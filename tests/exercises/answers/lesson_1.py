@@ -421,6 +421,11 @@ def turns_the_list(output, layers):
     return by_recursion(output, layers[::-1])
 
 
+@wrong("01.5", "divide with `//`")
+def pixels_as_floats(output, layers):
+    return tuple(map(float, by_recursion(output, layers)))
+
+
 @wrong("01.5", "Keep negative numbers")
 def stops_at_the_border(output, layers):
     first, last = by_recursion(output, layers)

@@ -63,6 +63,16 @@ def gives_a_list(labels, num_classes):
     return [len(labels) / num_classes / count for count in torch.bincount(labels).tolist()]
 
 
+@wrong("03.1", "`.float()`")
+def in_double_precision(labels, num_classes):
+    return one_class_after_the_other(labels, num_classes).double()
+
+
+@wrong("03.1", "NumPy array")
+def in_numpy(labels, num_classes):
+    return len(labels) / (num_classes * np.bincount(labels.numpy()))
+
+
 @wrong("03.1", "one weight for each image")
 def for_each_image(labels, num_classes):
     return (len(labels) / (num_classes * torch.bincount(labels)))[labels]
@@ -72,7 +82,13 @@ def for_each_image(labels, num_classes):
 
 
 @right("03.2")
-def clears_at_the_end_and_clips_by_hand(model, optimizer, images, labels, max_norm):
+def clips_by_hand(model, optimizer, images, labels, max_norm):
+    model.zero_grad()
+    return clears_too_late(model, optimizer, images, labels, max_norm)
+
+
+@wrong("03.2", "clear before `backward()`")
+def clears_too_late(model, optimizer, images, labels, max_norm):
     loss = nn.CrossEntropyLoss()(model(images), labels)
     loss.backward()
     length = math.sqrt(sum(p.grad.square().sum().item() for p in model.parameters()))
@@ -81,7 +97,17 @@ def clears_at_the_end_and_clips_by_hand(model, optimizer, images, labels, max_no
             p.grad.mul_(max_norm / length)
     optimizer.step()
     optimizer.zero_grad()
-    return loss.detach()
+    return loss.item()
+
+
+@wrong("03.2", "makes a plain number of a tensor")
+def returns_a_detached_tensor(*given):
+    return torch.tensor(clips_by_hand(*given))
+
+
+@wrong("03.2", "has no `eval()`")
+def evaluates_in_a_step(model, *given):
+    return clips_by_hand(model.eval(), *given)
 
 
 def _stepper(*, clear=True, early=False, clip=None, late=False):
@@ -323,7 +349,7 @@ def sums_then_divides(model, images, labels, piece_size):
         part = slice(start, start + piece_size)
         loss = F.cross_entropy(model(images[part]), labels[part], reduction="sum")
         loss.backward()
-        total += loss.detach()
+        total += loss.item()
     for p in model.parameters():
         p.grad /= len(images)
     return total / len(images)
@@ -346,6 +372,11 @@ def _accumulated(model, images, labels, size, *, factor, clear="before", loss_of
 
 def _share(piece, whole, number):
     return piece / whole
+
+
+@wrong("03.4", "makes a plain number of a tensor")
+def returns_a_tensor(*given):
+    return torch.tensor(sums_then_divides(*given))
 
 
 @wrong("03.4", "earlier batch is still")
@@ -433,7 +464,7 @@ def mean_of_the_pieces_losses(model, images, labels, piece_size):
     _accumulated(model, images, labels, piece_size, factor=_share)
     with torch.no_grad():
         pieces = zip(images.split(piece_size), labels.split(piece_size), strict=True)
-        return torch.stack([F.cross_entropy(model(x), y) for x, y in pieces]).mean()
+        return torch.stack([F.cross_entropy(model(x), y) for x, y in pieces]).mean().item()
 
 
 @wrong("03.4", "added up without scaling")
@@ -480,6 +511,11 @@ def reports_sensitivity(vs, vy, ts, ty, sensitivity):
 def reports_false_alarms(vs, vy, ts, ty, sensitivity):
     cut = _cut(vs, vy, sensitivity)
     return cut, (ts[ty == 0] >= cut).float().mean()
+
+
+@wrong("03.5", "Exactly the fraction")
+def more_than_asked(vs, vy, ts, ty, sensitivity):
+    return kth_of_the_sorted(vs, vy, ts, ty, sensitivity + 1e-4)
 
 
 @wrong("03.5", "means ill")
@@ -742,6 +778,27 @@ class DividesSixteenBitsBy255(Folder):
 class KeepsBytes(Folder):
     def image(self, path):
         return super().image(path) * 255
+
+
+@wrong("03.7", "255, not 256")
+class DividesBy256(Folder):
+    def image(self, path):
+        return super().image(path) * 255 / 256
+
+
+@wrong("03.7", "the defaults in the page's first line")
+class ColorUnlessTold(Folder):
+    def __init__(self, root, *, size, channels=3):
+        super().__init__(root, size=size, channels=channels)
+
+
+@wrong("03.7", "several errors")
+class KnowsOneError(Folder):
+    def __getitem__(self, index):
+        try:
+            return self.image(self.paths[index]), self.labels[index]
+        except OSError as error:
+            raise ValueError(f"broken: {self.paths[index].name}") from error
 
 
 @wrong("03.7", "own maximum")
