@@ -86,6 +86,13 @@ def test_the_offline_weights_know_photographs(photo: str, expected: str) -> None
     assert zoo.ResNet18_Weights.DEFAULT.meta["categories"][int(logits.argmax())] == expected
 
 
+def test_the_offline_weights_are_found_by_their_names_in_whatever_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, load = transfer_model(OFFLINE, None), torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **how: dict(reversed(load(*args, **how).items())))
+    again = transfer_model(OFFLINE, None).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
+
+
 def test_a_gray_image_gives_what_it_gives_as_three_equal_channels() -> None:
     gray, color = (transfer_model(OFFLINE, 2, channels, image_size=64).eval() for channels in (1, 3))
     images = torch.rand(2, 1, 64, 64)

