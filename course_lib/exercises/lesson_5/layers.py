@@ -92,6 +92,9 @@ def a_stem_for_gray_images(answer: Callable[[nn.Conv2d], nn.Conv2d]) -> str:
             (found, "The weights are not the sums over color: does the new layer keep its random ones?"),
         ]
         expect(found, wanted, of=f"gray_stem({conv})(image)", slips=slips)
+        if asleep := [name for name, parameter in gray.named_parameters() if not parameter.requires_grad]:
+            slip = "What `detach` or `no_grad` made asks for no gradient: put it into an `nn.Parameter`, or `copy_` it."
+            raise Wrong(f"`requires_grad` is False for {', '.join(asleep)}", "a layer that can be trained", slip)
         with torch.no_grad():
             for parameter in gray.parameters():
                 parameter.add_(1)

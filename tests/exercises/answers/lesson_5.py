@@ -136,6 +136,13 @@ def random_bias(conv):
     return stem_with(conv, bias=False)
 
 
+@wrong("05.2", "asks for no gradient")
+def cannot_be_trained(conv):
+    gray = stem_with(conv)
+    gray.weight = nn.Parameter(gray.weight.detach(), requires_grad=False)
+    return gray
+
+
 @wrong("05.2", "same tensor")
 def shares_the_bias(conv):
     gray = stem_with(conv)
