@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from course_lib.data import simulate_radiographs
 from course_lib.models import load_trained
+from course_lib.real_results import read
 from course_lib.widgets import Predict
 from course_lib.widgets.asked import predictions
 
@@ -74,6 +75,7 @@ TRUTHS: dict[str, Callable[[], float]] = {
     "3.1": lambda: fetched([-16, -3.2]),
     "3.5": lambda: fraction_sick(Fraction(93, 100), Fraction(9, 100), Fraction(50, 1000)),
     "4.1": lambda: len(torch.zeros(2, 128, 8, 8).view(-1, 128 * 4 * 4)),
+    "5.1": lambda: sum(p.numel() for p in nn.Linear(512, 10).parameters()),
 }
 
 
@@ -92,6 +94,15 @@ def test_the_twelve_letters_are_the_labels_and_the_last_slip_is_what_the_network
     assert labels.count("P") == 6
     assert KNOWN["2.1"]["slip"][-1]["value"] == [said]
     assert f"{int((predicted == twelve.labels).sum())} of 12" in KNOWN["2.1"]["slip"][-1]["why"]
+
+
+def test_on_photographs_one_pass_costs_and_sixteen_pay_from_every_seed() -> None:
+    found = read(5)["05.length"].values
+    probe, tuned = (found[name]["draws"] for name in ("the probe", "tuned, peak rate 0.002"))
+    assert all(after < before for before, after in zip(probe[0], tuned[0], strict=True))
+    assert all(after > before + 0.05 for before, after in zip(probe[-1], tuned[-1], strict=True))
+    [right] = [choice["text"] for choice in KNOWN["5.4"]["choice"] if choice.get("right")]
+    assert right == "Worse after one pass, better after sixteen."
 
 
 def test_a_name_that_was_given_to_another_result_keeps_its_shape() -> None:
