@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from captum import attr
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib import explain
+from course_lib.data import simulate_radiographs
 from course_lib.models import CompactCNN, FastCNN, SimpleCNN, TransferModel, freeze, transfer_model
 
 Pair = tuple[nn.Module, nn.Module]  # a network and the layer to explain
@@ -444,3 +446,111 @@ def test_a_layer_that_puts_out_no_tensor_or_that_the_answer_does_not_use_is_name
 class Twice(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return images, images
+
+
+class Straight(nn.Module):
+    """A linear network: a convolution without an activation, the mean, a dense layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.maps, self.head = nn.Conv2d(1, 4, 4, stride=4), nn.Linear(4, 2)
+        nn.init.normal_(self.head.weight, std=20)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.maps(images).mean(dim=(2, 3)))
+
+
+@pytest.fixture(scope="module")
+def taken_away() -> tuple[Tensor, Tensor, Tensor]:
+    """Radiographs of sick patients, the same without their opacities, and where the two differ."""
+    with_, without = (
+        simulate_radiographs(6, image_size=32, seed=3, prevalence=1, difficulty=0, leave_out=part)
+        for part in (None, "opacities")
+    )
+    return with_.images.float() / 255, without.images.float() / 255, (with_.images != without.images)
+
+
+def weight_of_each_pixel() -> Tensor:
+    """What a pixel adds to the log-odds of `Straight`, by hand: the dense weights through the kernel of its square."""
+    model = Straight()
+    dense = model.head.weight[1] - model.head.weight[0]
+    kernel = torch.einsum("k,khw->hw", dense, model.maps.weight[:, 0]) / 64  # 8 times 8 positions
+    return kernel.repeat(8, 8).detach()
+
+
+def test_in_a_linear_network_each_method_says_the_truth_about_what_was_taken_away(
+    taken_away: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    images, without, where = taken_away
+    model, exact = Straight(), {"atol": 1e-4, "rtol": 0}
+    truth = explain.effect(model, images, without)
+    by_hand = (weight_of_each_pixel() * (images - without)).sum(dim=(1, 2, 3))
+    torch.testing.assert_close(truth, by_hand, **exact)
+    assert truth.abs().min() > 0.01  # there is something to get wrong
+    change = explain.gradient_times_change(model, images, without)
+    path = explain.integrated_gradients(explain.LogOdds(model), images, 1, baseline=without, steps=8)
+    for said in (change, path):
+        torch.testing.assert_close(explain.inside(said, where), truth, **exact)
+
+
+def test_in_a_linear_network_occlusion_and_gradient_times_input_say_what_black_squares_cost() -> None:
+    torch.manual_seed(1)
+    images, model = torch.rand(3, 1, 32, 32), Straight()
+    black = torch.zeros_like(images)
+    said = explain.gradient_times_change(model, images, black)
+    path = explain.integrated_gradients(explain.LogOdds(model), images, 1, baseline=black, steps=8)
+    covered = explain.occlusion(explain.LogOdds(model), images, 1, side=8, stride=8, fill=0.0)
+    for row, column in ((0, 0), (8, 16), (24, 24)):
+        square = torch.zeros(3, 1, 32, 32, dtype=torch.bool)
+        square[:, :, row : row + 8, column : column + 8] = True
+        truth = explain.effect(model, images, images.masked_fill(square, 0))
+        for found in (explain.inside(said, square), explain.inside(path, square), covered[:, row, column]):
+            torch.testing.assert_close(found, truth, atol=1e-4, rtol=0)
+
+
+def test_activation_times_gradient_sums_to_the_log_odds_less_the_bias() -> None:
+    model, layer, images = _made(_compact)
+    for asked in (layer, model.blocks[-1]):  # before and after pooling
+        parts = explain.activation_times_gradient(model, images, layer=asked)
+        with torch.no_grad():
+            logits, bias = model(images), model.head.bias
+        expected = logits[:, 1] - logits[:, 0] - (bias[1] - bias[0])
+        torch.testing.assert_close(parts.sum(dim=(1, 2)), expected, atol=1e-4, rtol=0)
+    weights = model.head.weight[1] - model.head.weight[0]
+    (maps,) = explain.feature_maps(model, images, model.blocks[-1])  # (3, 16, 4, 4)
+    by_hand = torch.einsum("k,nkhw->nhw", weights, maps).detach() / 16
+    torch.testing.assert_close(parts[:, 8:16, 16:24].sum(dim=(1, 2)), by_hand[:, 1, 2], atol=1e-5, rtol=0)
+
+
+def test_integrated_gradients_from_the_counterfactual_sum_to_its_effect(
+    taken_away: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    images, without, where = taken_away
+    model, _, _ = _made(_compact)
+    path = explain.integrated_gradients(explain.LogOdds(model), images, 1, baseline=without, steps=128)
+    truth = explain.effect(model, images, without)
+    torch.testing.assert_close(explain.inside(path, where), truth, atol=2e-3, rtol=0.02)
+    assert torch.equal(path[~where[:, 0]], torch.zeros_like(path[~where[:, 0]]))
+
+
+def test_an_effect_needs_the_same_images_twice_and_two_classes() -> None:
+    model, _, images = _made(_compact)
+    with pytest.raises(ValueError, match=r"without \(2, 1, 32, 32\) must be the images \(3, 1, 32, 32\) again"):
+        explain.effect(model, images, images[:2])
+    simple, _, colored = _made(_simple)
+    with pytest.raises(ValueError, match="two classes, the network returns 10"):
+        explain.effect(simple, colored, colored)
+    model.train()
+    explain.effect(model, images, images)
+    assert model.training
+
+
+def test_rank_correlation_is_scipys_and_a_flat_map_has_none() -> None:
+    torch.manual_seed(0)
+    first, second = torch.rand(2, 3, 6, 6).sub(0.5).relu()  # with many equal values
+    first[2] = 0
+    found = explain.rank_correlation(first, second)
+    for one, other, said in zip(first[:2], second[:2], found[:2], strict=True):
+        assert said == pytest.approx(spearmanr(one.flatten(), other.flatten()).statistic)
+    assert found[2].isnan()

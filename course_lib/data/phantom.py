@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Field = NDArray[Any]  # (S, S) float32, one value a ray; paths in cm
 FRAME = 30.0  # cm along one side of the detector
+PARTS = ("opacities", "left opacities", "right opacities", "rib")  # that a patient can be shown without
+MIDDLE_RIB = 7  # the ring that "rib" leaves out, on both sides
 
 
 class Patient:
@@ -42,15 +44,16 @@ class Patient:
 
 
 def tissue_paths(
-    p: Patient, rng: np.random.Generator, *, sick: bool, difficulty: float
+    p: Patient, rng: np.random.Generator, *, sick: bool, difficulty: float, without: str = ""
 ) -> tuple[dict[str, Field], Field]:
-    """Path through each tissue, and through lung that is filled with fluid."""
+    """Path through each tissue, and through lung that is filled with fluid; `without` is one of `PARTS`, or none."""
     x, y = p.x, p.y
     # Smooth noise of deviation 1 (hence the 2.1), coarse to fine, the same at every image size.
     noise: list[Field] = [rng.standard_normal((cells, cells), dtype=np.float32) for cells in (5, 9, 22)]
     uneven, wobble, texture = (2.1 * smooth(coarse, p.size, 0.6 / len(coarse)) for coarse in noise)
     soft, bone = _trunk(p, rng)
-    bone += _spine(p, rng) + _ribs(p, wobble, rng) + _clavicles(p, rng)
+    missing = MIDDLE_RIB if without == "rib" else -1
+    bone += _spine(p, rng) + _ribs(p, wobble, rng, missing) + _clavicles(p, rng)
     soft *= 1 + (0.02 + 0.04 * difficulty) * uneven
 
     # The domes of the diaphragm rise into the lungs, the right one higher, and leave deep sulci at the back and sides.
@@ -74,9 +77,16 @@ def tissue_paths(
         gas = np.maximum(gas, _ellipsoid(dx + 0.3 * wobble, dy, (rng.uniform(0.7, 2.2), rng.uniform(0.6, 1.5), 1.2)))
     blood = np.minimum(rng.uniform(0.8, 1.3 + difficulty) * _vessels(p, rng) * (1 + 0.25 * wobble), 0.5 * lung)
     fluid = np.minimum(_lesion(p, lung, texture, rng, difficulty), lung - blood) if sick else np.zeros_like(lung)
+    fluid = np.where(_emptied(x, without), 0, fluid)
     bone *= soft > 0.5
     soft = np.maximum(soft - lung + blood + fluid - gas - bone, 0)
     return {"soft": soft, "lung": (lung - blood - fluid) * (1 + 0.04 * texture), "bone": bone}, fluid
+
+
+def _emptied(x: Field, without: str) -> NDArray[np.bool_]:
+    """Where no fluid is left. The patient's left lung is on the right of the picture."""
+    sides = {"opacities": np.isfinite(x), "left opacities": x > 0, "right opacities": x < 0}
+    return sides.get(without, np.zeros(x.shape, dtype=bool))
 
 
 def _trunk(p: Patient, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -111,7 +121,7 @@ def _spine(p: Patient, rng: np.random.Generator) -> Field:
     return bone + 0.35 * np.exp(-((x / 0.22) ** 2) - ((below - 0.25) / 0.45) ** 2)
 
 
-def _ribs(p: Patient, wobble: Field, rng: np.random.Generator) -> Field:
+def _ribs(p: Patient, wobble: Field, rng: np.random.Generator, missing: int) -> Field:
     """Rings tilted forwards round the cage: from the front, each shows a posterior and an anterior arc."""
     bone = np.zeros_like(wobble)
     drop = rng.uniform(2.6, 4.2)
@@ -124,7 +134,7 @@ def _ribs(p: Patient, wobble: Field, rng: np.random.Generator) -> Field:
         middle = ring + rng.normal(0.5, 0.06, 20).astype(np.float32)[ring]
         radius = rng.uniform(0.44, 0.6, 20).astype(np.float32)[ring]
         path = _hollow((level - middle) * p.spacing / np.sqrt(1 + steep**2), radius) * (1 + 0.5 * steep)
-        seen = (arc > 0) & (level > first) & (level < 13)
+        seen = (arc > 0) & (level > first) & (level < 13) & (ring != missing)
         bone += weight * path * seen * _step((np.abs(x) / p.width - gristle) / 0.2)
     return bone
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from course_lib.data.images import ImageSet
-from course_lib.data.phantom import Field, Patient, smooth, tissue_paths
+from course_lib.data.phantom import PARTS, Field, Patient, smooth, tissue_paths
 from course_lib.progress import watched
 
 SUPERSAMPLE = 2  # rays along one side of a pixel, averaged
@@ -59,6 +59,7 @@ def simulate_radiographs(
     prevalence: float = 0.5,
     difficulty: float = 0.5,
     marker_rates: tuple[float, float] = (0.0, 0.0),
+    leave_out: str | None = None,
 ) -> ImageSet:
     """Frontal chest radiographs of simulated patients, one image each, with the mask of each pneumonia.
 
@@ -68,8 +69,13 @@ def simulate_radiographs(
     nothing else. Equal arguments give equal images. Patient i of a seed keeps the anatomy at every image size, and
     prevalence 0 and 1 show the same patients in health and in disease.
 
+    `leave_out` shows what each picture would have been without one part, all else equal to the last photon: without
+    "opacities", "left opacities" or "right opacities" (the patient's left, which is on the right), "rib" (one, on both
+    sides) or "marker". Breath, beam, noise, window and gray scale stay those of the picture with it, labels as well;
+    the masks are those of the opacities that are left. Who has no such part looks the same, bit by bit.
+
     Raises:
-        ValueError: an argument lies outside its range.
+        ValueError: an argument lies outside its range, or `leave_out` names no part.
 
     >>> simulate_radiographs(8, image_size=32, prevalence=0.25).counts()
     {'NORMAL': 6, 'PNEUMONIA': 2}
@@ -78,15 +84,20 @@ def simulate_radiographs(
     if len(marker_rates) != 2:
         raise ValueError(f"marker_rates must be two fractions, got {marker_rates}; give (in NORMAL, in PNEUMONIA).")
     _check_shares(("prevalence", prevalence), *(("marker_rates", rate) for rate in marker_rates))
+    if leave_out not in (None, "marker", *PARTS):
+        raise ValueError(f"leave_out={leave_out!r} is no part of a picture; choose one of {', '.join(PARTS)}, marker.")
+    without = ("",) if leave_out in (None, "marker") else ("", str(leave_out))
     labels = np.zeros(num_images, dtype=np.int64)
     labels[: round(prevalence * num_images)] = 1
     np.random.default_rng(seed).shuffle(labels)
     images = np.empty((num_images, 1, image_size, image_size), dtype=np.uint8)
     masks = np.zeros(images.shape, dtype=bool)
     for i, label in enumerate(watched(labels.tolist(), num_images, "simulating radiographs", "images")):
-        images[i], masks[i] = _radiographs(seed, i, image_size, sick=(bool(label),), difficulty=difficulty)
+        states = [(bool(label), part) for part in without]
+        pictures, lesions = _radiographs(seed, i, image_size, states, difficulty=difficulty)
+        images[i], masks[i] = pictures[-1], lesions[-1]
         planting = _stream(seed, i, 2)
-        if planting.uniform() < marker_rates[label]:
+        if planting.uniform() < marker_rates[label] and leave_out != "marker":
             _plant_marker(images[i, 0], planting)
     return _image_set(images, labels, masks, patients(num_images, seed))
 
@@ -105,7 +116,7 @@ def twins(seed: int, image_size: int = 64, *, difficulty: float = 0.5) -> ImageS
     {'NORMAL': 1, 'PNEUMONIA': 1}
     """
     _check(1, image_size, seed, difficulty)
-    images, masks = _radiographs(seed, 0, image_size, sick=(False, True), difficulty=difficulty)
+    images, masks = _radiographs(seed, 0, image_size, [(False, ""), (True, "")], difficulty=difficulty)
     return _image_set(images[:, None], np.array([0, 1]), masks[:, None], 2 * patients(1, seed))
 
 
@@ -141,18 +152,18 @@ def _stream(seed: int, patient: int, number: int) -> np.random.Generator:
 
 
 def _radiographs(
-    seed: int, number: int, image_size: int, *, sick: Sequence[bool], difficulty: float
+    seed: int, number: int, image_size: int, states: Sequence[tuple[bool, str]], *, difficulty: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """One patient under one exposure, in each of some states of health: images and masks (N, S, S)."""
+    """One patient under one exposure, in each of some states, (sick, without what): images and masks (N, S, S)."""
     physics = _stream(seed, number, 1)
     energy = physics.uniform(48, 70)
-    rays = np.empty((2, len(sick), image_size * SUPERSAMPLE, image_size * SUPERSAMPLE), dtype=np.float32)
-    for i, state in enumerate(sick):
+    rays = np.empty((2, len(states), image_size * SUPERSAMPLE, image_size * SUPERSAMPLE), dtype=np.float32)
+    for i, (sick, without) in enumerate(states):
         anatomy = _stream(seed, number, 0)
         patient = Patient(anatomy, image_size * SUPERSAMPLE)
-        paths, rays[1, i] = tissue_paths(patient, anatomy, sick=state, difficulty=difficulty)
+        paths, rays[1, i] = tissue_paths(patient, anatomy, sick=sick, difficulty=difficulty, without=without)
         rays[0, i] = transmission(paths, energy=energy)
-    pixels = rays.reshape(2, len(sick), image_size, SUPERSAMPLE, image_size, SUPERSAMPLE)
+    pixels = rays.reshape(2, len(states), image_size, SUPERSAMPLE, image_size, SUPERSAMPLE)
     beams, lesions = pixels.mean(axis=(3, 5))
     return _expose(beams, physics), lesions > np.maximum(MASK_SHARE * lesions.max(axis=(1, 2), keepdims=True), 1e-6)
 

@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -107,6 +108,21 @@ def randomize(model: nn.Module, layers: int) -> nn.Module:
     for module in list(learned.values())[len(learned) - layers :]:
         module.reset_parameters()  # type: ignore[operator]  # all have it
     return forgetful
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Spearman's correlation of two maps of each image, over their pixels, (N,); NaN where a map is the same all over.
+
+    Args:
+        first, second: (N, H, W).
+
+    >>> rank_correlation(torch.tensor([[[0.0, 1.0, 5.0]]]), torch.tensor([[[9.0, 8.0, 1.0]]]))
+    tensor([-1.], dtype=torch.float64)
+    """
+    _check_fit(first, second)
+    ranks = [torch.from_numpy(rankdata(maps.flatten(start_dim=1).cpu(), axis=1)) for maps in (first, second)]
+    one, other = (rank - rank.mean(dim=1, keepdim=True) for rank in ranks)
+    return (one * other).sum(dim=1) / (one.norm(dim=1) * other.norm(dim=1))
 
 
 def _replace_step_by_step(

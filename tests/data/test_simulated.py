@@ -258,3 +258,80 @@ def test_twins_of_one_seed_are_the_same_bytes_and_of_another_other_patients():
 def test_twins_name_an_argument_out_of_range(arguments, found):
     with pytest.raises(ValueError, match=found):
         twins(**{"seed": 0, **arguments})
+
+
+PARTS = ("opacities", "left opacities", "right opacities", "rib", "marker")
+
+
+@pytest.fixture(scope="module")
+def whole() -> ImageSet:
+    """Patients of whom half are sick, most of these marked."""
+    return simulate_radiographs(40, image_size=48, seed=9, marker_rates=(0.3, 0.9))
+
+
+@pytest.fixture(scope="module")
+def lacking() -> dict[str, ImageSet]:
+    return {
+        part: simulate_radiographs(40, image_size=48, seed=9, marker_rates=(0.3, 0.9), leave_out=part) for part in PARTS
+    }
+
+
+@pytest.mark.parametrize("part", ["opacities", "left opacities", "right opacities"])
+def test_a_healthy_patient_without_opacities_is_the_same_to_the_last_bit(part, whole, lacking):
+    healthy = whole.labels == 0
+    assert torch.equal(whole.images[healthy], lacking[part].images[healthy])
+    assert not torch.equal(whole.images, lacking[part].images)
+    assert torch.equal(whole.labels, lacking[part].labels)
+
+
+def test_a_patient_without_the_letter_is_the_one_who_never_had_it(whole, lacking):
+    unmarked = simulate_radiographs(40, image_size=48, seed=9)
+    assert torch.equal(lacking["marker"].images, unmarked.images)
+    box = torch.zeros_like(whole.images, dtype=torch.bool)
+    box[:, :, *marker_box(48)] = True
+    assert not ((whole.images != lacking["marker"].images) & ~box).any()
+
+
+def test_without_opacities_only_they_change_and_far_from_them_not_one_photon(whole, lacking):
+    sick = whole.labels == 1
+    change = (whole.images.float() - lacking["opacities"].images.float())[sick]
+    far = torch.from_numpy(np.stack([distance_transform_edt(~mask.numpy()) for mask in whole.masks[sick]]))
+    assert change[far > 24].abs().max() <= 1  # half of the picture away: scatter, rounded
+    assert (change[far > 24] == 0).float().mean() > 0.99
+    assert change[whole.masks[sick]].mean() > 10  # fluid is brighter than air
+    assert not lacking["opacities"].masks.any()
+
+
+def test_letters_and_noise_stay_where_opacities_are_left_out(whole, lacking):
+    box = (slice(None), 0, *marker_box(48))
+    letters = whole.images[box] == 250
+    assert letters.any()
+    assert torch.equal(letters, lacking["opacities"].images[box] == 250)
+
+
+def test_left_and_right_opacities_together_are_all_of_them(whole, lacking):
+    left, right = lacking["right opacities"].masks, lacking["left opacities"].masks  # those that stay
+    assert left.any()
+    assert right.any()
+    assert not (left & right).any()
+    sides = [lacking[f"{side} opacities"].images.float() for side in ("left", "right")]
+    untouched = [(image == whole.images).flatten(1).all(dim=1) for image in sides]
+    assert not (untouched[0] & untouched[1] & (whole.labels == 1)).any()
+    columns = torch.arange(48).expand(48, 48)
+    for side, stays in (("left", left), ("right", right)):
+        middle = torch.stack([columns[mask[0]].float().mean() for mask in stays if mask.any()])
+        assert ((middle > 24) if side == "left" else (middle < 24)).all()  # the patient's left is on the right
+
+
+def test_without_a_rib_a_band_on_each_side_is_darker_and_the_fluid_stays(whole, lacking):
+    change = whole.images.float() - lacking["rib"].images.float()
+    changed = (change.abs() > 5).float().mean(dim=(1, 2, 3))
+    assert changed.min() > 0.01
+    assert changed.max() < 0.2
+    assert (change[change.abs() > 5] > 0).all()
+    assert torch.equal(whole.masks, lacking["rib"].masks)
+
+
+def test_what_cannot_be_left_out_is_named():
+    with pytest.raises(ValueError, match="leave_out='heart' is no part of a picture; choose one of opacities"):
+        simulate_radiographs(2, image_size=16, leave_out="heart")
