@@ -210,8 +210,8 @@ def saliency_without_traces(answer: Callable[[nn.Module, Tensor, Tensor], Tensor
     "The order: weigh, sum over the maps, ReLU, enlarge. `interpolate` wants four axes.",
 )
 def grad_cam_for_a_batch(answer: Callable[[nn.Module, Tensor, Tensor, nn.Module], Tensor]) -> str:
-    def large(heat: Tensor, mode: str = "bilinear") -> Tensor:
-        return F.interpolate(heat[:, None], (8, 12), mode=mode)[:, 0]
+    def large(heat: Tensor, mode: str = "bilinear", corners: bool | None = None) -> Tensor:
+        return F.interpolate(heat[:, None], (8, 12), mode=mode, align_corners=corners)[:, 0]
 
     def cam(score: Pair, *inputs: Any) -> Tensor:
         maps, slopes = gradient(score, *inputs)
@@ -229,6 +229,10 @@ def grad_cam_for_a_batch(answer: Callable[[nn.Module, Tensor, Tensor, nn.Module]
             (large(heat), "Negative heat is still there: cut it off by ReLU."),
             (large(heat).relu(), "Cut off below 0 before enlarging, not after: pixels in between differ."),
             (heat.relu(), "That is as small as the layer's maps: enlarge it."),
+            (
+                large(heat.relu(), corners=True),
+                "Leave `align_corners` at False: squares meet at edges, not centers.",
+            ),
             (large(heat.relu(), "nearest"), "It was enlarged in blocks: ask for `bilinear`."),
             (large((slopes * maps).sum(dim=1).relu()), "Each position kept its own gradient: average them."),
             (large(heat.relu()) * maps[0, 0].numel(), "The gradients of a map were summed, not averaged."),

@@ -8,6 +8,7 @@ from exercise_answers import right, wrong
 from torch import nn
 from torch.nn import functional as F
 
+from course_lib import explain
 from course_lib.runtime import evaluation_mode
 
 
@@ -342,6 +343,12 @@ def without_relu(model, images, targets, layer):
         return (slope.mean((2, 3), keepdim=True) * maps).sum(1)
 
     return cam_with(model, images, targets, layer, weigh)
+
+
+@wrong("06.5", "align_corners")
+def corners_on_corners(model, images, targets, layer):
+    heat = explain.grad_cam(model, images, targets, layer=layer, enlarge=False)
+    return F.interpolate(heat[:, None], images.shape[2:], mode="bilinear", align_corners=True)[:, 0]
 
 
 @wrong("06.5", "before enlarging")
