@@ -19,7 +19,7 @@ from nbformat.sign import NotebookNotary
 
 from course_lib.files import write_atomically
 
-PAGES = ("[0-9][0-9]_*.ipynb", "exercises/*.ipynb", "solutions/*.ipynb", "README.md", "front.jpg")
+PAGES = ("[0-9][0-9]_*.ipynb", "exercises/*.ipynb", "solutions/*.ipynb", "README.md", "front.png")
 PROGRESS = "exercises/progress.json"
 MANIFEST = ".course.json"
 

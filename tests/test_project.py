@@ -95,9 +95,9 @@ def test_the_picture_of_the_readme_is_one_that_lesson_6_draws() -> None:
     lesson = nbformat.read(ROOT / "notebooks" / "06_visualization.ipynb", as_version=4)
     pages = [output.get("data", {}).get("text/html", "") for cell in lesson.cells for output in cell.get("outputs", ())]
     drawn = [
-        base64.b64decode(data) for page in pages for data in re.findall(r'src="data:image/jpeg;base64,([^"]+)', page)
+        base64.b64decode(data) for page in pages for data in re.findall(r'src="data:image/png;base64,([^"]+)', page)
     ]
-    assert (ROOT / "notebooks" / "front.jpg").read_bytes() in drawn, "save the explorer's picture there anew"
+    assert (ROOT / "notebooks" / "front.png").read_bytes() in drawn, "save the explorer's picture there anew"
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def build_site(out: str | Path) -> list[Path]:
             for name, page in pages.items():
                 text = page if isinstance(page, str) else nbformat.writes(_readable(page))
                 (place / name).write_text(text, encoding="utf-8")
-        shutil.copy(NOTEBOOKS / "front.jpg", place)
+        shutil.copy(NOTEBOOKS / "front.png", place)
         shutil.copy(Path(__file__).with_name("site.css"), place / "_static")
         navigation = "".join(_toctree(title, list(pages)) for title, pages in chapters.items())
         (place / "index.md").write_text(_front() + navigation, encoding="utf-8")

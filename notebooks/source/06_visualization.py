@@ -114,7 +114,7 @@ from course_lib.widgets import Predict
 
 Predict("6.1")
 
-# %% tags=["tol-1.5"]
+# %% tags=["tol-20"]
 from course_lib.explain import effect
 from course_lib.tables import Table
 
@@ -562,6 +562,11 @@ def brightness(images):
 
 corner = torch.zeros(len(x), SIZE, SIZE, device=device)
 corner[:, 5, 58] = 1
+
+# %% [markdown]
+# And the maps of the four methods, all for the same patients:
+
+# %%
 heat = {
     "Grad-CAM": grad_cam(answer, x, 1, layer=model.last_maps),
     "occlusion": occlusion(answer, x, 1, side=12, stride=6).clamp(min=0),
@@ -730,8 +735,8 @@ Table(title, ("", "says, mean", "mean absolute error", "r with the truth"), rows
 # - *Integrated gradients from the twin* hit the truth. That is completeness, and proves that the code is right.
 # - Two of the methods, covering with the mean and integrated gradients from a blurred copy, have a smaller error than
 #   the control that says the same for everybody. Their intervals overlap with its own, so don't call it proved.
-# - The signed class activation map ranks patients best (r) and is still off by half. It says what is there, not what
-#   would be there instead.
+# - The signed class activation map ranks patients as well as any (r) and is still off by half. It says what is there,
+#   not what would be there instead.
 # - In a *linear* network all of these agree with the truth to four decimals; a test of this course checks it. What you
 #   see is the network's own bend.
 #

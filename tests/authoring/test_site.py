@@ -134,7 +134,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
 
     def built(**cells: NotebookNode) -> dict[str, Page]:
         (tmp_path / "README.md").write_text("# A course\n")
-        (tmp_path / "front.jpg").touch()
+        (tmp_path / "front.png").touch()
         for name, cell in cells.items():
             title = nbformat.v4.new_markdown_cell(f"# {name}")
             python = {"language_info": {"name": "python"}}
