@@ -676,7 +676,7 @@ print(f"as a sum {sum(apart)[both].mean():.2f}, together {truth[both].mean():.2f
 
 # %% [markdown]
 # Not exactly: the network isn't a straight line. So no map whose values add up can be right about left, right and both
-# at once. An explanation as one number per pixel is a simplification, and the errors below have a floor.
+# at once. One number per pixel is a simplification, however it is made.
 #
 # ### Every map in log-odds
 #
