@@ -909,7 +909,7 @@ on_real("05.unlabeled", report, val)
 
 # %% [markdown]
 # So the curve of Part B counts *your* labels, and says little about classes that ImageNet never had. The size of the
-# lists plays a part, too: 118 dogs add up more easily than five cats, and what the table calls wrong is partly that.
+# lists plays a part, too: 118 dogs add up more easily than five cats, and some errors in the table are due to that.
 #
 # ### Three leaks
 #
