@@ -5,9 +5,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from classroom.variants import zipped
 
+from course_lib.classroom.archives import File
 from course_lib.classroom.rosters import read_roster
 from course_lib.classroom.submissions import Submission, submissions
+from course_lib.classroom.versions import newest as newest_of
 
 STEM = "04_cifar10"
 ROSTER = "student,name\njdoe,Jane Doe\nmroe,Max Roe\nzoe,Zoë Müller\n"
@@ -136,3 +139,87 @@ def test_without_a_roster_an_outer_folder_names_nobody(tmp_path: Path) -> None:
     folder = files(tmp_path / "in", "export/ann/04_cifar10.ipynb", "export/bob/04_cifar10.ipynb")
     assert [one.student.id for one in submissions(folder, [], STEM)] == ["ann", "bob"]
     assert found(folder, "student\nann\nbob\n")["bob"].notebook == b"export/bob/04_cifar10.ipynb"
+
+
+def test_what_one_archive_unpacks_to_costs_no_other_student(tmp_path: Path) -> None:
+    """As in the case that made all later notebooks of a class unreadable: a zip of zeros before honest ones."""
+    time = (2026, 1, 1, 0, 0, 0)
+    bomb = zipped({f"{number}.ipynb": (bytes(19_000_000), time) for number in range(30)})
+    deep = zipped({"x.zip": (zipped({"zeros.zip": (bytes(190_000_000), time)}), time)})
+    place = tmp_path / "all.zip"
+    place.write_bytes(packed(**{"export/amy.zip": bomb, "export/bob.zip": deep, "export/jdoe.ipynb": b"jane"}))
+    got = found(place, "student\namy\nbob\njdoe\n")
+    assert got["jdoe"].notebook == b"jane"
+    assert got["jdoe"].remarks == ()
+    assert any("its archive unpacks to more than 100 MB" in remark for remark in got["amy"].remarks)
+    assert any("its archive unpacks to more than 100 MB" in remark for remark in got["bob"].remarks)
+
+
+def test_data_beside_a_notebook_counts_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for student in ("jdoe", "mroe"):
+        time = (2026, 1, 1, 0, 0, 0)
+        content = zipped({"data.bin": (bytes(400_000_000), time), "04_cifar10.ipynb": (student, time)})
+        (tmp_path / "in" / f"{student}.zip").write_bytes(content)
+    got = found(tmp_path / "in", tmp=tmp_path)
+    assert [(got[student].notebook, got[student].remarks) for student in ("jdoe", "mroe")] == [
+        (b"jdoe", ()),
+        (b"mroe", ()),
+    ]
+
+
+def test_too_many_files_and_a_long_table_of_contents_are_told(tmp_path: Path) -> None:
+    many = {f"{number}": b"" for number in range(12_000)}
+    long = {f"{number:05}" + "x" * 1000: b"" for number in range(9_000)}
+    folder = files(tmp_path / "in", "zoe/04_cifar10.ipynb")
+    (folder / "jdoe.zip").write_bytes(packed(**many))
+    (folder / "mroe.zip").write_bytes(packed(**long))
+    got = found(folder)
+    assert "its archive holds more than 10,000 files" in got["jdoe"].remarks
+    assert got["mroe"].remarks == ("no notebook, but unreadable archive",)
+    assert got["zoe"].notebook
+
+
+def test_no_name_within_an_archive_or_folder_says_whose_it_is(tmp_path: Path) -> None:
+    """Names that a student chose, each of a classmate, in an archive or a folder of their own."""
+    names = ("Max Roe_78_assignsubmission_file_/04.ipynb", "mroe/04_cifar10.ipynb", "roemax_78_9_04_cifar10.ipynb")
+    folder = files(tmp_path / "in", "mroe/04_cifar10.ipynb", *(f"jdoe/{name}" for name in names))
+    (folder / "stranger.zip").write_bytes(packed(**dict.fromkeys(names, b"forged")))
+    got = found(folder)
+    assert got["mroe"].notebook == b"mroe/04_cifar10.ipynb"
+    assert got["mroe"].remarks == ()
+
+
+def test_a_name_of_any_length_is_a_file_of_its_own(tmp_path: Path) -> None:
+    folder = files(tmp_path / "in", f"{'é' * 120}a/04_cifar10.ipynb", f"{'é' * 120}b/04_cifar10.ipynb")
+    ids = [one.student.id for one in submissions(folder, [], STEM)]
+    assert len(set(ids)) == 2
+    assert max(len(f"{name}.html.part".encode()) for name in ids) < 255
+    for same in ("Ann", "ann"):  # one name where case does not count
+        files(tmp_path / "case", f"{same}/04_cifar10.ipynb")
+    assert len({one.student.id.casefold() for one in submissions(tmp_path / "case", [], STEM)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "newest"),
+    [
+        (("04_cifar10.ipynb", "04_cifar10 (1).ipynb", "04_cifar10 (10).ipynb", "04_cifar10 (9).ipynb"), 2),
+        (("04_cifar10-Copy10.ipynb", "04_cifar10-Copy9.ipynb", "04_cifar10.ipynb"), 0),
+        (("doejane_71_1001_04_cifar10.ipynb", "doejane_71_999_04_cifar10-2.ipynb"), 0),
+        (("04_cifar10.ipynb.txt", "notes.ipynb"), 0),
+    ],
+)
+def test_of_versions_without_times_the_highest_number_is_taken(names: tuple[str, ...], newest: int) -> None:
+    versions = [File((name,), 1, 0, notebook=True, content=b"x") for name in names]
+    for order in (versions, versions[::-1]):
+        assert newest_of(order, STEM, lambda content: 3) is versions[newest]
+
+
+def test_a_time_counts_more_than_a_number_and_work_more_than_a_time() -> None:
+    old, new, untouched = (
+        File((name,), 1, time, notebook=True, content=content)
+        for name, time, content in (("x (2).ipynb", 0, b"a"), ("x.ipynb", 1000, b"b"), ("x (3).ipynb", 5000, b""))
+    )
+    assert newest_of([old, new, untouched], STEM, len) is new
+    assert newest_of([old, untouched], STEM, len) is old
+    assert newest_of([untouched], STEM, len) is untouched

@@ -1,0 +1,188 @@
+"""The files of submissions, in folders and archives: notebooks are read, and nothing else unpacked but archives."""
+
+import calendar
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+LARGEST = 20_000_000  # bytes of a notebook
+MOST = 100_000_000  # bytes of notebooks and archives that one student's archive may hold
+MOST_FILES = 10_000  # in it
+MOST_AT_ONCE = 8_000_000  # bytes; an archive reads its table of contents at once
+DEEPEST = 4  # archives within archives
+TEXTS = (".html", ".txt", ".url", ".webloc", ".md", ".yml")
+KEPT = 1_000_000  # bytes of such a text
+HEAD = 1 << 16
+TOO_LARGE = f"its archive unpacks to more than {MOST // 1_000_000} MB, and not all of it was read"
+INSIDE = re.compile(r'"(cells|worksheets|nbformat)"\s*:')
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that was handed in.
+
+    Attributes:
+        parts: names of the folders and archives that it lies in, and its own.
+        outside: how many of these the teacher or the platform gave; the others, in a student's archive, the student.
+        time: when it was changed, in seconds; 0 if nothing says so.
+        notebook: whether it holds one, whatever its name is.
+        content: of a notebook, or of a text beside it; None if it is neither, or too large.
+        remark: what is odd about the archive that it is in.
+    """
+
+    parts: tuple[str, ...]
+    outside: int
+    time: float = 0
+    notebook: bool = False
+    content: bytes | None = None
+    remark: str = ""
+
+
+class _Limits:
+    """What is left of the limits of one student's archive, and of those within it."""
+
+    def __init__(self) -> None:
+        self.bytes, self.files = MOST, MOST_FILES
+
+
+class _Frugal:
+    """A file, as `zipfile` reads it, that refuses to give much at once: a table of contents can fill the memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, count: int = -1) -> bytes:
+        content = self._file.read(min(count, MOST_AT_ONCE + 1) if count >= 0 else MOST_AT_ONCE + 1)
+        if len(content) > MOST_AT_ONCE:
+            raise zipfile.BadZipFile("its table of contents is too long")
+        return content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def files(place: Path) -> Iterator[File]:
+    """The files of a folder or an archive. An archive in it is one student's, unless it is all there is."""
+    if place.is_file():
+        with place.open("rb") as file:
+            yield from _unpacked((), file, None, DEEPEST)
+        return
+    paths = [path for path in sorted(place.rglob("*")) if path.is_file() and not path.is_symlink()]
+    paths = [path for path in paths if not _beside(path.relative_to(place).parts)]
+    for path in paths:
+        parts = path.relative_to(place).parts
+        with path.open("rb") as file:
+            if _is_archive(parts):
+                limits = None if len(paths) == 1 else _Limits()
+                yield from _unpacked(_stemmed(parts), file, limits, DEEPEST, len(parts))
+            else:
+                yield _read(parts, len(parts), path.stat().st_mtime, file, _Limits())
+
+
+def _unpacked(
+    parts: tuple[str, ...], packed: IO[bytes], limits: _Limits | None, depth: int, outside: int = 0
+) -> Iterator[File]:
+    """What an archive holds, first its files, then the archives in it; without `limits`, it is the whole class's."""
+    try:
+        with zipfile.ZipFile(_Frugal(packed) if limits else packed) as archive:  # type: ignore[arg-type]
+            members = [(_is_archive(inside), member, inside) for member, inside in _members(archive, parts)]
+            for nested, member, inside in sorted(members, key=lambda each: each[0]):
+                if limits and limits.files <= 0:
+                    yield File(parts, outside, remark=f"its archive holds more than {MOST_FILES:,} files")
+                    return
+                if limits:
+                    limits.files -= 1
+                yield from _member(archive, member, inside, nested, limits, depth, outside, alone=len(members) == 1)
+    except Exception:  # broken, with a password, or made to do harm
+        yield File((*parts, "unreadable archive"), outside or len(parts) + 1)
+
+
+def _member(
+    archive: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    inside: tuple[str, ...],
+    nested: bool,
+    limits: _Limits | None,
+    depth: int,
+    outside: int,
+    *,
+    alone: bool,
+) -> Iterator[File]:
+    own = limits or (None if nested and alone else _Limits())
+    try:
+        with archive.open(member) as file:
+            if not nested:
+                time = calendar.timegm((*member.date_time, 0, 0, 0))
+                yield _read(inside, outside if limits else len(inside), time, file, own or _Limits())
+            elif depth:
+                with tempfile.TemporaryFile() as unpacked:
+                    if _copied(file, unpacked, own):
+                        around = outside if limits else len(inside) if own else 0
+                        yield from _unpacked(_stemmed(inside), unpacked, own, depth - 1, around)
+                    else:
+                        yield File(inside, outside or len(inside), remark=TOO_LARGE)
+    except Exception:
+        yield File((*inside, "unreadable archive") if nested else inside, outside or len(inside))
+
+
+def _copied(file: IO[bytes], to: IO[bytes], limits: _Limits | None) -> bool:
+    """Whether there was room for all of it."""
+    while piece := file.read(1 << 20):
+        to.write(piece)
+        if limits:
+            limits.bytes -= len(piece)
+            if limits.bytes < 0:
+                return False
+    return True
+
+
+def _at_most(count: int, file: IO[bytes]) -> bytes:
+    pieces = []
+    while count > 0 and (piece := file.read(min(count, 1 << 20))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+
+
+def _read(parts: tuple[str, ...], outside: int, time: float, file: IO[bytes], limits: _Limits) -> File:
+    head = file.read(HEAD)
+    if parts[-1].lower().endswith(".ipynb") or _begins_a_notebook(head):
+        room = max(0, min(LARGEST, limits.bytes))
+        content = head + _at_most(room + 1 - len(head), file)
+        limits.bytes -= len(content)
+        if len(content) > room:
+            remark = TOO_LARGE if room < LARGEST else f"a notebook of more than {LARGEST // 1_000_000} MB"
+            return File(parts, outside, time, notebook=True, remark=remark)
+        return File(parts, outside, time, notebook=True, content=content)
+    is_text = outside == len(parts) and parts[-1].lower().endswith(TEXTS)
+    return File(parts, outside, time, content=head + _at_most(KEPT, file) if is_text else None)
+
+
+def _begins_a_notebook(head: bytes) -> bool:
+    text = head.decode(json.detect_encoding(head), errors="replace").lstrip("\ufeff \t\r\n")
+    return text.startswith("{") and INSIDE.search(text) is not None
+
+
+def _members(archive: zipfile.ZipFile, parts: tuple[str, ...]) -> Iterator[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
+    for member in archive.infolist():
+        own = tuple(part for part in Path(member.filename).parts if part not in ("..", "/"))
+        if own and not member.is_dir() and not _beside(own):
+            yield member, (*parts, *own)
+
+
+def _is_archive(parts: tuple[str, ...]) -> bool:
+    return parts[-1].lower().endswith(".zip")
+
+
+def _stemmed(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return (*parts[:-1], Path(parts[-1]).stem)
+
+
+def _beside(parts: tuple[str, ...]) -> bool:
+    """Whether a file is one that programs leave beside what a person made."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)

@@ -1,0 +1,29 @@
+"""Of several notebooks that a student handed in, the one to grade."""
+
+import re
+from collections.abc import Callable
+
+from course_lib.classroom.archives import File
+
+SAME_S = 60  # files this close together were written by one copying
+
+
+def newest(found: list[File], stem: str, answered: Callable[[bytes], int]) -> File:
+    """The newest notebook in which something is answered: by its time, then by the numbers in its name.
+
+    Args:
+        found: at least one.
+        stem: of the assignment's file name; where times say nothing, notebooks with it in their names come first.
+        answered: how many tasks a notebook answers; below 0 if it is none.
+    """
+    counts = {place: answered(file.content) if file.content is not None else -2 for place, file in enumerate(found)}
+    worked = [place for place, count in counts.items() if count > 0]
+    kept = worked or [place for place, count in counts.items() if count == max(counts.values())]
+    latest = max(found[place].time for place in kept)
+
+    def rank(place: int) -> tuple[bool, list[int], int, str]:
+        name = found[place].parts[-1]
+        numbers = [int(digits[-18:]) for digits in re.findall(r"\d+", name.replace(stem, " "))]
+        return stem in name, numbers, counts[place], name
+
+    return found[max((place for place in kept if found[place].time > latest - SAME_S), key=rank)]
