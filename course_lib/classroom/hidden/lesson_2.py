@@ -17,7 +17,10 @@ from course_lib.exercises.lesson_2.networks import Recorder
 from course_lib.exercises.tasks import call
 
 
-@hidden("02.1")
+@hidden(
+    "02.1",
+    inputs="nested models, some of whose parameters are frozen",
+)
 def largest_share(answer: Callable[[nn.Module], float], draw: Draw) -> object:
     sizes = draw.whole(2, 40, 6, 3).tolist()
     inside = [nn.Sequential(nn.Conv2d(a, b, 3), nn.Sequential(nn.BatchNorm2d(b), nn.Linear(b, c))) for a, b, c in sizes]
@@ -27,7 +30,10 @@ def largest_share(answer: Callable[[nn.Module], float], draw: Draw) -> object:
     return [call(answer, model) for model in models]
 
 
-@hidden("02.2")
+@hidden(
+    "02.2",
+    inputs="labels of 2, 3 and 5 classes, and calls that can be of one class more",
+)
 def fair_scores(answer: Callable[[Tensor, Tensor], Any], draw: Draw) -> object:
     inputs = [
         (draw.whole(0, classes + more, 30), draw.labels(30, classes)) for classes, more in ((2, 1), (3, 0), (5, -2))
@@ -36,7 +42,11 @@ def fair_scores(answer: Callable[[Tensor, Tensor], Any], draw: Draw) -> object:
     return [tuple(call(answer, *drawn)) for drawn in inputs]
 
 
-@hidden("02.3")
+@hidden(
+    "02.3",
+    inputs="drawn images and weights",
+    of_each=("the result in evaluation", "the result in training", "the number of parameters"),
+)
 def lean_block(answer: Callable[..., nn.Module], draw: Draw) -> object:
     found = []
     for arguments in ((draw.number(1, 4), draw.number(5, 8)), (3, draw.number(4, 8), 5)):
@@ -46,7 +56,16 @@ def lean_block(answer: Callable[..., nn.Module], draw: Draw) -> object:
     return found
 
 
-@hidden("02.4")
+@hidden(
+    "02.4",
+    inputs="maps of drawn sizes, also small and odd ones",
+    of_each=(
+        "the result",
+        "the result for sides that are no multiples of 4",
+        "that every position counts",
+        "the number of parameters",
+    ),
+)
 def region_head(answer: Callable[[int, int], nn.Module], draw: Draw) -> object:
     found = []
     for height, width in draw.whole(1, 5, 3, 2).tolist():
@@ -66,7 +85,11 @@ def region_head(answer: Callable[[int, int], nn.Module], draw: Draw) -> object:
     return found
 
 
-@hidden("02.5")
+@hidden(
+    "02.5",
+    inputs="images of a right and of several wrong shapes",
+    parts=("what is let through or refused, or what the refusal says", "the model after the guard was removed"),
+)
 def guard_shape(answer: Callable[..., Any], draw: Draw) -> object:
     wanted = draw.number(2, 4), draw.number(5, 9), draw.number(5, 9)
     (c, h, w), model, found = wanted, Recorder(), list[object]()
@@ -91,7 +114,10 @@ def guard_shape(answer: Callable[..., Any], draw: Draw) -> object:
     return found, model(images) is images
 
 
-@hidden("02.6")
+@hidden(
+    "02.6",
+    inputs="a folder with broken files, doubles, an empty class and other suffixes",
+)
 def audit_folder(answer: Callable[[Path], Any], draw: Draw) -> object:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

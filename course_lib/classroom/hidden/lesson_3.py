@@ -25,14 +25,22 @@ def _linear(draw: Draw) -> Watched:
     return model
 
 
-@hidden("03.1")
+@hidden(
+    "03.1",
+    inputs="labels of 2, 3 and 6 classes",
+    parts=("the weights", "the type of the weights"),
+)
 def class_weights(answer: Callable[[Tensor, int], Tensor], draw: Draw) -> object:
     inputs = [(draw.labels(40, num_classes), num_classes) for num_classes in (2, 3, 6)]
     found = [call(answer, *drawn) for drawn in inputs]
     return found, [str(weights.dtype) for weights in found]
 
 
-@hidden("03.2")
+@hidden(
+    "03.2",
+    inputs="three batches, some with gradients that must be clipped",
+    parts=("the loss", "the model after the steps", "the kind of number it returns", "the mode it leaves"),
+)
 def train_step(answer: Callable[..., float], draw: Draw) -> object:
     model = _linear(draw)
     batches = [(3 * draw.normal(5, 6, 1, 1), draw.labels(5, 3)) for _ in range(3)]
@@ -42,7 +50,15 @@ def train_step(answer: Callable[..., float], draw: Draw) -> object:
     return losses, list(model.parameters()), all(isinstance(loss, float) for loss in losses), model.training
 
 
-@hidden("03.3")
+@hidden(
+    "03.3",
+    inputs="batches of unequal sizes, and a model in either mode",
+    parts=(
+        "the loss, the accuracy, or the mode in which the model is left",
+        "the running statistics, which should stay as they were",
+        "evaluation mode, without recording for gradients, while it runs",
+    ),
+)
 def loss_and_accuracy(answer: Callable[..., tuple[float, float]], draw: Draw) -> object:
     layers = nn.Flatten(), nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 3)
     model, found = draw.filled(Watched(*layers)), list[object]()
@@ -52,7 +68,17 @@ def loss_and_accuracy(answer: Callable[..., tuple[float, float]], draw: Draw) ->
     return found, list(model.buffers()), [any(ways) for ways in list(zip(*model.passes, strict=True))[1:]]
 
 
-@hidden("03.4")
+@hidden(
+    "03.4",
+    inputs="batches that do not divide evenly",
+    parts=(
+        "the loss",
+        "the gradient",
+        "the weights, which should stay as they were",
+        "the size of the pieces, or that each is passed forward and backward by itself",
+        "the kind of number it returns",
+    ),
+)
 def gradient_in_pieces(answer: Callable[..., float], draw: Draw) -> object:
     model, losses = _linear(draw), []
     batches = [(draw.normal(count, 6, 1, 1), draw.labels(count, 3)) for count in (7, 11)]
@@ -63,7 +89,10 @@ def gradient_in_pieces(answer: Callable[..., float], draw: Draw) -> object:
     return losses, gradients, list(model.parameters()), fits, all(isinstance(loss, float) for loss in losses)
 
 
-@hidden("03.5")
+@hidden(
+    "03.5",
+    inputs="scores with ties, and sensitivities of 70 to 97 percent",
+)
 def specificity_at_sensitivity(answer: Callable[..., tuple[float, float]], draw: Draw) -> object:
     inputs = []
     for share in (draw.number(9, 15) / 16, 0.7, draw.number(9, 15) / 16, 0.97):
@@ -73,7 +102,11 @@ def specificity_at_sensitivity(answer: Callable[..., tuple[float, float]], draw:
     return [tuple(call(answer, *drawn)) for drawn in inputs]
 
 
-@hidden("03.6")
+@hidden(
+    "03.6",
+    inputs="drawn losses with ties, and a patience of 1 to 3",
+    of_each=("the epoch at which it stops", "the model that is restored"),
+)
 def early_stopping(answer: Callable[[int], Any], draw: Draw) -> object:
     found = []
     for patience in (1, 2, 3):
@@ -98,7 +131,12 @@ def _draw_blocks(draw: Draw, path: Path, mode: str) -> None:
     Image.fromarray(np.uint16(257) * pixels if mode == "I;16" else pixels).save(path)
 
 
-@hidden("03.7", tolerance=0.01)  # gray values may be rounded to whole ones, or not
+@hidden(
+    "03.7",
+    tolerance=0.01,  # gray values may be rounded to whole ones, or not
+    inputs="a folder with gray, colored and transparent images, hidden and broken files",
+    of_each=("the classes", "an image, its label, or the error for a broken file"),
+)
 def folder_images(answer: Callable[..., Any], draw: Draw) -> object:
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -126,7 +164,12 @@ def _item(images: Any, index: int, broken: list[str]) -> object:
     return image.shape, blocks, label, str(image.dtype), white, too_much
 
 
-@hidden("03.8", tolerance=0.01)  # of a sum of measured fractions
+@hidden(
+    "03.8",
+    tolerance=0.01,  # of a sum of measured fractions
+    inputs="parts of which one is slow in one step only",
+    of_each=("the names", "the sum of all shares", "the slowest part", "the order or number of calls"),
+)
 def time_by_part(answer: Callable[..., Any], draw: Draw) -> object:
     found = []
     for steps in (1, 4):

@@ -16,7 +16,10 @@ def _stages(draw: Draw) -> list[nn.Module]:
     return [*blocks, nn.Conv2d(b, c, 1, bias=False), nn.Linear(c, 2)]
 
 
-@hidden("05.1")
+@hidden(
+    "05.1",
+    inputs="models whose layers are frozen by chance",
+)
 def trained_share(answer: Callable[[nn.Module], float], draw: Draw) -> object:
     models = [nn.Sequential(*_stages(draw)) for _ in range(4)]
     for model in models:
@@ -25,7 +28,11 @@ def trained_share(answer: Callable[[nn.Module], float], draw: Draw) -> object:
     return [answer(model) for model in models]
 
 
-@hidden("05.2")
+@hidden(
+    "05.2",
+    inputs="convolutions with strides, dilation, padding, with and without bias",
+    parts=("the result for gray images", "whether there is a bias", "the given layer, which should stay as it was"),
+)
 def gray_stem(answer: Callable[[nn.Conv2d], nn.Conv2d], draw: Draw) -> object:
     gray = draw.normal(2, 1, 15, 17)
     a, b = draw.whole(3, 7, 2).tolist()
@@ -37,7 +44,15 @@ def gray_stem(answer: Callable[[nn.Conv2d], nn.Conv2d], draw: Draw) -> object:
     return [stem(gray) for stem in stems], [stem.bias is None for stem in stems], [conv.weight for conv in convs]
 
 
-@hidden("05.3")
+@hidden(
+    "05.3",
+    inputs="three steps of training with weight decay",
+    parts=(
+        "the maps, or the gradient before the backbone",
+        "the backbone, which should stay as it was",
+        "the layer before the backbone",
+    ),
+)
 def frozen(answer: Callable[[nn.Module], nn.Module], draw: Draw) -> object:
     backbone = draw.filled(nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout()))
     before = draw.filled(nn.Conv2d(1, 2, 1))
@@ -55,7 +70,11 @@ def frozen(answer: Callable[[nn.Module], nn.Module], draw: Draw) -> object:
     return found, backbone.state_dict(), before.state_dict()
 
 
-@hidden("05.4")
+@hidden(
+    "05.4",
+    inputs="stages of which one is frozen, and drawn rates and decays",
+    of_each=("the rate of a stage, or which parameters are in a group", "a group without parameters"),
+)
 def rate_groups(answer: Callable[..., list[dict[str, Any]]], draw: Draw) -> object:
     found = []
     for arguments in ((0.01,), (draw.number(1, 9) / 100, 0.5), (0.1, draw.number(3, 9) / 10)):
@@ -71,7 +90,16 @@ def rate_groups(answer: Callable[..., list[dict[str, Any]]], draw: Draw) -> obje
     return found
 
 
-@hidden("05.5")
+@hidden(
+    "05.5",
+    inputs="batches of unequal sizes, and a backbone of which parts are in training",
+    parts=(
+        "the features",
+        "the labels",
+        "the mode in which the backbone is left",
+        "the running statistics, which should stay as they were",
+    ),
+)
 def features_of(answer: Callable[..., tuple[Tensor, Tensor]], draw: Draw) -> object:
     backbone = draw.filled(nn.Sequential(nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5), nn.Dropout(), nn.ReLU()))
     batches = [(draw.normal(count, 2, 6, 7), draw.labels(count, 2)) for count in (4, 4, 3)]
@@ -80,7 +108,11 @@ def features_of(answer: Callable[..., tuple[Tensor, Tensor]], draw: Draw) -> obj
     return features, labels, [part.training for part in backbone.modules()], list(backbone.buffers())
 
 
-@hidden("05.6")
+@hidden(
+    "05.6",
+    inputs="counts in any order, and one or three seeds",
+    of_each=("a mean or a gain", "the count that is needed", "which models were trained"),
+)
 def labels_needed(answer: Callable[..., dict[str, Any]], draw: Draw) -> object:
     found = []
     for seeds in ([0, 1, 2], [4]):

@@ -15,21 +15,38 @@ def _network(draw: Draw) -> nn.Sequential:
     return draw.filled(nn.Sequential(body, head))
 
 
-@hidden("06.1")
+@hidden(
+    "06.1",
+    inputs="maps of very different scales, one of them constant",
+    parts=("the result", "the given map, which should stay as it was"),
+)
 def normalized(answer: Callable[[Tensor], Tensor], draw: Draw) -> object:
     heat = draw.normal(4, 5, 7) * 10 ** draw.normal(4, 1, 1)
     heat[draw.number(0, 3)] = float(draw.normal(1))
     return answer(heat), heat
 
 
-@hidden("06.2")
+@hidden(
+    "06.2",
+    inputs="maps with ties, and masks of which one may be empty",
+)
 def pointing_score(answer: Callable[[Tensor, Tensor], Tensor], draw: Draw) -> object:
     heat, masks = draw.whole(0, 3, 12, 4, 5).float(), draw.uniform(12, 4, 5) < 0.4
     heat[draw.number(0, 11)] = 2
     return answer(heat, masks)
 
 
-@hidden("06.3")
+@hidden(
+    "06.3",
+    inputs="a network in training and in evaluation, and three of its layers",
+    of_each=(
+        "the maps",
+        "whether the maps carry a gradient",
+        "the number of hooks left behind",
+        "the mode in which the model is left",
+        "the running statistics, which should stay as they were",
+    ),
+)
 def maps_of(answer: Callable[..., Tensor], draw: Draw) -> object:
     found = []
     for place in (0, 1, 2):
@@ -41,14 +58,27 @@ def maps_of(answer: Callable[..., Tensor], draw: Draw) -> object:
     return found
 
 
-@hidden("06.4")
+@hidden(
+    "06.4",
+    inputs="drawn images, targets and weights",
+    parts=("the result", "whether the images carry a gradient", "a gradient left in the weights"),
+)
 def saliency(answer: Callable[..., Tensor], draw: Draw) -> object:
     model, images, targets = _network(draw).eval(), draw.normal(4, 2, 6, 8), draw.whole(0, 2, 4)
     slopes = answer(model, images, targets)
     return slopes, images.requires_grad, [parameter.grad is None for parameter in model.parameters()]
 
 
-@hidden("06.5")
+@hidden(
+    "06.5",
+    inputs="a network in training and in evaluation, and a layer of 4 channels",
+    of_each=(
+        "the map",
+        "the number of hooks left behind",
+        "the mode in which the model is left",
+        "the running statistics, which should stay as they were",
+    ),
+)
 def grad_cam(answer: Callable[..., Tensor], draw: Draw) -> object:
     found = []
     for training in (False, True):
@@ -59,7 +89,11 @@ def grad_cam(answer: Callable[..., Tensor], draw: Draw) -> object:
     return found
 
 
-@hidden("06.6")
+@hidden(
+    "06.6",
+    inputs="unequal groups, and a patch at a drawn place",
+    of_each=("a share", "the mode in which the model is left", "the images, which should stay as they were"),
+)
 def shortcut_test(answer: Callable[..., dict[str, float]], draw: Draw) -> object:
     found = []
     for healthy, sick in ((14, 9), (6, 15)):
