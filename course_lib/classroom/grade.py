@@ -16,7 +16,7 @@ from course_lib.classroom.assignment import Assignment, assignment
 from course_lib.classroom.hidden import hidden_check
 from course_lib.classroom.hidden.draw import Draw
 from course_lib.classroom.plain import from_json, readable, to_json
-from course_lib.classroom.reading import UnfitError, read_answers
+from course_lib.classroom.reading import UnfitError, answered, read_answers
 from course_lib.classroom.results import Results
 from course_lib.classroom.rosters import read_roster
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
@@ -25,6 +25,7 @@ from course_lib.classroom.tables import read_table
 from course_lib.files import as_path, write_atomically
 
 Record = dict[str, Any]
+NOT_GRADED = "not graded"
 MOST_TOLD = 5  # cells that failed
 
 
@@ -56,6 +57,7 @@ def grade(
 
     Returns:
         a record for each student: what the checks gave, as it is in `out`/records, with overrides and the late policy.
+        The score is None for whoever was not "graded".
 
     Raises:
         FileNotFoundError: no submissions, or no sandbox.
@@ -66,24 +68,26 @@ def grade(
     if task is not None and task not in page.tasks:
         raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")
     students = read_roster(roster) if roster else []
-    found = submissions(place, students, page.stem)
+    found = submissions(place, students, page.stem, lambda notebook: answered(notebook, page))
     judge = _Judge(page, secret=_prepare(out, place, page, read_table(roster) if roster else []))
     results = Results(out, page, {submission.student.id for submission in found})  # slips are named before it runs
     todo, done = [], []
     for submission in found:
         record = _read_record(out, submission)
-        if record and task is None and record["submission"] == _digest(submission):
+        settled = record and record["status"] != NOT_GRADED and record["submission"] == _digest(submission)
+        if record and settled and task is None:
             done.append(record)
         else:
             todo.append((submission, record))
     records = {record["student"]: record for record in done}
     if todo:
-        count = min(os.cpu_count() or 1, len(todo))
-        with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
+        processors = _processors()[: len(todo)]
+        with ExitStack() as stack, ThreadPoolExecutor(len(processors)) as pool:
             writing = threading.Lock()
             boxes: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
-            for _ in range(count):
-                boxes.put(stack.enter_context(Sandbox(page.lesson, seconds=seconds, sandboxed=sandboxed)))
+            for number in processors:
+                box = Sandbox(page.lesson, seconds=seconds, sandboxed=sandboxed, processor=number)
+                boxes.put(stack.enter_context(box))
 
             def work(item: tuple[Submission, Record | None]) -> Record:
                 box = boxes.get()
@@ -104,6 +108,12 @@ def grade(
     return results.write([records[one.student.id] | {"late": one.late, "file": one.file} for one in found])
 
 
+def _processors() -> list[int]:
+    """Those that this process may use: each gets a sandbox, so that no submission takes another's time."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return sorted(allowed(0)) if allowed else list(range(os.cpu_count() or 1))
+
+
 class _Judge:
     """Says what a submission earns: knows the right observations, which no submission gets to see."""
 
@@ -121,7 +131,7 @@ class _Judge:
             "reasons": list(submission.remarks),
             "tasks": {number: _no_points("nothing was run") for number in page.tasks},
         }
-        if only and before and before["submission"] == record["submission"]:
+        if only and before and before["status"] == "graded" and before["submission"] == record["submission"]:
             record["tasks"], names = before["tasks"], {only: names[only]}
         try:
             if submission.notebook is None:
@@ -140,10 +150,10 @@ class _Judge:
             record["status"] = unfit.status
             record["reasons"].insert(0, str(unfit))
         except StoppedError as stopped:
-            record["status"] = "stopped"
-            record["reasons"].insert(0, str(stopped))
-        earned = sum(task["points"] for task in record["tasks"].values())
-        record["score"] = earned if record["status"] == "graded" else None
+            record["status"] = NOT_GRADED
+            record["reasons"].insert(0, f"it came to no end, tried again in fresh sandboxes: {stopped}")
+        graded = record["status"] == "graded"
+        record["score"] = sum(task["points"] for task in record["tasks"].values()) if graded else None
         record["max_score"] = sum(page.points.values())
         return record
 
@@ -162,13 +172,15 @@ class _Judge:
                 reason = f"with other inputs it raised {readable(said['raised'], 40)}"
                 return _no_points(reason, public=public, findings=findings)
             observed = from_json(said["observed"]) if "observed" in said else None
-        except (TypeError, ValueError, KeyError, AttributeError, RecursionError, RuntimeError):
+        except Exception:  # of whatever kind a stranger thought of
             return _no_points("what its process reported is no report")
+        if "observed" not in said:
+            return _no_points("", public=public, findings=findings)
         check = hidden_check(number)
         wanted = from_json(to_json(check.observe(self._solutions[number], Draw(seed))))
-        passed = "observed" in said and check.holds(observed, wanted, seed)
-        earned = self._page.points[number] if passed and public == "correct" else 0
-        return {"points": earned, "public": public, "hidden": passed, "reason": "", "findings": findings}
+        fault = check.fault(observed, wanted, seed)
+        earned = self._page.points[number] if not fault and public == "correct" else 0
+        return {"points": earned, "public": public, "hidden": not fault, "reason": fault, "findings": findings}
 
 
 def _no_points(reason: str, *, public: str = "not run", findings: Iterable[Any] = ()) -> dict[str, Any]:

@@ -1,13 +1,17 @@
-"""Observations as JSON: numbers, texts and tensors, and nothing that could run when it is read."""
+"""Observations as JSON: numbers, texts and tensors, and nothing that could run, or grow, when it is read."""
 
 import base64
+import json
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-LARGEST = 2_000_000  # numbers in a tensor
+LARGEST = 90_000  # numbers in a tensor
+MOST_ITEMS = 50_000  # of all lists and dictionaries in a report
+MOST_KEYS = 1_000  # of a dictionary: equal hashes make each more slow
 
 
 def to_json(value: object) -> Any:
@@ -31,6 +35,18 @@ def readable(value: object, length: int = 300) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in str(value)[:length])
 
 
+def read_json(content: bytes, most: int = MOST_ITEMS) -> Any:
+    """What JSON says, if it holds no more lists, dictionaries and items than `most`.
+
+    Raises:
+        ValueError: it holds more, or is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    if sum(map(content.count, (b"[", b"{", b","))) > most:
+        raise ValueError(f"more than {most:,} items")
+    return json.loads(content)
+
+
 def from_json(given: Any) -> Any:
     """The value that `to_json` wrote.
 
@@ -41,9 +57,13 @@ def from_json(given: Any) -> Any:
         return given
     if "tensor" in given:
         numbers = np.frombuffer(base64.b64decode(given["numbers"], validate=True), dtype="<f8").copy()
+        if any(not 0 <= size <= LARGEST for size in given["tensor"]) or math.prod(given["tensor"]) != len(numbers):
+            raise ValueError("a tensor of another shape")
         return torch.from_numpy(numbers).reshape(given["tensor"])
     if "list" in given:
         return [from_json(item) for item in given["list"]]
     if "dict" in given:
+        if len(given["dict"]) > MOST_KEYS:
+            raise ValueError("too large a dictionary")
         return {from_json(key): from_json(item) for key, item in given["dict"]}
     return f"<{given['type']}>"

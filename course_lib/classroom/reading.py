@@ -1,11 +1,16 @@
 """A submitted notebook, read without running it."""
 
-import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from course_lib.classroom.assignment import CHECK, Assignment
-from course_lib.classroom.plain import readable
+from course_lib.classroom.plain import read_json, readable
+from course_lib.exercises.solutions import cleared
+
+MOST_ITEMS = 3_000_000  # in a notebook, with all that its cells have shown
+MOST_CELLS = 5_000
+CALLED = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d)["']""")
 
 
 class UnfitError(ValueError):
@@ -17,8 +22,18 @@ class UnfitError(ValueError):
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A cell as it was handed in: its place, "code" or another kind, its text, and what nbgrader noted about it."""
+
+    place: int
+    kind: str
+    text: str
+    says: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Answers:
-    """What of a submission runs: its code cells, without those that check or tell.
+    """What of a submission runs: its code, without cells that only check.
 
     Attributes:
         cells: place in the notebook and code of each.
@@ -30,21 +45,66 @@ class Answers:
 
 
 def read_answers(content: bytes, page: Assignment) -> Answers:
-    """The cells of a submission that hold answers.
+    """The cells of a submission that hold answers; calls of `check` within them do nothing where they run.
 
     Raises:
         UnfitError: not a notebook, or one of another assignment.
     """
+    cells, about = _read(content)
+    _refuse_another(cells, about, page)
+    remarks, answers, checks = [], [], dict.fromkeys(page.tasks, 0)
+    if about.get("release") not in (None, page.fingerprint):
+        remarks.append("it was released by another version of the course")
+    own = {cell.place for cell in _own_work(cells, page)}
+    for cell in cells:
+        found = [number for number in CALLED.findall(cell.text) if number in checks] if cell.kind == "code" else []
+        for number in found:
+            checks[number] += 1
+        marked = str(cell.says.get("grade_id", "")).removeprefix("check-").replace("-", ".")
+        if cell.says.get("grade") is True and marked in checks and marked not in found:
+            checks[marked] += 1
+            remarks.append(f"the check of {marked} was changed, and does not count")
+        if cell.place in own and not CHECK.match(cell.text.strip()):
+            answers.append((cell.place, cell.text))
+            if cell.kind != "code":
+                remarks.append(f"cell {cell.place} is no code cell, but holds an answer, and was run")
+    for number, count in checks.items():
+        if count != 1:
+            remarks.append(f"the check of {number} is there {count} times")
+    return Answers(answers, remarks)
+
+
+def answered(content: bytes, page: Assignment) -> int:
+    """How many tasks a notebook answers, be it right or wrong; -1 if it is none."""
     try:
-        notebook = json.loads(content)
-        cells = [(cell["cell_type"], _text(cell["source"]), _nbgrader(cell)) for cell in notebook["cells"]]
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
-        raise UnfitError(
-            "unreadable", f"it is not a notebook ({type(error).__name__}: {readable(error, 80)})"
-        ) from None
-    about = _dictionary(_dictionary(notebook.get("metadata")).get("course"))
-    code = [(place, text, says) for place, (kind, text, says) in enumerate(cells) if kind == "code"]
-    known = any(name in text for _, text, _ in code for name in page.names.values())
+        cells = _own_work(_read(content)[0], page)
+    except UnfitError:
+        return -1
+    stubs = _stubs(page)
+    own = [cell for cell in cells if _bare(cell.text) not in stubs]
+    return sum(any(_defines(cell, name) for cell in own) for name in page.names.values())
+
+
+def _read(content: bytes) -> tuple[list[Cell], dict[str, Any]]:
+    """All cells, and what the release noted in the notebook."""
+    try:
+        notebook = read_json(content, MOST_ITEMS)
+        sheets = notebook.get("worksheets", [notebook])  # nbformat 3 and 2 have several, and call code "input"
+        given = [cell for sheet in sheets for cell in sheet["cells"]]
+        if len(given) > MOST_CELLS:
+            raise ValueError(f"more than {MOST_CELLS:,} cells")
+        cells = [
+            Cell(place, cell["cell_type"], _text(cell["input" if "input" in cell else "source"]), _nbgrader(cell))
+            for place, cell in enumerate(given)
+        ]
+        return cells, _dictionary(_dictionary(notebook.get("metadata")).get("course"))
+    except Exception as error:  # of whatever kind a stranger thought of
+        why = f"{type(error).__name__}: {readable(error, 80)}"
+        raise UnfitError("unreadable", f"it is not a notebook ({why})") from None
+
+
+def _refuse_another(cells: list[Cell], about: dict[str, Any], page: Assignment) -> None:
+    known = any(name in cell.text for cell in cells for name in page.names.values())
     if about.get("lesson", page.lesson) != page.lesson or not known:
         raise UnfitError(
             "wrong assignment", f"it is a notebook of lesson {readable(about.get('lesson', 'unknown'), 20)}"
@@ -54,23 +114,34 @@ def read_answers(content: bytes, page: Assignment) -> Answers:
             "wrong assignment",
             f"it is variant {readable(about.get('variant'), 20)}, and graded is variant {page.variant}",
         )
-    remarks, answers, checks = [], [], dict.fromkeys(page.tasks, 0)
-    if about.get("release") not in (None, page.fingerprint):
-        remarks.append("it was released by another version of the course")
-    for place, text, says in code:
-        match = CHECK.match(text.strip())
-        number = match[1] if match else str(says.get("grade_id", "")).removeprefix("check-").replace("-", ".")
-        if match and number in page.tasks and match[2] == page.names[number]:
-            checks[number] += 1
-        elif says.get("grade") is True and number in page.tasks:
-            checks[number] += 1
-            remarks.append(f"the check of {number} was changed, and does not count")
-        elif not text.startswith("progress("):
-            answers.append((place, text))
-    for number, count in checks.items():
-        if count != 1:
-            remarks.append(f"the check of {number} is there {count} times")
-    return Answers(answers, remarks)
+
+
+def _own_work(cells: list[Cell], page: Assignment) -> list[Cell]:
+    """Code, also in a cell that became text; a page's empty task only where nothing else answers it."""
+    stubs = _stubs(page)
+    code = [cell for cell in cells if cell.kind == "code"]
+    done = {n for n in page.names.values() for cell in code if _defines(cell, n) and _bare(cell.text) not in stubs}
+    kept = []
+    for cell in cells:
+        defined = {name for name in page.names.values() if _defines(cell, name)}
+        empty = _bare(cell.text) in stubs
+        runs = not (empty and defined <= done) if cell.kind == "code" else bool(defined - done) and not empty
+        if runs:
+            kept.append(cell)
+    return kept
+
+
+def _stubs(page: Assignment) -> frozenset[str]:
+    """The tasks' cells as students get them, without white space."""
+    return frozenset(_bare(cleared(cell.source)) for cell in page.source.cells if "### BEGIN SOLUTION" in cell.source)
+
+
+def _defines(cell: Cell, name: str) -> bool:
+    return re.search(rf"^[ \t]*(?:async +def|def|class) +{name}\b|^{name} *=[^=]", cell.text, re.MULTILINE) is not None
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
 
 
 def _text(source: Any) -> str:

@@ -1,8 +1,9 @@
-"""Where submissions run: bubblewrap's sandbox around `worker`, and limits on all that it may use."""
+"""Where submissions run: bubblewrap's sandbox around `worker`, which builds walls around each."""
 
+import itertools
 import json
 import os
-import select
+import secrets
 import shutil
 import socket
 import subprocess
@@ -12,37 +13,54 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from course_lib.classroom.plain import read_json, readable
+from course_lib.classroom.walls import FOLDER_BYTES, TOGETHER_BYTES
+from course_lib.classroom.worker import KILL, MEMORY, READY
 
 PACKAGE = Path(__file__).parents[1]
 START_S = 180  # to load torch from a slow disk
 TIDY_S = 10
-LARGEST_REPORT = 100_000_000  # bytes
-LIMITS = {"memory_bytes": 2 << 30, "file_bytes": 50_000_000, "folder_bytes": 200_000_000, "processes": 64}
+LARGEST_REPORT = 2_000_000  # bytes
+MOST_LINES = 10_000
+MOST_TRIES = 8
+MOST_TIMES = 20  # what a cell may take, for all of a submission
+_users = itertools.count(secrets.randbelow(2_000))  # each submission is a user of its own, if root grades
 
 
 class StoppedError(RuntimeError):
-    """A submission did not come to its end; the message says why."""
+    """A submission did not come to its end; the message says why.
+
+    Attributes:
+        at: the place of the cell or the number of the task where it was, by its own words.
+        again: whether the same may come out better another time: it did not just run too long.
+    """
+
+    def __init__(self, message: str, at: int | str | None, *, again: bool) -> None:
+        super().__init__(message)
+        self.at, self.again = at, again
 
 
 class Sandbox:
-    """A process that runs submissions to one lesson's exercises, each in a fork, one at a time.
+    """A process that forks submissions to one lesson's exercises, one at a time, each behind walls of its own.
 
     In the sandbox there is no network; of the disk only the programs can be seen, and none of them be changed; one
-    folder of its own can be written, and is emptied after each submission. The exercises' solutions are not there.
+    folder can be written, which no other submission sees. The exercises' solutions are not there.
 
     Args:
         lesson: such as "04".
-        seconds: the longest that a cell or a task may run; five times that for all of a submission.
+        seconds: the longest that a cell or a task may run.
         sandboxed: False to run submissions as the user's own programs, which can read and change what the user can.
+        processor: where its submissions run, and no other sandbox's should.
 
     Raises:
         FileNotFoundError: there is no bubblewrap here.
-        OSError: from `run`, bubblewrap may not make a sandbox here.
+        OSError: from `run`, no sandbox can be made here.
     """
 
-    def __init__(self, lesson: str, *, seconds: float, sandboxed: bool = True) -> None:
-        self._lesson, self._seconds, self._sandboxed = lesson, seconds, sandboxed
+    def __init__(self, lesson: str, *, seconds: float, sandboxed: bool = True, processor: int = 0) -> None:
+        self._lesson, self._seconds, self._sandboxed, self._processor = lesson, seconds, sandboxed, processor
         self._process: subprocess.Popen[bytes] | None = None
         if not hasattr(os, "fork"):
             raise OSError("grading needs a system that forks processes: Linux, macOS, or on Windows WSL.")
@@ -61,6 +79,9 @@ class Sandbox:
     def run(self, cells: list[tuple[int, str]], tasks: dict[str, str], seed: int) -> dict[str, Any]:
         """Run a submission's cells, then check its tasks.
 
+        One that comes to no end is run again in a fresh sandbox; without the cell, but for its definitions, or without
+        the task that ended it twice or could not be stopped.
+
         Args:
             cells: place and code of each.
             tasks: number and name of what is checked.
@@ -70,50 +91,45 @@ class Sandbox:
             what the process said, which may be a lie: "errors" of cells by place, "tasks" by number.
 
         Raises:
-            StoppedError: it ran too long, ended itself, or said something else.
+            StoppedError: it came to no end however often it was tried.
         """
+        end, blamed = time.monotonic() + MOST_TIMES * self._seconds, _Blamed(cells, tasks)
+        while True:
+            try:
+                return blamed.told(self._once(blamed.cells(), blamed.tasks(), seed, end))
+            except StoppedError as stopped:
+                if time.monotonic() > end or not blamed.learns_from(stopped):
+                    raise
+                if not blamed.anything:
+                    self._end()  # it may have been the worker's fault
+
+    def _once(self, cells: list[tuple[int, str, bool]], tasks: dict[str, str], seed: int, end: float) -> dict[str, Any]:
         if self._process is None or self._process.poll() is not None:
             self._start()
+        job = {"cells": cells, "tasks": tasks, "seed": seed, "seconds": self._seconds}
         ours, theirs = socket.socketpair()
         with ours:
-            socket.send_fds(self._control, [b"j"], [theirs.fileno()])
-            theirs.close()
-            job = {"cells": cells, "tasks": tasks, "seed": seed, "seconds": self._seconds, **LIMITS}
+            heard = _Heard(ours, self._seconds, end)
             try:
-                said = self._talk(ours, json.dumps(job | {"sandboxed": self._sandboxed}).encode())
-                report = json.loads(said)
-                if not isinstance(report["errors"], dict) or report["tasks"].keys() != tasks.keys():
-                    raise ValueError
+                with theirs:
+                    socket.send_fds(self._control, [b"j"], [theirs.fileno()])
+                report = heard.report(json.dumps(job).encode(), tasks)
             except TimeoutError:
-                self._end()
-                raise StoppedError(f"it ran for more than {5 * self._seconds:g} s in all") from None
+                self._tidied()
+                raise StoppedError("it ran too long, and could not be stopped", heard.at, again=False) from None
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
-                raise StoppedError("its process ended before its cells had run") from None
-            finally:
-                self._expect_ready(TIDY_S)
-        return dict(report)
-
-    def _talk(self, connection: socket.socket, job: bytes) -> bytes:
-        end = time.monotonic() + 5 * self._seconds
-        connection.settimeout(5 * self._seconds)
-        connection.sendall(job)
-        connection.shutdown(socket.SHUT_WR)
-        pieces, length = [], 0
-        while True:
-            connection.settimeout(max(0.01, end - time.monotonic()))
-            piece = connection.recv(1 << 20)
-            pieces.append(piece)
-            length += len(piece)
-            if not piece:
-                return b"".join(pieces)
-            if length > LARGEST_REPORT:
-                raise ValueError("it said too much")
+                used = f"it used more than {TOGETHER_BYTES >> 30} GB of memory"
+                why = used if self._tidied() == MEMORY else "it ended its process"
+                raise StoppedError(why, heard.at, again=True) from None
+            self._tidied()
+        return report
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
         self._folder = tempfile.TemporaryDirectory(prefix="course-grade-", ignore_cleanup_errors=True)
+        user = 60_000 + next(_users) % 5_000
         command = [sys.executable, "-m", "course_lib.classroom.worker", str(theirs.fileno()), self._lesson]
-        command.append("sandboxed" if self._sandboxed else "open")
+        command += ["sandboxed" if self._sandboxed else "open", str(self._processor), str(user)]
         home = "/box" if self._sandboxed else self._folder.name
         settings = {
             "HOME": home,
@@ -125,29 +141,40 @@ class Sandbox:
         settings |= {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(PACKAGE.parent)}
         if self._sandboxed:
             command = [*bubblewrap(), *command]
-        self._process = subprocess.Popen(
-            command, env=settings, cwd=self._folder.name, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-        )
-        theirs.close()
-        self._expect_ready(START_S)
-        if self._process is None:
-            raise OSError(
-                "the process for submissions did not start; what it said stands above. If bubblewrap may not make "
-                "namespaces here, ask for unprivileged user namespaces; or, if you trust every submission, say "
-                "--no-sandbox."
+        with theirs, tempfile.TemporaryFile() as said:
+            self._process = subprocess.Popen(
+                command,
+                env=settings,
+                cwd=self._folder.name,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
             )
+            theirs.close()
+            if not self._says(READY, START_S):
+                self._end()
+                raise OSError(_did_not_start(said))
 
-    def _expect_ready(self, seconds: float) -> None:
-        """Wait until the process is ready for the next submission; one that is not, in time, is ended."""
-        if self._process is None:
-            return
-        if select.select([self._control], [], [], seconds)[0]:
-            try:
-                if self._control.recv(1) == b"r":
-                    return
-            except OSError:
-                pass
-        self._end()
+    def _says(self, what: bytes, seconds: float) -> bool:
+        self._control.settimeout(seconds)
+        try:
+            return self._control.recv(1) == what
+        except OSError:
+            return False
+
+    def _tidied(self) -> bytes:
+        """End what is left of a submission; returns how it ended, once the worker has proved fresh. Else that ends."""
+        self._control.settimeout(TIDY_S)
+        how = b""
+        try:
+            self._control.send(KILL)
+            how = self._control.recv(1)
+        except OSError:
+            pass
+        if not self._says(READY, TIDY_S):
+            self._end()
+        return how
 
     def _end(self) -> None:
         if self._process is not None:
@@ -156,6 +183,104 @@ class Sandbox:
             self._control.close()
             self._folder.cleanup()
             self._process = None
+
+
+def _did_not_start(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read(1 << 20).decode(errors="replace").strip().splitlines()
+    return (
+        f"the process for submissions did not start; it said: {readable(' / '.join(lines[-2:]))}. If bubblewrap or the "
+        "process may not make namespaces here, ask for unprivileged user namespaces; or, if you trust every "
+        "submission, say --no-sandbox."
+    )
+
+
+class _Heard:
+    """What a submission says: lines of JSON, the last of which is its report."""
+
+    def __init__(self, connection: socket.socket, seconds: float, end: float) -> None:
+        self._connection, self._patience, self._end = connection, 1.25 * seconds + 2, end
+        self.at: int | str | None = None
+
+    def report(self, job: bytes, tasks: dict[str, str]) -> dict[str, Any]:
+        """Send what is to be done, and listen until the report.
+
+        Raises:
+            TimeoutError: a cell or a task took too long, or all together.
+            ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError: it said something else.
+        """
+        self._connection.settimeout(self._patience)
+        self._connection.sendall(job)
+        self._connection.shutdown(socket.SHUT_WR)
+        for line in self._lines():
+            said = read_json(line)
+            if "tasks" in said:
+                if not isinstance(said["errors"], dict) or said["tasks"].keys() != tasks.keys():
+                    raise ValueError("no report")
+                return dict(said)
+            self.at = said["at"] if isinstance(said["at"], int | str) else None
+        raise ValueError("no report")
+
+    def _lines(self) -> Iterator[bytes]:
+        held, length = bytearray(), 0
+        for _ in range(MOST_LINES):
+            late = min(self._end, time.monotonic() + self._patience)
+            while b"\n" not in held[-1:]:
+                self._connection.settimeout(max(0.01, late - time.monotonic()))
+                piece = self._connection.recv(1 << 16)
+                length += len(piece)
+                if not piece or length > LARGEST_REPORT:
+                    return
+                held += piece
+                if time.monotonic() > late:
+                    raise TimeoutError
+            yield from bytes(held).splitlines()
+            held.clear()
+
+
+class _Blamed:
+    """Which cells and tasks of a submission have kept it from its end, and what is left to be tried."""
+
+    def __init__(self, cells: list[tuple[int, str]], tasks: dict[str, str]) -> None:
+        self._cells, self._tasks = dict(cells), tasks
+        self._times: dict[int | str, int] = {}
+        self._why: dict[int | str, str] = {}
+        self._last: StoppedError | None = None
+        self._tries = 1
+
+    def cells(self) -> list[tuple[int, str, bool]]:
+        """Place and code of each that runs, and whether all of it does, or its definitions only."""
+        return [(place, code, place not in self._why) for place, code in self._cells.items() if self._often(place) < 2]
+
+    def tasks(self) -> dict[str, str]:
+        return {number: name for number, name in self._tasks.items() if number not in self._why}
+
+    @property
+    def anything(self) -> bool:
+        return bool(self._why)
+
+    def learns_from(self, stopped: StoppedError) -> bool:
+        """Whether another try could end better, the same if it is the first time, or with something left out."""
+        at, last = stopped.at, self._last
+        self._last, self._tries = stopped, self._tries + 1
+        if self._tries > MOST_TRIES:
+            return False
+        if stopped.again and (last is None or last.at != at):
+            return True
+        if at is None or not (at in self._tasks or at in self._cells):
+            return False
+        self._times[at] = self._often(at) + 1
+        self._why[at] = str(stopped)
+        return True
+
+    def told(self, report: dict[str, Any]) -> dict[str, Any]:
+        """A report, with what was left out."""
+        left = {number: {"stopped": why} for number, why in self._why.items() if number in self._tasks}
+        failed = {str(place): why for place, why in self._why.items() if place in self._cells}
+        return report | {"tasks": report["tasks"] | left, "errors": report["errors"] | failed}
+
+    def _often(self, at: int | str) -> int:
+        return self._times.get(at, 0)
 
 
 def bubblewrap() -> list[str]:
@@ -177,7 +302,7 @@ def bubblewrap() -> list[str]:
             command += ["--ro-bind", str(path), str(path)]
     solutions = Path(sysconfig.get_path("data")) / "share" / "course-lib"
     command += ["--tmpfs", str(solutions)] if solutions.is_dir() else []
-    command += ["--perms", "0755", "--size", str(LIMITS["folder_bytes"]), "--tmpfs", "/box"]
+    command += ["--perms", "0755", "--size", str(FOLDER_BYTES), "--tmpfs", "/box"]
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]  # else a user's own, to fill without limit
     return [*command, "--chdir", "/box"]
 

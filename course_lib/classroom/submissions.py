@@ -37,8 +37,8 @@ def submissions(
     """The submission of each student of the roster, and of everybody else who handed one in.
 
     Args:
-        place: a folder or an archive, as Canvas or Moodle hands it out, or with a folder for each student; archives
-            may hold archives.
+        place: a folder or an archive, as a platform hands it out, or with a folder for each student; archives may hold
+            archives.
         roster: of the class; empty if it does not matter.
         stem: of the notebook's name.
         answered: how many tasks a notebook answers; of several notebooks the newest that answers any is taken.
@@ -53,15 +53,16 @@ def submissions(
     if not handed_in:
         raise FileNotFoundError(f"{place}: no notebooks and no archives in it.")
     shared = _shared([_given(file) for file in handed_in])
+    (*_, metadata) = (b"", *(file.content for file in handed_in if file.parts[-1] == GRADESCOPE and file.content))
+    submitters = gradescope(metadata.decode("utf-8", errors="replace"))
     of: dict[Student, list[File]] = {}
     late: dict[Student, str] = {}
     named: dict[tuple[str, ...], str] = {}
-    (*_, metadata) = (b"", *(file.content for file in handed_in if file.parts[-1] == GRADESCOPE and file.content))
-    submitters = gradescope(metadata.decode("utf-8", errors="replace"))
     for file in handed_in:
-        if len(file.parts) == shared + 1 and file.parts[-1] in NOBODYS:
+        given = _given(file)
+        if len(given) == shared + 1 and given[-1] in NOBODYS:
             continue
-        for origin in origins(_given(file), shared, roster, submitters):
+        for origin in origins(given, shared, roster, submitters):
             of.setdefault(origin.student, []).append(file)
             named[file.parts] = origin.named
             if origin.late:
@@ -69,22 +70,23 @@ def submissions(
     found: list[Submission] = []
     taken: set[str] = set()
     for student in [*roster, *(student for student in of if student not in roster)]:
-        told = list(dict.fromkeys(file.remark for file in of.get(student, []) if file.remark))
-        own = [file for file in of.get(student, []) if file.notebook]
+        all_files = of.get(student, [])
+        told = list(dict.fromkeys(file.remark for file in all_files if file.remark))
+        own = [file for file in all_files if file.notebook]
         if roster and student not in roster:
             told.append("not in the roster")
         graded = newest(own, stem, answered) if own else None
         if len(own) > 1 and graded:
             told.append(f"{len(own)} notebooks, of which {graded.parts[-1]} was graded")
-        if not own and student in of:
-            told.append(f"no notebook, but {without_notebook(of[student][0].parts[-1], of[student][0].content)}")
+        if not own and all_files:
+            told.append(f"no notebook, but {without_notebook(all_files[0].parts[-1], all_files[0].content)}")
         twin = student.id.casefold() in taken  # two names that no file tells apart
         owner = replace(student, id=f"{student.id}-{mark(student.name)}") if twin else student
         taken.add(owner.id.casefold())
-        file_name = named[(graded or of[student][-1]).parts] if student in of else ""
-        was_late = readable(student.late or late.get(student, ""))
         content = graded.content if graded else None
-        found.append(Submission(owner, content, tuple(map(readable, told)), was_late, file_name))
+        name = named[(graded or all_files[0]).parts] if all_files else ""
+        was_late = readable(student.late or late.get(student, ""))
+        found.append(Submission(owner, content, tuple(map(readable, told)), was_late, name))
     return found
 
 

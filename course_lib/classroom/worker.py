@@ -1,61 +1,63 @@
-"""The process that submissions run in: it loads torch once, then forks for each submission, and again for each task.
+"""The process that submissions are forked from: it loads torch once, and runs none of their code itself.
 
-Nothing in this file is trusted once a submission runs. What a fork reports is read, checked and judged outside.
+A submission runs in a grandchild, behind the walls of `walls`, from where nothing of this process can be named. Before
+each, the worker looks at itself: one that is not as it was at first ends, and the grader makes another.
 """
 
 import contextlib
-import ctypes
+import gc
 import importlib
-import io
-import json
 import os
 import resource
-import secrets
 import select
-import shutil
 import signal
 import socket
 import sys
-import time
+import tempfile
 import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-MOST_PRINTED = 200_000  # characters
-REPORTS = 50_000_000  # bytes
+from course_lib.classroom import walls
+from course_lib.classroom.runner import run
+
+READY, ENDED, MEMORY, KILL = b"r", b"e", b"m", b"k"  # said on the control socket
 
 
-def serve(control: socket.socket, lesson: str, sandboxed: bool) -> None:
+def serve(control: socket.socket, lesson: str, *, sandboxed: bool, processor: int, user: int) -> None:
     """Take a socket for each submission from `control`, one after the other, until it closes."""
-    if sys.platform == "linux":  # where memory ends, the kernel ends submissions first
-        with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
-    if sandboxed and os.geteuid() == 0:  # no limit counts the processes of root
-        nobody = 60_000 + secrets.randbelow(5_000)  # of its own: the number of processes is counted for each user
-        os.chown(".", nobody, nobody)
-        os.setgroups([])
-        os.setgid(nobody)
-        os.setuid(nobody)
     _load(lesson)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE: no submission reads or writes this process
-    folder = Path.cwd()
-    while True:
-        _empty(folder)
-        if any(folder.iterdir()) or (sandboxed and _shared_memory_is_left()):
-            return  # what cannot be deleted goes with the sandbox; the grader makes another
-        control.send(b"r")  # ready
-        _, sockets, _, _ = socket.recv_fds(control, 1, 1)
-        if not sockets:
+    if sandboxed:
+        walls.call("prctl", walls.PR_SET_CHILD_SUBREAPER, 1)
+        walls.call("prctl", walls.PR_SET_DUMPABLE, 0)
+        if os.waitpid(_fork_walled(lambda: None, processor, user), 0)[1]:
+            raise RuntimeError("no walls can be built around a submission")
+    at_first = _portrait(sandboxed)
+    while _portrait(sandboxed) == at_first:
+        control.send(READY)
+        connection = _next(control)
+        if connection is None:
             return
-        child = os.fork()
-        if not child:
-            control.close()
-            _run(socket.socket(fileno=sockets[0]))
-            os._exit(0)
-        os.close(sockets[0])
-        os.waitpid(child, 0)
-        _end_the_rest(child, sandboxed)
+        if sandboxed:
+            child = _fork_walled(partial(_alone, connection), processor, user)
+            connection.close()
+            control.send(_watch(child, control, sandboxed))
+        else:
+            with tempfile.TemporaryDirectory(dir=".", ignore_cleanup_errors=True) as folder:
+                child = _fork_open(connection, folder)
+                connection.close()
+                said = _watch(child, control, sandboxed)
+            control.send(said)
+
+
+def _next(control: socket.socket) -> socket.socket | None:
+    while True:
+        said, sockets, _, _ = socket.recv_fds(control, 1, 1)
+        if sockets:
+            return socket.socket(fileno=sockets[0])
+        if not said:
+            return None  # what else is said is for a submission that has ended meanwhile
 
 
 def _load(lesson: str) -> None:
@@ -75,162 +77,124 @@ def _load(lesson: str) -> None:
     shell = InteractiveShell.instance(history_load_length=0, colors="NoColor")
     if shell.history_manager is not None:
         shell.history_manager.enabled = False
+    gc.freeze()  # forks share what no collection touches
 
 
-def _end_the_rest(child: int, sandboxed: bool) -> None:
-    """End whatever the submission left running."""
-    with contextlib.suppress(ProcessLookupError):
-        if sandboxed:
-            os.kill(-1, signal.SIGKILL)  # everything in the sandbox but this process
-        else:
-            os.killpg(child, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
+def _portrait(sandboxed: bool) -> list[object]:
+    """All of this process that another process of the same user could change, and what one could leave behind."""
+    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+    seen: list[object] = [limits, os.getpriority(os.PRIO_PROCESS, 0), signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+    if sandboxed:
+        own = Path("/proc/self/oom_score_adj").read_text(encoding="utf-8"), os.sched_getscheduler(0)
+        tables = [Path("/proc/sysvipc", kind).read_text(encoding="utf-8") for kind in ("shm", "msg", "sem")]
+        seen += [os.sched_getaffinity(0), own, tables, _processes(), sorted(os.listdir())]  # noqa: PTH208
+    return seen
 
 
-def _empty(folder: Path) -> None:
-    """Nobody finds traces of the submission before."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
+def _processes() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208  # a thousand times a second
 
 
-def _shared_memory_is_left() -> bool:
-    """Whether there is shared memory, or another object of System V's, that outlives its process."""
-    tables = [Path("/proc/sysvipc", kind) for kind in ("shm", "msg", "sem")]
-    return any(len(table.read_text(encoding="utf-8").splitlines()) > 1 for table in tables if table.exists())
+def _fork_walled(work: Callable[[], None], processor: int, user: int) -> int:
+    """Do something in the first process of new namespaces; returns its number here."""
+    reader, writer = os.pipe()
+    outer = os.fork()
+    if not outer:
+        with _exit_after():
+            os.close(reader)
+            walls.limit(sandboxed=True)
+            walls.leave(processor)
+            inner = os.fork()
+            if inner:
+                os.write(writer, str(inner).encode())
+            else:
+                os.close(writer)
+                walls.furnish(os.environ["HOME"], user)
+                work()
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        inner = int(said.read() or 0)
+    os.waitpid(outer, 0)
+    if not inner:
+        raise RuntimeError("no walls could be built around a submission")
+    return inner
 
 
-def _run(connection: socket.socket) -> None:
-    """Run one submission: its cells in their order, then each task in a fork of its own."""
-    os.setsid()
-    job = json.loads(_received(connection))
-    _limit(job)
+def _fork_open(connection: socket.socket, folder: str) -> int:
+    """Run a submission without walls, as a process of the user who grades."""
+    child = os.fork()
+    if not child:
+        with _exit_after():
+            os.chdir(folder)
+            os.setpgid(0, 0)
+            walls.limit(sandboxed=False)
+            _alone(connection)
+    return child
+
+
+@contextlib.contextmanager
+def _exit_after() -> Iterator[None]:
+    """End this process after what is done in it, whatever becomes of that."""
+    status = 1
+    try:
+        yield
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _alone(connection: socket.socket) -> None:
+    """Run a submission with no file open but its own connection."""
+    own = os.dup(connection.fileno())
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
-    sys.stdin, sys.stdout, sys.stderr = io.StringIO(), _Printed(), _Printed()
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell = InteractiveShell.instance()
-    errors = {str(place): _cell(shell, code, job["seconds"]) for place, code in job["cells"]}
-    tasks = {number: _in_a_fork(shell, number, name, job) for number, name in job["tasks"].items()}
-    report = {"errors": {place: error for place, error in errors.items() if error}, "tasks": tasks}
-    connection.sendall(json.dumps(report).encode())
-    connection.close()
+    os.dup2(own, 3)
+    os.closerange(4, 1 << 16)
+    run(socket.socket(fileno=3))
 
 
-def _received(connection: socket.socket) -> bytes:
-    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
-
-
-def _limit(job: dict[str, Any]) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_bytes"],) * 2)
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        held = int(status.partition("VmSize:")[2].split()[0]) * 1024
-        resource.setrlimit(resource.RLIMIT_AS, (held + job["memory_bytes"],) * 2)  # shared memory counts too
-        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))  # outlives its process
-        if job["sandboxed"]:  # outside, the user's other processes would count
-            resource.setrlimit(resource.RLIMIT_NPROC, (job["processes"],) * 2)
-
-
-class _Printed(io.StringIO):
-    """What cells print, up to a limit."""
-
-    def write(self, text: str) -> int:
-        if self.tell() + len(text) > MOST_PRINTED:
-            raise OSError(f"more than {MOST_PRINTED:,} characters were printed")
-        return super().write(text)
-
-
-def _cell(shell: Any, code: str, seconds: float) -> str:
-    """Run a cell; says how it failed, if it did."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError(f"it ran for more than {seconds:g} s")
-
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        result = shell.run_cell(code)
-        error = result.error_before_exec or result.error_in_exec
-    except BaseException as escaped:
-        error = escaped
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    return "" if error is None else _told(error)
-
-
-def _told(error: BaseException) -> str:
-    return " ".join(traceback.format_exception_only(error)[-1].split())[:500]
-
-
-def _in_a_fork(shell: Any, number: str, name: str, job: dict[str, Any]) -> dict[str, Any]:
-    """Check one task; a fork that ends early, or takes too long, is said to have done so."""
-    if name not in shell.user_ns:
-        return {"stopped": f"{name} is not defined after all cells have run"}
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        os.setpgid(0, 0)
-        os.close(reader)
-        try:
-            with os.fdopen(writer, "w") as report:
-                json.dump(_judged(number, shell.user_ns[name], job["seed"]), report)
-        finally:
-            os._exit(0)
-    os.close(writer)
-    try:
-        found = _read(reader, job["seconds"])
-        return json.loads(found) if found else {"stopped": f"the process ended while {name} ran"}
-    except TimeoutError:
-        return {"stopped": f"{name} ran for more than {job['seconds']:g} s"}
-    except ValueError as error:
-        return {"stopped": f"what {name} left behind cannot be read: {error}"}
-    finally:
-        os.close(reader)
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError):
-                kill(child, signal.SIGKILL)
+def _watch(child: int, control: socket.socket, sandboxed: bool) -> bytes:
+    """Wait until a submission has ended, or end it: the grader says so, or all of it uses too much memory."""
+    said, own, turn = ENDED, _memory(os.getpid()), 0
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        turn += 1
+        if select.select([control], [], [], 0.01)[0]:
+            control.recv(1)
+        elif not (sandboxed and turn % 10 == 0 and _used(own) > walls.TOGETHER_BYTES):
+            continue
+        else:
+            said = MEMORY
+        (os.kill if sandboxed else os.killpg)(child, signal.SIGKILL)  # and with it all that is in its namespace
         os.waitpid(child, 0)
+        break
+    if not sandboxed:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+    return said
 
 
-def _read(reader: int, seconds: float) -> bytes:
-    found, end = b"", time.monotonic() + seconds
-    while True:
-        if not select.select([reader], [], [], max(0.0, end - time.monotonic()))[0]:
-            raise TimeoutError
-        piece = os.read(reader, 1 << 16)
-        found += piece
-        if not piece:
-            return found
-        if len(found) > REPORTS:
-            raise ValueError("too much of it")
+def _used(own: int) -> int:
+    """Memory that all processes of a submission hold, without what they share with this process, the first in here."""
+    others = [int(name) for name in _processes() if int(name) not in (1, os.getpid())]
+    return sum(max(0, _memory(other) - own) for other in others)
 
 
-def _judged(number: str, answer: Any, seed: int) -> dict[str, Any]:
-    """What the public check says of an answer, and what the hidden one observes."""
-    from course_lib.classroom.hidden import hidden_check
-    from course_lib.classroom.hidden.draw import Draw
-    from course_lib.classroom.plain import to_json
-    from course_lib.exercises.engine import judge
-    from course_lib.exercises.tasks import find_task
-
-    said = judge(find_task(number), answer)
-    report: dict[str, Any] = {"state": said.state, "findings": [list(pair) for pair in said.findings]}
-    if said.state == "not attempted":
-        return report
-    try:
-        report["observed"] = to_json(hidden_check(number).observe(answer, Draw(seed)))
-    except Exception as error:
-        report["raised"] = type(error).__name__  # its text might tell the inputs
-    return report
+def _memory(process: int) -> int:
+    """Bytes of a process that are in no file."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        status = Path("/proc", str(process), "status").read_text(encoding="utf-8")
+        return 1024 * sum(int(status.partition(f"Rss{kind}:")[2].split()[0]) for kind in ("Anon", "Shmem"))
+    return 0
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sandboxed=sys.argv[3] == "sandboxed")
+    serve(
+        socket.socket(fileno=int(sys.argv[1])),
+        sys.argv[2],
+        sandboxed=sys.argv[3] == "sandboxed",
+        processor=int(sys.argv[4]),
+        user=int(sys.argv[5]),
+    )

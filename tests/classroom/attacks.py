@@ -111,7 +111,7 @@ FORGED = """
 import json, os
 
 said = {"state": "correct", "findings": [], "observed": {"list": [1, 1, 1]}}
-report = json.dumps({"errors": {}, "tasks": {f"04.{k}": said for k in range(1, 7)}}).encode()
+report = json.dumps({"errors": {}, "tasks": {f"04.{k}": said for k in range(1, 7)}}).encode() + b"\\n"
 for number in range(3, 64):
     try:
         os.write(number, report)
@@ -142,15 +142,35 @@ BAD_TEXT = """
 def class_accuracy(logits, labels):
     raise ValueError("\\ud800 \\x1b[31m <script>alert(1)</script> | " + "x" * 5000)
 """
-# name: answer, what it scores of 13, status, a piece of the reason
+BLOCKED = """
+import signal
+
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+while True:
+    pass
+"""
+ENDS_EVERYWHERE = """
+import os
+
+os.write(3, b'{"at": 0}\\n')
+os._exit(0)
+"""
+# name: answer, what it scores of 13 if anything, status, a piece of the reason
 ATTACKS = {
-    "dead kernel": ("import ctypes\nctypes.string_at(0)", 0, "stopped", "process ended"),
-    "early exit": ("import os\nos._exit(0)", 0, "stopped", "process ended"),
+    "dead kernel": ("import ctypes\nctypes.string_at(0)", 12, "graded", "it ended its process"),
+    "early exit": ("import os\nos._exit(0)", 12, "graded", "it ended its process"),
     "early exit of a task": (EXITS, 12, "graded", "process ended while class_accuracy ran"),
-    "killed grader": ("import os\nos.kill(os.getppid(), 9)\nos._exit(0)", 0, "stopped", "process ended"),
-    "halted grader": ("import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nos._exit(0)", 0, "stopped", "ended"),
+    "killed grader": ("import os\nos.kill(os.getppid(), 9)\nos._exit(0)", 12, "graded", "it ended its process"),
+    "halted grader": (
+        "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nos._exit(0)",
+        12,
+        "graded",
+        "it ended",
+    ),
     "timeout": (HANGS, 12, "graded", "ran for more than"),
-    "stubborn timeout": (STUBBORN, 0, "stopped", "ran for more than"),
+    "timeout that no signal ends": (BLOCKED, 12, "graded", "could not be stopped"),
+    "no verdict": (ENDS_EVERYWHERE, "", "not graded", "tried again in fresh sandboxes"),
+    "stubborn timeout": (STUBBORN, 12, "graded", "ran "),
     "memory bomb": (HUNGRY, 12, "graded", "memory"),
     "shared memory bomb": (HUNGRY_TOGETHER, 12, "graded", "memory"),
     "endless print": (PRINTS, 12, "graded", "characters were printed"),

@@ -35,6 +35,7 @@ SCRATCH = {
     "much output": "for step in range(10**7):\n    print(step, 'loss', 0.1)",
     "a question": "name = input('What is your name?')",
     "Colab": "from google.colab import drive\ndrive.mount('/content/drive')\n!pip install timm\n%cd /content",
+    "open files": "held = [open(torch.__file__) for _ in range(1000)]",
     "a figure": "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()",
     "a child left behind": "import subprocess\nsubprocess.Popen(['sleep', '1000'])",
 }

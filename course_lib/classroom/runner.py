@@ -1,0 +1,189 @@
+"""One submission: its cells in their order, then each task in a fork of its own.
+
+Nothing in this file is trusted once a submission runs. What it reports is read, checked and judged outside.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+MOST_PRINTED = 200_000  # characters
+MOST_REPORTED = 1_900_000  # bytes, of which one task may use about half
+IN_ALL = (
+    5  # times the longest that a cell may run; what comes then has a twentieth of that, until twice as much is over
+)
+
+
+def run(connection: socket.socket) -> None:
+    """Run one submission; says on the connection where it is, and at last what came of it."""
+    job = json.loads(b"".join(iter(lambda: connection.recv(1 << 16), b"")))
+    sys.stdin, sys.stdout, sys.stderr = io.StringIO(), _Printed(), _Printed()
+    _silence_the_page()
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell, started, own = InteractiveShell.instance(), time.monotonic(), os.getpid()
+    errors = {}
+    for place, code, whole in job["cells"]:
+        _say(connection, {"at": place})
+        ran = time.monotonic() - started
+        if ran > 2 * IN_ALL * job["seconds"]:
+            errors[place] = "it was not run: the cells before it took all the time there is"
+            continue
+        seconds = job["seconds"] if ran < IN_ALL * job["seconds"] else job["seconds"] / 20
+        errors[place] = _cell(shell, code, seconds, whole)
+        if os.getpid() != own:
+            os._exit(0)  # a copy that the cell has made
+    with contextlib.suppress(OSError, ValueError):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # cells may have left all files open that they may
+    tasks, left = {}, MOST_REPORTED
+    for number, name in job["tasks"].items():
+        _say(connection, {"at": number})
+        tasks[number], size = _in_a_fork(shell, number, name, job, min(left, MOST_REPORTED // 2))
+        left -= size
+    _say(connection, {"errors": {place: error for place, error in errors.items() if error}, "tasks": tasks})
+
+
+def _say(connection: socket.socket, what: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(what).encode() + b"\n")
+
+
+def _silence_the_page() -> None:
+    """Make the page's own calls do nothing, wherever a student has put them: each task is checked once, at the end."""
+    import course_lib.exercises as page
+
+    for name in ("check", "hint", "progress", "solution"):
+        setattr(page, name, lambda *_, **__: None)
+
+
+class _Printed(io.StringIO):
+    """What cells print, up to a limit."""
+
+    def write(self, text: str) -> int:
+        if self.tell() + len(text) > MOST_PRINTED:
+            raise OSError(f"more than {MOST_PRINTED:,} characters were printed")
+        return super().write(text)
+
+
+def _cell(shell: Any, code: str, seconds: float, whole: bool) -> str:
+    """Run a cell; says how it failed, if it did. What it defines below the line that failed is defined all the same."""
+    if not whole:  # it has ended its process before
+        _executed(shell, _definitions(shell, code, after=0), seconds)
+        return ""
+    error = _executed(shell, code, seconds)
+    if error is None:
+        return ""
+    rest = _definitions(shell, code, after=_line(error))
+    if rest:
+        _executed(shell, rest, seconds)
+    return _told(error)
+
+
+def _executed(shell: Any, code: str, seconds: float) -> BaseException | None:
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"it ran for more than {seconds:g} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        result = shell.run_cell(code)
+        return result.error_before_exec or result.error_in_exec
+    except BaseException as escaped:
+        return escaped
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _line(error: BaseException) -> int:
+    """The line of a cell that failed; of one that did not begin to run, none."""
+    walked = traceback.walk_tb(error.__traceback__)
+    return next((line for frame, line in walked if frame.f_code.co_name == "<module>"), sys.maxsize)
+
+
+def _definitions(shell: Any, code: str, after: int) -> str:
+    """The functions, classes and imports of a cell that begin below a line."""
+    kept = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    with contextlib.suppress(Exception):
+        body = ast.parse(shell.transform_cell(re.sub(r"^\s*%%.*\n", "", code))).body
+        rest: list[ast.stmt] = [part for part in body if isinstance(part, kept) and part.lineno > after]
+        return ast.unparse(ast.Module(rest, type_ignores=[]))
+    return ""
+
+
+def _told(error: BaseException) -> str:
+    return " ".join(traceback.format_exception_only(error)[-1].split())[:500]
+
+
+def _in_a_fork(shell: Any, number: str, name: str, job: dict[str, Any], most: int) -> tuple[dict[str, Any], int]:
+    """Check one task; a fork that ends early, or takes too long, is said to have done so. Also its report's size."""
+    if name not in shell.user_ns:
+        return {"stopped": f"{name} is not defined after all cells have run"}, 0
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setpgid(0, 0)
+        os.close(reader)
+        try:
+            with os.fdopen(writer, "w") as report:
+                json.dump(_judged(number, shell.user_ns[name], job["seed"]), report)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    try:
+        found = _read(reader, job["seconds"], most)
+        return (json.loads(found) if found else {"stopped": f"the process ended while {name} ran"}), len(found)
+    except TimeoutError:
+        return {"stopped": f"{name} ran for more than {job['seconds']:g} s"}, 0
+    except (ValueError, RecursionError) as error:
+        return {"stopped": f"what {name} returned cannot be read: {error}"}, 0
+    finally:
+        os.close(reader)
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError):
+                kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _read(reader: int, seconds: float, most: int) -> bytes:
+    found, end = b"", time.monotonic() + seconds
+    while True:
+        if not select.select([reader], [], [], max(0.0, end - time.monotonic()))[0]:
+            raise TimeoutError
+        piece = os.read(reader, 1 << 16)
+        found += piece
+        if not piece:
+            return found
+        if len(found) > most:
+            raise ValueError("it is too much")
+
+
+def _judged(number: str, answer: Any, seed: int) -> dict[str, Any]:
+    """What the public check says of an answer, and what the hidden one observes."""
+    from course_lib.classroom.hidden import hidden_check
+    from course_lib.classroom.hidden.draw import Draw, as_at_first
+    from course_lib.classroom.plain import to_json
+    from course_lib.exercises.engine import judge
+    from course_lib.exercises.tasks import find_task
+
+    with as_at_first():
+        said = judge(find_task(number), answer)
+    report: dict[str, Any] = {"state": said.state, "findings": [list(pair) for pair in said.findings]}
+    if said.state == "not attempted":
+        return report
+    try:
+        with as_at_first():
+            report["observed"] = to_json(hidden_check(number).observe(answer, Draw(seed)))
+    except Exception as error:
+        report["raised"] = type(error).__name__  # its text might tell the inputs
+    return report
