@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 6. Visualization: what does the network see, and is the picture true?
+# # 6. Visualization
 #
 # You write four kinds of heat maps and find out what each one claims, in the network's own units. You can take the
 # disease out of a simulated patient. So for once you know the right answer, and can measure how far each map is from
@@ -31,7 +31,7 @@ from course_lib.lessons import get_real_images, start_lesson
 profile = start_lesson(6)
 
 # %% [markdown]
-# ### Two networks, one disease
+# ## Two networks, one disease
 #
 # Everything down to Part D works on simulated radiographs, also when you have real ones. They come with the truth: we
 # know where fluid fills the lung, and can make the same patient again without it. Here are two small networks, each
@@ -1224,18 +1224,15 @@ print(f"{empty} maps were empty, and have no correlation")
 Table("Size of the rank correlation with the trained map (nan: all maps empty)", columns, rows)
 
 # %% [markdown]
-# The same as dots, one per seed, below the spread of each row:
+# The same as dots, one per seed:
 
 # %%
-from course_lib.plots import plot_steps
+from course_lib.plots import plot_seeds
 
 dots = {
     f"{name}, last {depth}": found_ for name in forgot for depth, found_ in forgot[name].items()
 }
-spread = {name: max(found_) - min(found_) for name, found_ in dots.items()}
-figure = plot_steps(
-    spread, dots, first="spread over the seeds", second="size of the rank correlation"
-)
+figure = plot_seeds(dots, xlabel="size of the rank correlation")
 show("maps-that-forget", figure)
 
 # %% [markdown]
