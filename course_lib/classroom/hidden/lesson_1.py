@@ -52,7 +52,7 @@ def _finds_lines(kernels: Any, wanted: Any, draw: Draw) -> str:
         flat = lines.sum().abs() + columns.abs().max() + (lines * (torch.arange(size) - middle)).sum().abs()
         others = torch.cat([lines[:middle], lines[middle + 1 :]])
         if flat > 1e-4:
-            return "an even area, a slope or a vertical edge"
+            return "an even area, a ramp or a vertical edge"
         if (lines[middle] - 1).abs() > 1e-4 or others.max() > 1e-6:
             return "a horizontal line, or one beside the middle"
     return ""

@@ -168,7 +168,7 @@ def _item(images: Any, index: int, broken: list[str]) -> object:
     "03.8",
     tolerance=0.01,  # of a sum of measured fractions
     inputs="parts of which one is slow in one step only",
-    of_each=("the names", "the sum of all shares", "the slowest part", "the order or number of calls"),
+    of_each=("the names", "the sum of all fractions", "the slowest part", "the order or number of calls"),
 )
 def time_by_part(answer: Callable[..., Any], draw: Draw) -> object:
     found = []

@@ -92,7 +92,7 @@ def grad_cam(answer: Callable[..., Tensor], draw: Draw) -> object:
 @hidden(
     "06.6",
     inputs="unequal groups, and a patch at a drawn place",
-    of_each=("a share", "the mode in which the model is left", "the images, which should stay as they were"),
+    of_each=("a fraction", "the mode in which the model is left", "the images, which should stay as they were"),
 )
 def shortcut_test(answer: Callable[..., dict[str, float]], draw: Draw) -> object:
     found = []
