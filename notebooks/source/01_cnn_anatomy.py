@@ -7,10 +7,10 @@
 #
 # - say what each axis of an image tensor holds,
 # - work out a convolution and its output size by hand,
-# - learn a kernel by gradient descent, and say what the result depends on,
-# - count any layer's parameters, and say what sharing them assumes,
+# - learn a kernel by gradient descent,
+# - count any layer's parameters,
 # - say what ReLU, pooling and depth each add,
-# - trace a network's shapes before you run it.
+# - trace a network's shapes.
 #
 # | part | minutes | | you will have |
 # | --- | --- | --- | --- |
@@ -40,8 +40,7 @@ profile = start_lesson(1)
 # ### It works
 #
 # This trained network ships with the course. It learned from 1,200 *simulated* X-rays, computed by a physical model.
-# Here are three new patients, each once healthy and once with pneumonia; nothing else differs. You needn't follow this
-# section's code yet.
+# Here are three new patients, each once healthy and once with pneumonia; nothing else differs.
 
 # %%
 import torch
@@ -56,9 +55,9 @@ for name, pictures in zip("ABC", patients, strict=True):
     print(f"patient {name}, probability of pneumonia: {healthy:.2f} healthy, {sick:.2f} sick")
 
 # %% [markdown]
-# It finds two of the three pneumonias and misses B's. (Patients 3 to 5, not chosen by result.) Pneumonia shows as a
-# bright cloud in a lung. The simulator knows where it put each one, and the pictures below outline it in orange. All
-# three are in the left lung, on the right in the picture: halfway up in A, at the bottom in B, above the heart in C.
+# It finds two of the three pneumonias and misses B's. (Patients 3 to 5, unselected.) Pneumonia shows as a bright cloud
+# in a lung. Orange outlines below show where the simulator put it. All three are in the left lung, on the right in the
+# picture: halfway up in A, at the bottom in B, above the heart in C.
 #
 # Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that raised its score
 # for pneumonia. A cross marks the peak.
@@ -76,10 +75,10 @@ show("opening-heat-maps", plot_heat_maps(sick, {"Grad-CAM": heat}, names, masks=
 on_real("01.opening")
 
 # %% [markdown]
-# Only one cross lies on the pneumonia; lesson 6 measures such maps. The table is about a network of the same kind,
-# trained on 4,434 *real* X-rays ([Kermany 2018](https://doi.org/10.17632/rscbjbr9sj.2)) and tested on 312 others.
-# *Recall* is the fraction of a class that it recognizes, with a 95% confidence interval: roughly, what so few images
-# can't rule out. By the end of lesson 6 you'll have written all of this yourself.
+# Only one cross lies on the pneumonia. The table is about a network of the same kind, trained on 4,434 *real* X-rays
+# ([Kermany 2018](https://doi.org/10.17632/rscbjbr9sj.2)) and tested on 312 others. *Recall* is the fraction of a class
+# that it recognizes, with a 95% confidence interval: roughly, what so few images can't rule out. By the end of lesson 6
+# you'll have written all of this yourself.
 #
 # > **Not for diagnosis.** Nothing in this course is.
 #
@@ -135,8 +134,8 @@ show("four-sums", plot_panels(panels, ["image", "kernel", "output"]))
 
 # %% [markdown]
 # ### A kernel that finds edges
-# Irwin Sobel designed the kernel below by hand in 1968. Its left column is negative and its right column positive, so
-# it asks of every window: is it brighter on the right than on the left?
+# Irwin Sobel designed the kernel below by hand in 1968. Its left column is negative and its right one positive: it asks
+# of every window whether it's brighter on the right.
 
 # %%
 from skimage import data as photographs
@@ -148,7 +147,7 @@ edges = slide(head, sobel)
 show("sobel-edges", plot_panels([head, sobel, edges], ["photo", "kernel", "feature map"]))
 
 # %% [markdown]
-# The answers from all positions form a *feature map*. Nine numbers drew these outlines.
+# The answers from all positions form a *feature map*.
 #
 # ### A kernel that nobody designed
 # If you had only Sobel's feature maps, could you find his weights? Below, two kernels try, for vertical and for
@@ -158,8 +157,7 @@ show("sobel-edges", plot_panels([head, sobel, edges], ["photo", "kernel", "featu
 # 2. Compare their maps with Sobel's, the *targets*. The *loss* is the mean of the squared differences.
 # 3. Move each weight a little, so that the loss falls. The *learning rate* sets how far.
 #
-# Set *steps per frame* to 10 and press Play. Then restart with a learning rate of 3. (The *seed* picks the first
-# numbers. Momentum stays at 0 until lesson 3.)
+# Set *steps per frame* to 10 and press Play. Then restart with a learning rate of 3. (Leave seed and momentum alone.)
 
 # %%
 from course_lib.widgets import training_explorer
