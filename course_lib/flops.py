@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib.distributed import team
 from course_lib.files import data_dir, write_text
-from course_lib.runtime import Precision
+from course_lib.runtime import Precision, wait_for
 
 SIDES = (512, 1024, 2048, 4096, 8192)  # of square matrices
 PRODUCTS = 30  # of each size
@@ -158,20 +158,15 @@ def _matrix_product_rate(device: torch.device, dtype: torch.dtype) -> float:
         left, right = (torch.rand(side, side, device=device, dtype=dtype, generator=draw) for _ in range(2))
         product, fastest = left @ right, math.inf
         for _ in range(PRODUCTS):
-            _wait_for(device)
+            wait_for(device)
             started = time.perf_counter()
             torch.mm(left, right, out=product)
-            _wait_for(device)
+            wait_for(device)
             fastest = min(fastest, time.perf_counter() - started)
         rate = max(rate, 2 * side**3 / fastest)
         if fastest > SHORT:
             break
     return rate
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type != "cpu":  # a GPU works on while Python has gone ahead
-        getattr(torch, device.type).synchronize()
 
 
 def describe_arithmetic(flops: float, seconds: float, peak: float) -> str:

@@ -6,9 +6,10 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -169,6 +170,30 @@ def keep_profiler_quiet() -> None:
     Its library reads this when the first profile begins.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+
+Name = TypeVar("Name")
+
+
+def shortest_times(
+    works: Mapping[Name, Callable[[], object]], device: torch.device, *, rounds: int = 3
+) -> dict[Name, float]:
+    """The shortest time of each work in seconds; they take turns, so that a disturbance hits all."""
+    times: dict[Name, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            wait_for(device)
+            started = time.perf_counter()
+            work()
+            wait_for(device)
+            times[name].append(time.perf_counter() - started)
+    return {name: min(found) for name, found in times.items()}
+
+
+def wait_for(device: torch.device) -> None:
+    """Until a GPU has done what it was given: it works on while Python goes ahead."""
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.runtime import Precision, host, pick_device, seed_everything, unused_gpu
+from course_lib import runtime
+from course_lib.runtime import Precision, host, pick_device, seed_everything, shortest_times, unused_gpu
 
 
 def test_an_absent_device_is_named_with_those_that_are_here() -> None:
@@ -133,3 +134,12 @@ def test_the_profiler_writes_nothing_to_stderr() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "KINETO_LOG_LEVEL"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stderr == ""
+
+
+def test_works_take_turns_and_the_shortest_time_of_each_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    clock = iter([0, 5, 10, 11, 20, 22, 30, 34])  # a took 5 and 2 seconds, b 1 and 4
+    monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(clock))
+    works = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    assert shortest_times(works, torch.device("cpu"), rounds=2) == {"a": 2, "b": 1}
+    assert order == ["a", "b", "a", "b"]

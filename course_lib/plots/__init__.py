@@ -13,7 +13,7 @@ from course_lib.plots.curves import (
     plot_history,
     plot_reliability,
     plot_roc,
-    plot_steps,
+    plot_seeds,
 )
 from course_lib.plots.diagrams import plot_shares, plot_walks
 from course_lib.plots.images import encode, plot_heat_maps, plot_images, plot_maps, plot_overlay, plot_panels
@@ -35,8 +35,8 @@ __all__ = [
     "plot_panels",
     "plot_reliability",
     "plot_roc",
+    "plot_seeds",
     "plot_shares",
-    "plot_steps",
     "plot_walks",
     "publish",
     "publish_caption",

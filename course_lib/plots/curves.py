@@ -99,27 +99,20 @@ def _scale(axis: Axes, curves: Curves, *, log_x: bool, log_y: bool) -> None:
         axis.locator_params(axis="x", integer=True)  # no epoch 1.2
 
 
-def plot_steps(
-    factors: Mapping[str, float], scores: Mapping[str, Sequence[float]], *, first: str, second: str
-) -> Figure:
-    """What each change brought: above, a bar for each factor; below, a dot for each seed's score, joined by a line.
+def plot_seeds(scores: Mapping[str, Sequence[float]], *, xlabel: str) -> Figure:
+    """A row of dots for each setting, one for each seed, joined by a line.
 
     Args:
-        factors: by the name of the change.
-        scores: by the name of the change, one a seed.
-        first, second: what factors and scores measure.
+        scores: by the name of the setting, one a seed.
+        xlabel: what they measure.
     """
-    rows = [len(factors), len(scores)]
-    figure = Figure(figsize=(8, 1.4 + 0.27 * sum(rows)), layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=rows)
-    above.bar_label(above.barh(list(factors), list(factors.values()), color=BLUE), fmt="%.1f", padding=3, fontsize=9)
-    above.set(xlabel=first, xlim=(0, 1.12 * max(factors.values())))
+    figure = Figure(figsize=(7.5, 1 + 0.35 * len(scores)), layout="constrained")
+    axis = figure.subplots()
     for row, found in enumerate(scores.values()):
-        below.plot(found, [row] * len(found), color=ORANGE, marker="o", markersize=5)
-    below.set(xlabel=second, yticks=range(len(scores)), yticklabels=list(scores))
-    below.grid(axis="x", color=GRAY, alpha=0.3)
-    for axis in (above, below):
-        axis.invert_yaxis()
+        axis.plot(found, [row] * len(found), color=ORANGE, marker="o", markersize=5)
+    axis.set(xlabel=xlabel, yticks=range(len(scores)), yticklabels=list(scores))
+    axis.grid(axis="x", color=GRAY, alpha=0.3)
+    axis.invert_yaxis()
     return figure
 
 
@@ -183,11 +176,14 @@ def plot_roc(probs: Tensor, labels: Tensor, *, threshold: float | None = None) -
     return figure
 
 
-def plot_reliability(diagrams: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
+def plot_reliability(
+    diagrams: Mapping[str, tuple[Tensor, Tensor, Tensor]], *, ylabel: str = "fraction of positives"
+) -> Figure:
     """Reliability diagrams beside each other: on the diagonal, probabilities keep their promise. Dots grow with counts.
 
     Args:
         diagrams: by the title of its panel, what `metrics.reliability` returns.
+        ylabel: what is counted against the probabilities.
     """
     figure = Figure(figsize=(0.5 + 3.2 * len(diagrams), 3.6), layout="compressed")
     axes = figure.subplots(1, len(diagrams), sharey=True, squeeze=False)[0]
@@ -199,6 +195,6 @@ def plot_reliability(diagrams: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> F
         axis.scatter(promised.numpy()[filled], observed.numpy()[filled], s=area[filled], color=BLUE, alpha=0.6)
         axis.set(xlabel="mean predicted probability", aspect="equal")
         axis.set_title(title, fontsize=10)
-    axes[0].set_ylabel("fraction of positives")
+    axes[0].set_ylabel(ylabel)
     axes[0].legend(loc="upper left")
     return figure

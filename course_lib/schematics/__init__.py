@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
-from course_lib.schematics import lesson_1, lesson_2, lesson_3, lesson_5, lesson_6
+from course_lib.schematics import lesson_1, lesson_2, lesson_3, lesson_4, lesson_5, lesson_6
 from course_lib.schematics.pen import WIDTH, Sketch
 
 SHOWN_WIDTH = 640  # pixels, where the page has so many
@@ -58,7 +58,7 @@ def _drawn_in(module: ModuleType) -> dict[str, Callable[[], Sketch]]:
     }
 
 
-LESSONS = (lesson_1, lesson_2, lesson_3, lesson_5, lesson_6)
+LESSONS = (lesson_1, lesson_2, lesson_3, lesson_4, lesson_5, lesson_6)
 SCHEMATICS = {name: draw for lesson in LESSONS for name, draw in _drawn_in(lesson).items()}
 
 __all__ = ["SCHEMATICS", "WIDTH", "Schematic", "Sketch", "schematic"]

@@ -23,6 +23,7 @@ def drawn(figure: Figure) -> np.ndarray:
         plots.plot_maps(torch.randn(3, 5, 5), list("abc")),
         plots.plot_overlay(torch.rand(1, 8, 8), torch.rand(8, 8), title="PNEUMONIA 0.93"),
         plots.plot_heat_maps(torch.rand(2, 1, 8, 8), {"saliency": torch.rand(2, 8, 8)}),
+        plots.plot_seeds({"plain": [0.4, 0.5], "changed": [0.6]}, xlabel="accuracy"),
         plots.plot_history({"train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5], "val_auc": [0.5, 0.7]}),
         plots.plot_confusion([[3, 1], [0, 4]], ["NORMAL", "PNEUMONIA"]),
         plots.plot_roc(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 1]), threshold=0.5),

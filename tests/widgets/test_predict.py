@@ -1,6 +1,7 @@
 """The predictions: each has one answer with its reason, and slips that lead elsewhere; nothing tells it beforehand."""
 
 import html
+import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
@@ -67,6 +69,7 @@ def fraction_sick(found: Fraction, alarms: Fraction, sick: Fraction) -> float:
 
 PICTURE = torch.tensor([[[[1.0, 0, 2], [3, 5, 1], [0, 4, 2]]]])
 KERNEL = torch.tensor([[[[1.0, 2], [0, -1]]]])
+LESSON_6 = Path(__file__).parents[2] / "notebooks" / "06_visualization.ipynb"
 TRUTHS: dict[str, Callable[[], float]] = {
     "1.1": lambda: F.conv2d(PICTURE, KERNEL)[0, 0, 0, 0].item(),
     "1.4": lambda: F.conv2d(torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 3, 3), stride=3).shape[-1],
@@ -74,8 +77,11 @@ TRUTHS: dict[str, Callable[[], float]] = {
     "2.2": lambda: (1 + 0) / 2,
     "3.1": lambda: fetched([-16, -3.2]),
     "3.5": lambda: fraction_sick(Fraction(93, 100), Fraction(9, 100), Fraction(50, 1000)),
-    "4.1": lambda: len(torch.zeros(2, 128, 8, 8).view(-1, 128 * 4 * 4)),
+    "4.1": lambda: len(torch.zeros(3, 128, 8, 8).view(-1, 128 * 4 * 4)),
+    "4.3": lambda: math.log(0.91 / 0.01),
+    "4.4": lambda: stats.ttest_1samp([-0.137, -0.022], 0).confidence_interval(0.95).high + (0.137 + 0.022) / 2,
     "5.1": lambda: sum(p.numel() for p in nn.Linear(512, 10).parameters()),
+    "6.5": lambda: float(re.search(r"activation map, signed +(-?[\d.]+) +0\.71", LESSON_6.read_text())[1]),  # its table
 }
 
 
