@@ -116,8 +116,9 @@ def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first, second: (N, H, W).
 
-    >>> rank_correlation(torch.tensor([[[0.0, 1.0, 5.0]]]), torch.tensor([[[9.0, 8.0, 1.0]]]))
-    tensor([-1.], dtype=torch.float64)
+    >>> rising, falling = torch.tensor([[[0.0, 1.0, 5.0]]]), torch.tensor([[[9.0, 8.0, 1.0]]])
+    >>> rank_correlation(rising, falling).round(decimals=6).tolist()
+    [-1.0]
     """
     _check_fit(first, second)
     ranks = [torch.from_numpy(rankdata(maps.flatten(start_dim=1).cpu(), axis=1)) for maps in (first, second)]
