@@ -1182,9 +1182,13 @@ print("AdamW, plain:", memorized(by_adam[False]), "| with batch norm:", memorize
 # %% tags=["tol-0.05"]
 torch.manual_seed(0)
 network = ten_layers(starts["Kaiming"], batch_norm=True).train()
-pool = F.interpolate(
-    (train.images.float() / 255 - 0.5) / 0.25, size=16, mode="area"
-)  # (N, 1, 16, 16)
+
+
+def shrunk(part):
+    return F.interpolate((part.images.float() / 255 - 0.5) / 0.25, size=16, mode="area")
+
+
+pool = shrunk(train)  # (N, 1, 16, 16)
 companies = [torch.randperm(len(pool))[:31] for _ in range(50)]
 with torch.no_grad():
     batches = [
@@ -1195,8 +1199,52 @@ print(f"one X-ray in 50 batches: spread {gaps[:, 0].std():.3f}")
 print(f"different X-rays in one batch: spread {gaps[:, 1:].std(dim=1).mean():.3f}")
 
 # %% [markdown]
-# The company moves one X-ray's answer by about a quarter of what separates different X-rays, so the noise is real.
-# Whether it makes a network better on *new* images is another question, and this page doesn't measure it.
+# The company moves one X-ray's answer by about a quarter of what separates different X-rays, so the noise is real. Does
+# it make a network better on *new* images? Train with and without batch norm on 64 X-rays, until they are memorized,
+# and test on validation, with five seeds. Which network is right more often? Which has the lower loss?
+
+# %%
+torch.manual_seed(0)
+some = torch.randperm(len(train))[:64]
+known, new = (pool[some], train.labels[some]), (shrunk(splits.val), splits.val.labels)
+
+
+def tested(model, images, labels):
+    """The fraction right and the loss."""
+    with torch.no_grad():
+        logits = model.eval()(images)
+    right = (logits.argmax(dim=1) == labels).double().mean()
+    return right.item(), F.cross_entropy(logits, labels).item()
+
+
+def memorize_64(batch_norm, seed):
+    torch.manual_seed(seed)
+    model = ten_layers(starts["Kaiming"], batch_norm=batch_norm)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.001)
+    for _ in range(150):
+        drawn = torch.randint(64, (32,))
+        optimizer.zero_grad()
+        F.cross_entropy(model(known[0][drawn]), known[1][drawn]).backward()
+        optimizer.step()
+    return tested(model, *known)[0], *tested(model, *new)
+
+
+# %% tags=["tol-0.1"]
+trained = {kind: [memorize_64(kind, seed) for seed in range(5)] for kind in (False, True)}
+rows = [
+    (
+        name,
+        *(", ".join(f"{one:.2f}" for one in found) for found in zip(*trained[kind], strict=True)),
+    )
+    for name, kind in (("plain", False), ("with batch norm", True))
+]
+Table("Five seeds", ("", "right of the 64", "right of validation", "loss on validation"), rows)
+
+# %% [markdown]
+# Both know their 64 images. On new ones the network with batch norm is right *less* often, and its loss is far lower
+# all the same: it is less sure of its errors. On real X-rays the loss is lower, too (measured once: 0.22 to 0.35
+# against 0.59 to 1.08), and it's right about as often: between 0.84 and 0.92 against 0.81 to 0.86. So here batch norm
+# regularizes in what a loss sees, and in what an accuracy sees it depends on the images.
 #
 # ### What it doesn't do
 #
@@ -1604,6 +1652,9 @@ for name in ("Kaiming / 4", "PyTorch's own"):
     assert all(abs(loss - log(2)) < 0.02 for loss in by_start[name, False])  # they don't move
 assert not any(loss < 10 for loss in by_start["Kaiming x 3", False])  # it explodes, often to nan
 assert max(by_adam[False]) < 0.35
+for plain, normed in zip(*trained.values(), strict=True):
+    assert normed[2] < plain[2]  # less sure of its errors,
+    assert profile.source == "real" or normed[1] < plain[1]  # and less often right
 assert gaps[:, 0].std() > 0.1 * gaps[:, 1:].std(dim=1).mean()  # the noise of the company
 
 # %%
