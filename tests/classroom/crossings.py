@@ -6,6 +6,21 @@ Each stands in a notebook that is otherwise right. Whatever it does to itself, i
 LIBC = "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 EVERYONE = "\nfor process in [os.getppid(), 1, 2, 3, *range(2, 300)]:\n    try:\n        "
 END = "\n    except (OSError, ValueError):\n        pass\n"
+
+
+def _tells(what: str, *, ends: bool = True) -> str:
+    """A cell that writes to every open file, among them what the grader reads; and ends, or goes on writing."""
+    writes = f"os.write(number, {what})" if ends else f"while True:\n            os.write(number, {what})"
+    return f"""
+import os
+for number in range(3, 128):
+    try:
+        {writes}
+    except OSError:
+        pass
+os._exit(0)"""
+
+
 # What one process may do to another of the same user, for each that can be named:
 TO_EVERYONE = {
     "prlimit memory": "resource.prlimit(process, resource.RLIMIT_AS, (1 << 30, 1 << 30))",
@@ -168,50 +183,17 @@ try:
 except OSError:
     pass""",
     "watches": LIBC + "for _ in range(5000):\n    libc.inotify_init()",
-    "a report that never ends": """
-import json, os, time
-for number in range(3, 128):
-    try:
-        while True:
-            os.write(number, b"[" * (1 << 16))
-    except OSError:
-        pass
-os._exit(0)""",
-    "a report of lists": """
-import os
-for number in range(3, 128):
-    try:
-        os.write(number, b'{"errors":{},"tasks":[' + b"[]," * 600_000 + b"[]]}\\n")
-    except OSError:
-        pass
-os._exit(0)""",
+    "a report that never ends": _tells('b"[" * (1 << 16)', ends=False),
+    "a report of lists": _tells("""b'{"errors":{},"tasks":[' + b'[],' * 600_000 + b'[]]}\\n'"""),
     "a report of equal hashes": """
-import json, os
+import json
 keys = [[k * (2**61 - 1), 0] for k in range(20_000)]
 said = {"state": "correct", "findings": [], "observed": {"dict": keys}}
 line = json.dumps({"errors": {}, "tasks": {f"04.{k}": said for k in range(1, 7)}}).encode() + b"\\n"
-for number in range(3, 128):
-    try:
-        os.write(number, line)
-    except OSError:
-        pass
-os._exit(0)""",
-    "a deep report": """
-import os
-for number in range(3, 128):
-    try:
-        os.write(number, b"[" * 900_000 + b"]" * 900_000 + b"\\n")
-    except OSError:
-        pass
-os._exit(0)""",
-    "places that never end": """
-import os
-for number in range(3, 128):
-    try:
-        while True:
-            os.write(number, b'{"at": 1}\\n' * 1000)
-    except OSError:
-        pass""",
+"""
+    + _tells("line"),
+    "a deep report": _tells('b"[" * 900_000 + b"]" * 900_000 + b"\\n"'),
+    "places that never end": _tells("""b'{"at": 1}\\n' * 1000""", ends=False),
     "output": """
 import os
 os.system('yes | head -c 300000000')
