@@ -74,7 +74,7 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
         raise ValueError(
             f"{path}: holds weights of {architecture}, which do not fit this {type(_unwrapped(model)).__name__}: {odd} "
             f"is {found.get(odd, 'absent')} in the file and {wanted.get(odd, 'absent')} in the network; build the "
-            "network with the arguments that it was trained with."
+            "network with the arguments that it was trained with, or train it again if the course has changed it since."
         )
     model.load_state_dict({name: tensors[bare] for name, bare in zip(own, _bare(own), strict=True)})
 

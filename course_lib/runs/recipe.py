@@ -181,7 +181,7 @@ _FAST: dict[str, Any] = {
     "image_size": 32,
     "network": "FastCNN",
     "network_arguments": {"widths": [64, 128, 256], "mirror": True},
-    "epochs": 6,
+    "epochs": 7,
     "batch_size": 500,
     "optimizer_name": "muon",
     "learning_rate": 0.2,
@@ -243,7 +243,7 @@ PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
         "best": _FAST
         | {
             "network_arguments": {"widths": [64, 256, 256], "mirror": True},
-            "epochs": 30,
+            "epochs": 36,
             "weight_decay": 0.05,
             "augmentation": {"shift": 4, "cutout": 12},
         },
