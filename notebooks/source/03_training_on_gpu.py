@@ -3,13 +3,13 @@
 #
 # You train PneumoniaCNN in one call. Then you write that call yourself, steer it by its curves, and find out where its
 # time and memory go, on a processor or on a GPU. At the end you say which of three networks is best, how good it is,
-# and how sure you may be. A number is worth what stands beside it: other seeds, an interval, a control.
+# and how sure you can be. No number stands alone here: beside it are other seeds, an interval or a control.
 #
 # After this lesson you can
 #
 # - write the loops that train and evaluate a network, and name their classic faults,
 # - find a learning rate by measuring, and choose a schedule,
-# - read curves, batch norm's lag among them, and cure overfitting one change at a time,
+# - read curves, find out why one leaps, and cure overfitting one change at a time,
 # - profile a loop, move it to a GPU, choose a number format and save memory,
 # - compare networks over seeds, choose a threshold on validation, and report with intervals,
 # - calibrate, resume, and spread a training over processes.
@@ -61,8 +61,10 @@ for name, images in (("train", train), ("val", val)):
     print(name, tuple(images.images.shape), images.images.dtype, images.counts())
 
 # %% [markdown]
-# And here is the PneumoniaCNN that you built, at last in training. *Training* means: show it all images, change its
-# weights a little after each handful, and repeat. One pass over all training images is an *epoch*.
+# Now the PneumoniaCNN that you built in lesson 2 is trained at last. *Training* means: show it all images, change its
+# weights a little after each handful, and repeat. A handful is a *batch*, one pass over all training images is an
+# *epoch*, and the learning rate, as in lesson 1, sets how far the weights move. `Batches` hands out 32 images at a
+# time, and `fit` does the rest.
 
 # %%
 from course_lib import training
@@ -77,8 +79,9 @@ dense = PneumoniaCNN(size).to(device)
 first = training.fit(dense, on_train, on_val, epochs=epochs, learning_rate=1e-3, seed=0)
 
 # %% [markdown]
-# A network that only guesses between two equally common classes has a loss of $\ln 2 = 0.69$. (Where three in four are
-# sick, always answering 0.75 has 0.56.) Where do the two curves start, and where do they end?
+# Lesson 2 found that a network which only guesses between two equally common classes has a loss of $\ln 2 = 0.69$.
+# Where three in four are sick, as among the real images, always answering 0.75 has a loss of 0.56. Where do the two
+# curves start, and where do they end?
 
 # %% tags=["tol-0.1"]
 from course_lib.plots import plot_curves, show
@@ -93,21 +96,25 @@ print(
 )
 
 # %% [markdown]
-# It learns. (The loss is in *nats*, the unit that natural logarithms give.) Does it learn on real X-rays, too?
+# It learns: both curves start near guessing and end well below it. (The loss is in *nats*, the unit that natural
+# logarithms give.) Don't be surprised if validation lies *below* training. A point of the training curve is a mean over
+# a whole epoch, with dropout on, and for most of that epoch the network knew less than at its end. Does it learn on
+# real X-rays, too?
 
 # %%
 on_real("03.first", losses, val)
 
 # %% [markdown]
-# From here on you write what `fit` hides, piece by piece.
+# It does, and starts lower: guessing has 0.56 there, and one epoch holds nearly four times as many images. From here on
+# you write what `fit` hides, piece by piece.
 #
 # ### One device
 #
 # A tensor lives in the memory of one *device*: the processor's (`cpu`), an NVIDIA GPU's (`cuda`) or an Apple GPU's
 # (`mps`). A GPU has thousands of simple arithmetic units, which suits a convolution: the same small sum at every pixel.
 # An operation needs all its tensors on one device, and `.to(device)` moves them. Below, `.to` is called on a tensor and
-# on a network, and what it returns is thrown away. Which of the two has moved? (`meta` is the device without numbers
-# from lesson 2. Every machine has it.)
+# on a network, and what it returns is thrown away. Which of the two has moved? (Every machine has the device `meta`,
+# the one without numbers from lesson 2.)
 
 # %%
 images, network = torch.zeros(4, 1, 64, 64), PneumoniaCNN(64)
@@ -123,14 +130,14 @@ except RuntimeError as error:
 # %% [markdown]
 # A tensor's `.to` returns a moved copy; a network's `.to` moves the network itself. So a loop has
 # `images = images.to(device)` for every batch, and `model.to(device)` once, before the optimizer is made. The error is
-# the one that you'll meet when you forget. Its wording differs from layer to layer; two device names in one message
-# are what to look for. `pick_device()` in `course_lib.runtime` takes CUDA if there is some, else an Apple GPU, else the
-# CPU, and the set-up cell has already asked it.
+# the one that you'll meet when you forget. Its wording differs from layer to layer; two device names in one message are
+# what to look for. `pick_device()` in `course_lib.runtime` picks an NVIDIA GPU if there is one, else an Apple GPU, else
+# the CPU. The set-up cell has already asked it.
 #
 # ### Steps add up
 #
 # Lesson 1 nudged a weight: if the loss changes by $g$ times the nudge, then $g$ is the *gradient*, and a step against
-# it makes the loss smaller. That's *gradient descent*. Take one weight again. It says $w \cdot x$ for $x = 2$, the
+# it makes the loss smaller. That's *gradient descent*. Take one weight again. It predicts $w \cdot x$ for $x = 2$, the
 # right answer is 6, and the loss is $(2w - 6)^2$. At $w = 1$ the loss is 16, and the gradient is
 # $2 (2w - 6) \cdot 2 = -16$.
 
@@ -168,8 +175,9 @@ print(f"after clearing:   {w.grad.item():.1f}")
 # on purpose only where one large batch is computed in pieces (*gradient accumulation*, in the exercises).
 # </details>
 #
-# How large may the learning rate be? Take five steps from $w = 1$, at five rates. One arrives in a single step, one
-# never arrives and never leaves, and one gets worse with every step. Which?
+# How large may the learning rate be? Take five steps from $w = 1$, at five rates. The gradient is written out,
+# $4 (2w - 6)$. One arrives in a single step, one never arrives and never leaves, and one gets worse with every step.
+# Which?
 
 # %%
 from course_lib.tables import Table
@@ -184,11 +192,11 @@ for learning_rate in (0.02, 0.1, 0.125, 0.25, 0.3):
 Table("The loss after each step", ("rate", "1", "2", "3", "4", "5"), rows)
 
 # %% [markdown]
-# Too small is slow, too large diverges. The border between them is set by the curvature: here the gradient changes by 8
-# per unit of $w$, and any rate above $2 / 8$ overshoots further each time. A network has a curvature in every
-# direction, it changes while it learns, and nobody knows it beforehand. In the valley below the curvature is 8 across
-# and 1 along. Which rate is the largest that settles? Does *momentum*, which lets each step go on in part in the
-# direction of the last, allow a larger one or a smaller one?
+# A rate that is too small is slow, and one that is too large diverges. Where divergence begins is set by the
+# *curvature*: here the gradient changes by 8 per unit of $w$, and any rate above $2 / 8$ overshoots further each time.
+# A network has a curvature in every direction, it changes while it learns, and nobody knows it beforehand. In the
+# valley below the curvature is 8 across and 1 along. Which rate is the largest that settles? Does *momentum*, which
+# lets each step go on in part in the direction of the last, allow a larger one or a smaller one?
 
 # %%
 from course_lib.widgets import descent_explorer
@@ -198,15 +206,15 @@ descent_explorer()
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The steep direction decides: any rate below $2 / 8 = 0.25$ settles. Momentum $\beta$ allows up to
-# $2 (1 + \beta) / 8$, so 0.475 for $\beta = 0.9$
+# The steep direction decides: any rate below $2 / 8 = 0.25$ settles. Momentum allows a larger one. If a fraction
+# $\beta$ of the last step carries over, the limit is $2 (1 + \beta) / 8$, so 0.475 for $\beta = 0.9$
 # ([Goh 2017](https://doi.org/10.23915/distill.00006) draws why).
 # </details>
 #
 # ### Batches
 #
-# One image gives a noisy gradient, and all of them together take long. A *batch* of some dozens is the usual
-# compromise. PyTorch's way to make them has two parts:
+# One image gives a noisy gradient, and all of them together take long. A batch of some dozens is the usual compromise.
+# PyTorch's way to make them has two parts:
 #
 # - A [`Dataset`](https://docs.pytorch.org/docs/stable/data.html) answers "how many?" and "give me number i". Our image
 #   sets are such a dataset.
@@ -257,8 +265,9 @@ rows = [(name, f"{images_per_second(one):,.0f}") for name, one in pipelines.item
 Table("One pass over the training images, on this machine", ("", "images per second"), rows)
 
 # %% [markdown]
-# These numbers are those of one machine. Nothing is decoded here, so workers have nothing to help with. The third way
-# does the least work per image and will be ours; `Batches`, which you met above, is this function with a few comforts.
+# These are the numbers of one machine. Nothing is decoded here, so workers have nothing to help with. The third way
+# does the least work per image and will be ours; `Batches`, which you met above, is this function with a few
+# conveniences.
 #
 # ### The loop
 #
@@ -270,8 +279,8 @@ from course_lib.schematics import schematic
 schematic("one-epoch")
 
 # %% [markdown]
-# The five calls are those of lesson 2. What's new are the books: the loss of each batch counts by the number of its
-# images, since the last batch is shorter and would otherwise weigh too much.
+# The five calls are those of lesson 2. What's new is the bookkeeping: each batch's loss is weighted by its number of
+# images, since the last batch is shorter and would otherwise count too much.
 
 
 # %%
@@ -292,9 +301,9 @@ def train_one_epoch(model, train, optimizer, *, schedule=None):
 
 
 # %% [markdown]
-# `loss.item()` takes out the plain number. Collect `loss` itself, and each one drags the remains of its graph along.
-# The evaluation loop leaves things out: no record for gradients, no step, and no training mode. It keeps logits and
-# labels, since every score follows from these two.
+# `loss.item()` takes out the plain number. If you collect `loss` itself, each one keeps the record of its computation
+# in memory. The evaluation loop leaves things out: no record for gradients, no step, and no training mode. It keeps
+# logits and labels, since every score follows from these two.
 
 
 # %%
@@ -312,8 +321,8 @@ def evaluate(model, data):
 #
 # [*AdamW*](https://arxiv.org/abs/1711.05101) is gradient descent in which each weight follows a running mean of its
 # gradients, divided by how large they have been lately. *Weight decay* pulls every weight a little toward zero. Now
-# give the same seed and the same 256 images to your loop and to the one in the package. (It stores images in another
-# order in memory, and so rounds differently in the last digits.)
+# give the same seed and the same 256 images to your loop and to the one in the package. How closely will the two losses
+# agree?
 
 # %% tags=["tol-0.003"]
 small = train.subset(torch.arange(256))
@@ -330,10 +339,16 @@ for name, loop in (("yours", train_one_epoch), ("imported", training.train_one_e
     print(f"{name}: training loss {both[name]:.3f}")
 
 # %% [markdown]
+# The loops are the same, and yet the third digit may differ. The package stores images in another order in memory (Part
+# C), so sums round differently. AdamW's first steps then magnify that: each weight moves by about the learning rate,
+# however small its gradient, and where the gradient is nearly zero, rounding decides its sign. Measured once: with the
+# images in your order the two agree in every digit, and with 64-bit numbers in twelve.
+#
 # So you may let the package do it. `fit` runs both loops once per epoch, and adds
 #
 # - a schedule for the learning rate (Part B), and a weight decay of 0.05 instead of AdamW's 0.01,
-# - the fused form of AdamW and 16-bit arithmetic where the machine has it (Part C),
+# - the *fused* form of AdamW, which updates all weights in one call, and 16-bit arithmetic where the machine has it
+#   (Part C),
 # - saving and resuming (Part F), early stopping, and a history.
 #
 # ### Stop here
@@ -352,7 +367,7 @@ for name, loop in (("yours", train_one_epoch), ("imported", training.train_one_e
 # ## Part B. Learning rate, schedule, curves (24 min, core)
 #
 # - Find a learning rate by measuring.
-# - Tell batch norm's lag from learning.
+# - Find out why a validation curve leaps.
 # - Name underfitting and overfitting with their cures.
 #
 # ### The range test
@@ -382,7 +397,7 @@ def range_test(model, rates):
 # %% [markdown]
 # From here on the network is `CompactCNN`, which opened lesson 1: five narrow blocks like those of PneumoniaCNN, a mean
 # per map, and a first step that standardizes each image. Test it with and without its batch norm, from three seeds.
-# Does batch norm allow higher rates here, too?
+# Does batch norm allow higher rates here, too, as it did in lesson 2?
 
 # %% tags=["tol-0.15"]
 from course_lib.models import CompactCNN
@@ -421,12 +436,15 @@ figure = plot_curve_panels(
 show("range-test", figure)
 
 # %% [markdown]
-# Two things to read:
+# Three things to read:
 #
-# - With batch norm the loss falls over a wide range of rates, and learns more in these few batches. Without it, it
-#   hardly leaves guessing before it turns unsteady.
-# - On the left, find the rate at which the curves first turn up. A constant rate should stay well below it: we take
-#   0.001. The peak of a schedule, which lasts for a moment only, may come near it: we take 0.01.
+# - With batch norm the loss falls over a wide range of rates, so the network learns more in these few batches. Without
+#   it, the loss hardly leaves guessing before it turns unsteady.
+# - But it allows no clearly higher rate. On this page both networks fail somewhere between 0.01 and 0.1. AdamW has
+#   already scaled the steps, as in lesson 2.
+# - On the left, find the rate at which a curve first turns up: the seeds differ by a factor of ten and more. A constant
+#   rate should stay below all of them: we take 0.001. The peak of a schedule lasts only for a moment and may come
+#   nearer: we take 0.01.
 #
 # The test gives an order of magnitude and no more, for the price of forty batches.
 #
@@ -464,8 +482,8 @@ show("constant-rate", figure, source=profile.source)
 # %% [markdown]
 # The training loss falls smoothly. The validation loss, over the same images each time, leaps. Overfitting? A rate that
 # is too high? There is a third suspect. Evaluation uses batch norm's running averages, which follow the layers with a
-# delay of some ten batches, and the weights keep moving. The suspicion can be tested: take the copies, change no
-# weight, and compute only the averages again, from training images.
+# delay of some ten batches, and the weights keep moving. That can be tested: take the copies, change no weight, and
+# compute only the averages again, from training images.
 
 # %%
 Predict("3.2")
@@ -487,9 +505,9 @@ Table("Validation loss, worst epoch from the third on", ("", "as it was", "renew
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# With the same weights and fresh averages the leaps are gone. They were the averages', not the weights'. What's left is
-# the curve that tells about the weights. It need not fall in every epoch; a rise that stays after renewal is a real
-# one.
+# With the same weights and fresh averages the leaps are gone: the averages were at fault, not the weights. What's left
+# is the curve that tells you about the weights. It needn't fall in every epoch, and a rise that stays after renewal is
+# real.
 # </details>
 #
 # `update_bn` is made for averaged weights, and puts mode and momentum back as they were. Here are both curves of
@@ -504,9 +522,11 @@ on_real("03.curves", curves, val)
 # %% [markdown]
 # ### One cycle
 #
-# The rate need not stay where it is. The *one-cycle schedule* ([Smith 2017](https://arxiv.org/abs/1708.07120)) starts
-# low while the first gradients are wild, rises to a peak, and falls to nearly nothing, so that the network settles and
-# its averages catch up.
+# On the recorded X-rays it leaps as well, and the curve with renewed averages doesn't.
+#
+# So far the rate stayed where it was. It needn't. The *one-cycle schedule* ([Smith
+# 2017](https://arxiv.org/abs/1708.07120)) starts low while the first gradients are wild, rises to a peak, and falls to
+# nearly nothing, so that the network settles and its averages catch up.
 
 # %%
 schematic("one-cycle")
@@ -533,15 +553,17 @@ for name, runs in zip(panels, ends.values(), strict=True):
 show("constant-or-one-cycle", plot_curve_panels(panels, title="Validation loss", **axes))
 
 # %% [markdown]
-# The cycle leaps, too, where its rate is high, and comes to rest at its end. The price: the number of epochs must be
-# fixed beforehand, since a cycle that is stopped early hasn't come to rest. (Two things differ between the panels,
-# schedule and peak. The renewed averages above say that the weights at the constant rate were sound.)
+# The cycle is far off, too, while its rate is high, and comes to rest at its end. The price: the number of epochs must
+# be fixed beforehand, since a cycle that is stopped early hasn't come to rest.
+#
+# Don't credit the schedule with the whole gain. Two things differ between the panels, schedule and peak, and a part of
+# the constant rate's loss is the lag of its averages, as the renewed ones show.
 #
 # ### Three stories
 #
-# Training and validation loss together tell three stories. To see them without the noise of batch norm, take a plain
-# network of three convolutions and two dense layers, and a far simpler one: a linear layer that sees 64 numbers,
-# the means over an 8x8 grid.
+# Training and validation loss together tell three stories. To see them without the leaps of batch norm, take a plain
+# network of three convolutions and two dense layers, and a far simpler one: a linear layer that sees 64 numbers, the
+# means over an 8x8 grid.
 
 
 # %%
@@ -595,12 +617,12 @@ figure = plot_curve_panels(panels, title="Three trainings", ylim=(0, 1.2), **axe
 show("three-pairs-of-curves", figure)
 
 # %% [markdown]
-# - Left, **underfitting**: both losses are high and equal. It learns something and then hardly more. More images or
-#   more patience won't help, a larger network will.
-# - Middle, **overfitting**: it memorizes its 128 images. From some epoch on, what it learns is about them and not about
+# - Left, **underfitting**: both losses are high and nearly equal. The network learns something and then hardly more.
+#   More images or more epochs won't help; a larger network will.
+# - Middle, **overfitting**: it memorizes its 128 images. From some epoch on, it learns about these images and not about
 #   pneumonia.
-# - Right, the same network with more images: hardly a gap. (Validation may lie below training, since the training loss
-#   is a mean over the epoch, and most of its batches met a network that had learned less.)
+# - Right, the same network with more images: hardly a gap, and validation lies below training for the reason given in
+#   Part A.
 #
 # ### Early stopping
 #
@@ -626,14 +648,14 @@ show("early-stopping", plot_curves(curves, **axes))
 # %% [markdown]
 # The rule can't see what lies to the right of its second line: if a better minimum comes later, it's missed. And it has
 # looked at the validation images many times. The best of many noisy numbers flatters, so report a score on images that
-# chose nothing.
+# had no part in any choice.
 #
 # ### Cures, one at a time
 #
 # What helps against overfitting? Take the 128 images again and change one thing at a time: *dropout* in the head, or
 # copies that are shifted by up to three pixels and sometimes mirrored (lesson 4 calls that *augmentation*), or more
 # images. The loss is the mean over the last five epochs (with all images: the last one), on validation, from three
-# seeds.
+# seeds. On simulated images all four take nearly the same number of steps: 240, and 228 with all images.
 
 
 # %%
@@ -663,8 +685,9 @@ rows = [(name, *(f"{loss:.2f}" for loss in losses)) for name, losses in cured.it
 Table("Validation loss at the end", ("", "seed 0", "seed 1", "seed 2"), rows)
 
 # %% [markdown]
-# Each of the three lowers the mean of the three seeds, and more images help most, from every seed. Which of the two
-# middle rows is better, three seeds don't decide.
+# Each of the three lowers the mean of the three seeds, and more images help most, from every seed. Between the two
+# middle rows three seeds don't decide, even where one of them is ahead in all three: the differences are small and
+# uneven. Lesson 4 shows how to judge that.
 #
 # ### Stop here
 #
@@ -686,9 +709,9 @@ Table("Validation loss at the end", ("", "seed 0", "seed 1", "seed 2"), rows)
 #
 # ### Four loops, one slow line each
 #
-# Don't guess where time goes; ask the
-# [*profiler*](https://docs.pytorch.org/docs/stable/profiler.html). It notes when each operation begins and ends, and
-# you can put your own labels around parts of a loop.
+# Don't guess where time goes; ask the [*profiler*](https://docs.pytorch.org/docs/stable/profiler.html). It notes when
+# each operation begins and ends, and with `record_function` you put labels of your own around parts of a loop. The last
+# label, `books`, is for the bookkeeping.
 
 
 # %%
@@ -786,8 +809,9 @@ Table("Fraction of the time", ("loop", *PARTS), rows)
 #   batches.
 # </details>
 #
-# In the sound loop, forward and backward pass take nearly all the time, as it should be. Fix the largest part first:
-# if a part takes a fraction $f$ of the time, removing it makes the loop at most $1 / (1 - f)$ times as fast.
+# In the sound loop, forward and backward pass take nearly all the time, as it should be. Fix the largest part first: if
+# a part takes a fraction $f$ of the time, removing all of it makes the loop $1 / (1 - f)$ times as fast, and no more
+# ([Amdahl's law](https://doi.org/10.1145/1465482.1465560)).
 #
 # ### What changes on a GPU
 #
@@ -808,7 +832,9 @@ schematic("cpu-and-gpu")
 #   Python goes on. Pinning takes time of its own and memory that the system can't move, so it isn't free. In the
 #   other direction it does harm: after `.to("cpu", non_blocking=True)` you may read numbers that haven't arrived. Or
 #   let bytes wait on the GPU, as `Batches` can, and convert them there: a quarter of the traffic, or none.
-# - **Sums are added in another order each time**, so two runs agree closely at first and drift apart later.
+# - **Sums are added in another order each time**, so two runs agree closely at first and drift apart later. PyTorch's
+#   page on [reproducibility](https://docs.pytorch.org/docs/stable/notes/randomness.html) says what can be done about
+#   it, and what it costs.
 #
 # A network of small layers can leave a GPU waiting for Python however fast it is.
 # [`torch.compile`](https://docs.pytorch.org/docs/stable/generated/torch.compile.html) fuses small operations into fewer
@@ -877,7 +903,10 @@ Table(f"{flops / 1e6:.0f} million operations per image", ("", "images per second
 # Which row brings how much depends on the machine, and a row may be slower than the one above. That's why you measure.
 # Channels last changes no result apart from rounding. A larger batch means fewer steps per epoch and may need a higher
 # rate or more epochs: judge it by the loss after a minute, not by images per second. An MFU far below one half, at a
-# batch that fills the machine, says that something other than arithmetic takes the time. (PyTorch's
+# batch that fills the machine, says that something other than arithmetic takes the time.
+#
+# The 16-bit row is measured against the peak of 16-bit products. That peak is higher, so the MFU may fall while the
+# images per second rise. (PyTorch's
 # [tuning guide](https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html) lists more.)
 #
 # ### Number formats
@@ -886,8 +915,8 @@ Table(f"{flops / 1e6:.0f} million operations per image", ("", "images per second
 schematic("number-formats")
 
 # %% [markdown]
-# More *exponent* bits mean a wider range, more *fraction* bits mean more digits. TF32 is float32 for which a GPU's
-# matrix units ignore the last 13 fraction bits; weights and sums stay as they are.
+# More *exponent* bits mean a wider range, more *fraction* bits mean more digits. TF32 isn't a format to store numbers
+# in: a GPU's matrix units read float32 and ignore its last 13 fraction bits. Weights and sums stay float32.
 
 # %%
 Predict("3.3")
@@ -921,20 +950,21 @@ Table("What becomes of three numbers, and of a matrix product", columns, rows)
 # <details><summary>What happened, and why</summary>
 #
 # float16 has five exponent bits. Its smallest number above 0 is 6e-8, and 1e-8 is nearer to 0; above 65,504 comes
-# infinity. bfloat16 has float32's range and three digits, so 257 becomes 256. TF32 and float16 have the same fraction
-# bits, so their products are equally exact.
+# infinity. bfloat16 has float32's range and three digits, so 257 becomes 256. TF32 and float16 have equally many
+# fraction bits, so their products are equally exact.
 # </details>
 #
 # *Mixed precision*, [`autocast`](https://docs.pytorch.org/docs/stable/amp.html), takes 16 bits for convolutions and
-# matrix products, and keeps the weights and sensitive sums in float32. On recent NVIDIA GPUs TF32 is one switch for
-# what stays: `torch.set_float32_matmul_precision("high")`, in older code
+# matrix products, and keeps the weights and sensitive sums in float32. On recent NVIDIA GPUs one switch lets the
+# remaining float32 products use TF32: `torch.set_float32_matmul_precision("high")`, in older code
 # `torch.backends.cuda.matmul.allow_tf32 = True`.
 #
 # ### float16 needs a scaler
 #
 # Older GPUs, such as the T4 that Colab lends, have no fast bfloat16. In float16 small gradients vanish. So multiply the
 # loss by a large number before `backward()`, and divide the gradients again before the step. That's a *gradient
-# scaler*, and it runs on any machine. The weight below gets a gradient of 1e-8 through float16.
+# scaler*, and it runs on any machine. The weight below gets a gradient of 1e-8 through float16: because of `.half()`,
+# the backward pass goes through 16 bits, too.
 
 # %%
 weight = nn.Parameter(torch.tensor(1.0))
@@ -947,7 +977,7 @@ for scale in (1.0, 65_536.0):
     print(f"scale {scale:,.0f}: gradient {weight.grad.item():.1e}")
 
 # %% [markdown]
-# And if the scaled gradient becomes too large for float16? Give it a gradient of 10.
+# And if the scaled gradient becomes too large for float16? Give the weight a gradient of 10.
 
 # %%
 scaler = torch.amp.GradScaler("cpu", init_scale=65_536.0)
@@ -959,9 +989,9 @@ scaler.update()
 print(f"weight after the step: {weight.item()}, scale now: {scaler.get_scale():,.0f}")
 
 # %% [markdown]
-# It's infinite, so the scaler skips the step, leaves the weights alone, and halves its scale for the next one. With
-# bfloat16 none of this is needed. `fit` takes bfloat16 where there are instructions for it, float16 with a scaler on
-# GPUs that have only that, and float32 elsewhere.
+# The gradient is infinite, so the scaler skips the step, leaves the weights alone, and halves its scale for the next
+# one. With bfloat16 none of this is needed. `fit` takes bfloat16 where there are instructions for it, float16 with a
+# scaler on GPUs that have only that, and float32 elsewhere.
 #
 # ### Memory
 #
@@ -1011,8 +1041,8 @@ for build in (CompactCNN, Frugal):
     print(f"{build.__name__}: {kept:.1f} MB kept, {step / 1e9:.1f} billion operations per step")
 
 # %% [markdown]
-# A tenth of the memory, for a third more arithmetic. One thing is silently different, though. What do batch norm's
-# running averages do in such a step?
+# A tenth of the memory, for a third more arithmetic. One thing changes silently, though. What do batch norm's running
+# averages do in such a step?
 
 # %%
 for build in (CompactCNN, Frugal):
@@ -1026,14 +1056,15 @@ for build in (CompactCNN, Frugal):
 # <details><summary>Answer</summary>
 #
 # The forward pass runs twice, so the averages move twice, each time a tenth of the way toward the same batch. They lag
-# less, and lean more on the last batches: as if momentum were 0.19. Nothing warns you. To get the usual averages, put
-# the square root of 0.9 in place of 0.9, `momentum=0.0513`.
+# less, and lean more on the last batches: as if momentum were 0.19, since 0.9 of the old average is kept twice, and
+# $0.9^2 = 0.81$. Nothing warns you. To get the usual averages, keep the square root of 0.9 each time:
+# `momentum=0.0513`.
 # </details>
 #
 # ### On one named GPU
 #
-# What one GPU makes of all this is measured by one script, `tests/benchmarks/gpu.py`, and stands here with its name and
-# its date.
+# One script, `tests/benchmarks/gpu.py`, measures what a GPU makes of all this. Its results stand here, with the GPU's
+# name and the date, once there are any.
 
 # %%
 from course_lib.gpu_times import on_gpu
@@ -1059,7 +1090,7 @@ on_gpu()
 # ## Part D. Which network, and how good? (24 min, core)
 #
 # - Compare networks over seeds, and say what the comparison rests on.
-# - Choose a threshold where that's allowed, and state rates with intervals.
+# - Choose a threshold on the right images, and state rates with intervals.
 # - Say what a score means in a waiting room.
 #
 # This part stands by itself: it needs trained networks, and nothing of how they were trained.
@@ -1067,8 +1098,9 @@ on_gpu()
 # ### Three networks, three seeds
 #
 # Lesson 2 left a question open: PneumoniaCNN, its pooled twin PooledCNN, or CompactCNN? Train the twin and the other
-# two seeds of PneumoniaCNN, with the same images, epochs and schedule. Each network has a peak rate of its own, chosen
-# on validation images: 0.001 for PneumoniaCNN, 0.01 for the two others. CompactCNN's three cycles are those of Part B.
+# two seeds of PneumoniaCNN, with the same images, epochs and schedule. Each network has its own peak rate, chosen on
+# validation images: 0.001 for PneumoniaCNN, 0.01 for the other two. CompactCNN's three trainings are the cycles of Part
+# B.
 
 # %%
 from course_lib.models import PooledCNN
@@ -1099,8 +1131,8 @@ columns = ("", "parameters", "memory, MB", "seconds, seed 0", "seed 1", "seed 2"
 Table(f"Training at {size} pixels", columns, rows)
 
 # %% [markdown]
-# > **One rule before you look.** The test images are used once, at the end. Nothing was chosen by them so far, and
-# > nothing will be.
+# > **One rule before you look.** The test images judge, and choose nothing: no rate, no epoch, no threshold. None was
+# > chosen by them so far, and none will be.
 
 # %%
 Predict("3.4")
@@ -1134,8 +1166,8 @@ Table("AUC", columns, rows)
 # <details><summary>What happened, and why</summary>
 #
 # CompactCNN comes first, from every seed. Between PneumoniaCNN and its twin the difference is smaller than the spread
-# over the seeds, so the dense head with its million weights buys nothing here, and its twin does without. Parameters
-# aren't ability.
+# over the seeds, so the dense head with its million weights buys nothing here. More parameters don't make a better
+# network.
 # </details>
 #
 # Why is CompactCNN better? It differs in two ways: it standardizes each image, and it has five narrow blocks instead of
@@ -1158,8 +1190,8 @@ rows = [(name, *(f"{auc:.3f}" for auc in found)) for name, found in test_auc.ite
 Table("AUC on the test images", ("", "seed 0", "seed 1", "seed 2"), rows)
 
 # %% [markdown]
-# Most of the lead stays, so it's the blocks more than the standardizing. On these films the dense head buys nothing. Do
-# real X-rays agree? Read the validation lines first, and then the test lines:
+# Most of the lead stays, so on these films the blocks matter more than the standardizing. Do real X-rays agree? Read
+# the validation lines first, and then the test lines:
 
 # %%
 from course_lib.metrics import binary_report, choose_threshold
@@ -1174,21 +1206,25 @@ on_real("03.networks", seed_0, splits.test)
 
 # %% [markdown]
 # On validation CompactCNN comes first from every seed, as here, though by less than .001. On the test folder the order
-# turns round: PneumoniaCNN is ahead from every seed. So the story of the 67 million parameters ends without a winner.
+# is reversed: PneumoniaCNN is ahead from every seed. So the story of the 67 million parameters ends without a winner.
 # Which network is better depends on the images that judge it, and validation images from the training folder couldn't
-# tell. What helps more than another network is training on changed images: `course train pneumonia` brings CompactCNN
-# to .970 to .976 on the same test folder (at 96 pixels, for 20 epochs; Part E shows one of the changes).
+# tell.
+#
+# The recipe matters more than the network. `course train pneumonia` brings the same CompactCNN to .970 to .976 on the
+# same test folder. Three things differ: 96 pixels, 20 epochs, and training images that are changed at random. Part E
+# takes one of those changes away and measures what it was worth.
 #
 # The simulated test patients are drawn as the others were, so validation and test agree. The real validation images
 # were cut out of the published train folder; the published test folder was put together in another way, and its labels
-# were checked by a third expert. No choice on validation images can make up for what they don't contain. If you work
-# with the real data, the fall from validation to test is the most important result of the page. It's why a hospital
-# tests a network on its own patients first.
+# were checked by a third expert. No choice on validation images can make up for what they don't contain. With the real
+# data, the fall from validation to test is the most important result of the page. It's why a hospital should test a
+# network on its own patients first.
 #
 # > **Change one thing.** Train all three at 64 pixels: `size = 64`, in the second cell of the page.
 # > <details><summary>Answer</summary>Measured once, simulated, three seeds: CompactCNN .975, .972, .977; PneumoniaCNN
 # > .942, .926, .866; PooledCNN .859, .837, .830. Now the twin comes last from every seed. A patch of 22 pixels is two
-# > thirds of a small picture's side, and a third of a large one's, so what the mean forgets matters more.</details>
+# > thirds of a small picture's side, and a third of a large one's, so the mean forgets more. That may be the reason;
+# > nobody has taken it away to see.</details>
 #
 # ### A threshold, chosen before the test
 #
@@ -1200,9 +1236,9 @@ schematic("roc-and-threshold")
 
 # %% [markdown]
 # Which errors are worse? A missed pneumonia is. So demand that 95 of 100 sick patients *of the validation set* be
-# found, and take the highest threshold that does it. (`choose_threshold` goes half the way down to the next score, so
-# that no single image decides; the same patients are found.) Will CompactCNN's sensitivity on the test images be 0.95,
-# too?
+# found, and take the highest threshold that does it. (`choose_threshold` goes halfway down to the next score; the same
+# patients are found, and the cut doesn't run through a patient.) Will CompactCNN's sensitivity on the test images be
+# 0.95, too?
 
 # %% tags=["tol-0.15"]
 reports = {}
@@ -1218,8 +1254,9 @@ for name in ("sensitivity", "specificity", "balanced_accuracy"):
 Table("CompactCNN on the test images", ("", *reports), rows)
 
 # %% [markdown]
-# The brackets are 95% *confidence intervals*: if we repeated the test many times, each time with new patients of the
-# same kind, about 95 in 100 such intervals would contain the true rate. (Rates have a formula for this. For the AUC,
+# Close to it, but not exactly: these are other patients. The brackets are 95% *confidence intervals*: if we repeated
+# the test many times, each time with new patients of the same kind, about 95 in 100 such intervals would contain the
+# true rate. (For rates there's a formula, [Wilson's](https://doi.org/10.1080/01621459.1927.10502953). For the AUC,
 # `binary_report` uses the [*bootstrap*](https://doi.org/10.1214/aos/1176344552): it draws many new sets from the same
 # patients.) They leave out
 #
@@ -1230,8 +1267,8 @@ Table("CompactCNN on the test images", ("", *reports), rows)
 #
 # To compare two networks on the same images, don't lay two intervals side by side. Count the images that one gets right
 # and the other wrong ([McNemar 1947](https://doi.org/10.1007/BF02295996)), since most of the chance is common to both.
-# Now the real X-rays. Read sensitivity and specificity together, and the last line, which is what a network without
-# eyes would have.
+# Now the real X-rays. Read sensitivity and specificity together, and the last line, which is what you get without
+# looking at any image. (Part F explains the calibration error.)
 
 # %%
 on_real("03.test", reports, splits.test)
@@ -1260,6 +1297,10 @@ outcomes = {
 on_real("03.roc", outcomes, splits.test)
 
 # %% [markdown]
+# <details><summary>Answer</summary>Fewer than on the simulated ones: the recorded curves leave the left edge lower.
+# Even the highest scores there hold healthy children, so no threshold finds most of the sick without a false
+# alarm.</details>
+#
 # Which point is right depends on what the two errors cost, and no network can know that. Here are the validation
 # images, on which a threshold may be chosen. Let a miss cost as much as ten false alarms, then as much as one. In which
 # direction does the cheapest threshold move?
@@ -1277,8 +1318,8 @@ threshold_explorer(known.probs[:, 1], known.labels)
 #
 # ### The waiting room
 #
-# Sensitivity and specificity look from the disease to the answer. A mother asks the other way round: the network says
-# "sick"; is my child sick?
+# Sensitivity and specificity start from the disease and ask about the answer. A parent asks the other way round: the
+# network says "sick"; is my child sick?
 
 # %%
 Predict("3.5")
@@ -1289,8 +1330,8 @@ schematic("thousand-children")
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# The healthy are so many that a small fraction of them outweighs the sick. Two of three alarms are false, though the
-# network is as good as before.
+# The healthy are so many that a small fraction of them outweighs the sick. Two of three alarms are false, though
+# sensitivity and specificity are as good as before.
 # </details>
 #
 # This *positive predictive value* ([Altman and Bland 1994](https://doi.org/10.1136/bmj.309.6947.102)) depends on who is
@@ -1312,7 +1353,7 @@ Table("Of those predicted sick, the fraction who are sick", ("", *reports), rows
 #
 # ### Stop here
 #
-# Compare over seeds, take a part away before you say why, choose thresholds on validation, and report rates with their
+# Compare over seeds. Take a part away before you say why. Choose thresholds on validation, and report rates with their
 # intervals. **To discuss:** network X has an AUC of .968 and Y one of .955, one training each, 312 patients. What do
 # you write in the report?
 #
@@ -1332,8 +1373,9 @@ Table("Of those predicted sick, the fraction who are sick", ("", *reports), rows
 #
 # Suppose that one patient in ten is healthy, as in a ward where everybody coughs. A network that predicts that
 # everybody is sick is right nine times in ten. The usual remedy is *class weights*,
-# `F.cross_entropy(logits, labels, weight=weights)`: each class gets a factor in the loss, such that both count alike.
-# Here are 60 healthy and 540 sick patients, three seeds, each trained without weights and with.
+# `F.cross_entropy(logits, labels, weight=weights)`: each class gets a factor in the loss, so that both count alike.
+# Here are 60 healthy and 540 sick patients; from each of three seeds, one network is trained without weights and one
+# with.
 
 # %%
 healthy, sick = ((train.labels == label).nonzero().flatten() for label in (0, 1))
@@ -1370,8 +1412,8 @@ show("weights-on-the-curve", figure)
 
 # %% [markdown]
 # The weights move the *point*, a long way and from every seed: more of the healthy are recognized, fewer of the sick
-# are found. The *curve* is another matter. A threshold moves the point for nothing. Does weighting improve the order of
-# the patients, that is, the AUC?
+# are found. But a threshold moves the point as well, and needs no training. Does weighting improve the *curve*, the
+# order of the patients, and so the AUC?
 #
 # <details><summary>Nine seeds</summary>
 #
@@ -1382,16 +1424,19 @@ show("weights-on-the-curve", figure)
 # don't say.
 # </details>
 #
-# Two warnings. A network that was weighted reports probabilities for a ward where both classes are equally common, not
-# for yours. And what sixty healthy patients can't teach, no weight can.
+# Two warnings. A weighted network reports probabilities for a ward where both classes are equally common, not for
+# yours. And what sixty healthy patients can't teach, no weight can.
 #
 # ### A shortcut in the proportions
 #
-# A test set drawn like the training set can't show what a network goes by. Lesson 2 found a cue that survives
-# squeezing: the shape of the film, written into the body. Would a network use such a *shortcut*
-# ([Geirhos and others 2020](https://arxiv.org/abs/2004.07780))? Plant it and see. `framed` cuts each film to a shape of
-# its own and squeezes what is left into the square again. With `lean=1` the films of the sick are wider, by twice as
-# much as on the originals of the real set that we measured; with `lean=-1` those of the healthy are.
+# A test set drawn like the training set can't show what a network goes by. Lesson 2 found a cue that survives squeezing
+# into a square: the shape of the film, which shows in the proportions of the body. Would a network use such a
+# *shortcut* ([Geirhos and others 2020](https://arxiv.org/abs/2004.07780))? Plant it and see. `framed` cuts each film to
+# a shape of its own and squeezes what is left into the square again (`affine_grid` says which point each pixel is read
+# from, and `grid_sample` reads there).
+#
+# With `lean=1` the films of the sick are wider, by twice as much as on the originals of the real set that we measured;
+# with `lean=-1` those of the healthy are.
 
 
 # %%
@@ -1441,19 +1486,19 @@ Table("AUC: trained on films; judged on films leaning", ("", "seed 0", "seed 1",
 
 # %% [markdown]
 # On films that lean as in training both come close to 1, and that is all a validation set ever shows. On films that
-# lean the other way the AUC falls, and it falls less for every network that was trained on stretched images. So the
-# networks did use the shape of the film, and the stretch makes that cue worth less. It doesn't remove it: a shortcut is
-# gone for good only when the images no longer hold it.
+# lean the other way the AUC falls, and it falls less for every network trained on stretched images. So the networks did
+# use the shape of the film, and the stretch makes that cue worth less. It doesn't remove the cue: a shortcut is gone
+# for good only when the images no longer hold it.
 #
 # The stretch is part of the recipe of `course train pneumonia`, half as large, since the cue of the real films is about
-# half as strong. It is there because the cue is known, not because of a test score. With it and without it, on the real
+# half as strong. It's there because the cue is known, not because of a test score. With it and without it, on the real
 # X-rays:
 
 # %%
 on_real("03.stretch")
 
 # %% [markdown]
-# Look at validation first: by those lines nobody would have noticed. The published test folder was put together in
+# Look at validation first: nobody would have noticed anything there. The published test folder was put together in
 # another way, and there it makes a difference.
 #
 # ### The error gallery
@@ -1478,16 +1523,17 @@ masks = None if sharp.masks is None else sharp.masks[worst]
 show("worst-errors", plot_images(sharp.images[worst], captions, columns=5, masks=masks))
 
 # %% [markdown]
-# With simulated patients the outline shows what there was to find. (They are drawn here at 128 pixels; the network saw
-# 32.) Before you blame the network, ask of each picture whether you would have seen it, and of each healthy one what it
-# has that looks like an opacity. On real data such a page is where wrong labels and odd films come to light. What it
-# can't show is *why* the network said so; lesson 6 asks that.
+# With simulated patients the outline shows what there was to find: faint opacities, mostly, and here several of them
+# lie over the heart's shadow. (The patients are drawn at 128 pixels; the network saw 32.) Before you blame the network,
+# ask of each sick patient whether you would have seen it, and of each healthy one what looks like an opacity. On real
+# data such a page is where wrong labels and odd films come to light. What it can't show is *why* the network said so;
+# lesson 6 asks that.
 #
 # ### Stop here
 #
-# Class weights move the point, as a threshold does. A score on data of the same kind hides shortcuts, and a page of
-# errors shows what no score does. **To discuss:** your network has a validation AUC of 0.99. Name two findings of this
-# part that would make you doubt it.
+# Class weights move the point, as a threshold does. A score on data of the same kind hides shortcuts. A page of errors
+# shows what no score does. **To discuss:** your network has a validation AUC of 0.99. Name two findings of this part
+# that would make you doubt it.
 #
 # <details><summary>One answer</summary>A cue such as the film's shape, which the validation images share: judge on
 # images without it. And errors that look like one kind of film or of patient.</details>
@@ -1506,11 +1552,11 @@ show("worst-errors", plot_images(sharp.images[worst], captions, columns=5, masks
 # ### Does 0.9 mean nine in ten?
 #
 # A score that ranks well may still be overconfident. *Calibration* compares probability and outcome: of all images that
-# were given about 0.9, are nine in ten really sick? *Temperature scaling*
-# ([Guo and others 2017](https://arxiv.org/abs/1706.04599)) divides all logits by one number $T$, fitted on the
-# validation images; $T$ above 1 makes a network less sure of itself. Take the network of Part B that learned 128
-# patients by heart, and CompactCNN. Which is the overconfident one? And can dividing the logits change the AUC, or
-# which class is the more probable one?
+# were given about 0.9, are nine in ten really sick? *Temperature scaling* ([Guo and others
+# 2017](https://arxiv.org/abs/1706.04599)) divides all logits by one number $T$, fitted on the validation images; $T$
+# above 1 makes a network less sure of itself. Take the network of Part B that learned 128 patients by heart, and
+# CompactCNN. Which of them is overconfident? Can dividing the logits change the AUC? Can it change which class is more
+# probable?
 
 # %% tags=["tol-0.15"]
 from course_lib.metrics import TEMPERATURES, fit_temperature
@@ -1544,7 +1590,7 @@ show("reliability-of-memorizer", plot_reliability(diagrams))
 
 # %% [markdown]
 # The calibration error is the mean distance of the dots from the diagonal, weighted by their size. The network that
-# knows its 128 images by heart is too sure about everybody else. One number pulls it back, and changes not one
+# knows its 128 images by heart is too sure about everybody else. One number pulls it back without changing a single
 # prediction. Nor does it change the AUC: the difference of the two logits is divided by the same number for every
 # patient, so their order stays. The network is as wrong as before, but says so more honestly. Two warnings:
 #
@@ -1592,7 +1638,7 @@ for with_optimizer in (True, False):
 
 # %% [markdown]
 # With the whole *checkpoint* the resumed run ends with the same weights. Without the optimizer's state it's another
-# run, because AdamW's running means start from nothing again. A schedule, a gradient scaler and the random numbers are
+# run, because AdamW's running means start from zero again. A schedule, a gradient scaler and the random numbers are
 # state too. `weights_only=True` keeps `torch.load` from running whatever program a pickled file contains. And if the
 # power fails *while* the file is written, both the old and the new state are gone: `save_state` in
 # `course_lib.checkpoint` writes beside the old file and then swaps the two in one step.
@@ -1606,14 +1652,15 @@ schematic("copies-or-slices")
 
 # %% [markdown]
 # - **DDP**, [`DistributedDataParallel`](https://docs.pytorch.org/docs/stable/notes/ddp.html): each process holds a copy
-#   of everything and computes the gradients on its part of the batch. The gradients are averaged before the step, so
-#   the copies stay equal.
+#   of everything and computes gradients for its part of the batch. The gradients are averaged before the step, so the
+#   copies stay equal.
 # - **FSDP2**, [`fully_shard`](https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html): each process
 #   holds a *slice* of the weights, of the gradients and of the optimizer's state. A layer's weights are collected just
-#   before they are needed. It's for networks that don't fit, and costs traffic.
+#   before they are needed. It's for networks that don't fit into one GPU, and costs traffic.
 #
-# `torchrun` starts the processes and tells each its number. Two processes on a laptop, with the backend `gloo`, can do
-# both. The script is a file, since each process must be able to start it.
+# `torchrun` starts the processes and tells each its number, its *rank*. Two processes on a laptop can do both; they
+# talk through the backend `gloo`. The script must be a file, since each process starts from it. (`LazyLinear` is a
+# linear layer that finds out its input size from its first input.)
 
 # %%
 script = """
@@ -1640,7 +1687,7 @@ def train(model):
 """
 
 # %% [markdown]
-# So far that's a training like any other, but for one thing: each process takes every second image of a batch,
+# So far that's a training like any other, except for one thing: each process takes every second image of a batch,
 # `images[rank::world]`. Now train twice, by copies and by slices. What does each process hold in the end?
 
 # %%
@@ -1666,7 +1713,7 @@ folder = Path(tempfile.mkdtemp())
 written = (folder / "train_together.py").write_text(script, encoding="utf-8")
 
 # %% [markdown]
-# Eight steps by two processes there, and the same eight by one process here. How far apart will the weights be?
+# There, two processes take eight steps. Here, one process takes the same eight. How far apart will the weights be?
 
 # %%
 import subprocess
@@ -1729,9 +1776,9 @@ Table("Two processes", ("", "parameters held by each", "largest difference of a 
 # - Underfitting wants a larger network, overfitting more images, moved copies or dropout.
 # - Profile, then change one thing. A GPU runs behind Python. float16 needs a scaler, bfloat16 doesn't.
 # - Five narrow blocks beat a dense head of a million weights on simulated films, from every seed. On the real test
-#   folder the order turned round, and validation hadn't said so.
-# - A score is worth what stands beside it: the baseline, the interval, the spread over seeds, a threshold that was
-#   chosen elsewhere, and test images that chose nothing.
+#   folder the order was reversed, and validation gave no sign of it.
+# - A score needs company: a baseline, an interval, the spread over seeds, a threshold chosen elsewhere, and test images
+#   that had no part in any choice.
 #
 # None of these networks is for diagnosis.
 #
