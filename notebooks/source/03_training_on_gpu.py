@@ -1861,7 +1861,7 @@ print("It does.")
 # %% [markdown]
 # ## Where to go next
 #
-# - [Lesson 4, CIFAR-10](04_cifar10.ipynb): the loop on color photographs in ten classes, made ten times as fast.
+# - [Lesson 4, CIFAR-10](04_cifar10.ipynb): the loop on color photographs in ten classes, made several times as fast.
 # - [Lesson 6](06_visualization.ipynb): what such a network looked at.
 # - Karpathy's [recipe for training networks](https://karpathy.github.io/2019/04/25/recipe/), and torch's
 #   [tuning guide](https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html).
