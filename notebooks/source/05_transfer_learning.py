@@ -2,8 +2,8 @@
 # # 5. Transfer learning
 #
 # Labels are what costs. With forty labeled images and a borrowed network, in a few lines of PyTorch, you do better than
-# a classifier on pixels with sixteen times as many. You find out when that holds, how it goes wrong silently, and how
-# to tell whether fine-tuning has paid. Everything works without a connection to the network.
+# a classifier on pixels with sixteen times as many. You find out when that holds, how it can go wrong silently, and how
+# to tell whether fine-tuning has paid. Everything works without an internet connection.
 #
 # After this lesson you can
 #
@@ -46,10 +46,10 @@ profile = start_lesson(5)
 # 1,000 classes, among them 118 breeds of dogs, espresso and tripods
 # ([Russakovsky and others 2014](https://arxiv.org/abs/1409.0575)). Many such networks are published with their weights.
 #
-# The one below is EfficientNet-Lite0, a smaller relative of
-# [EfficientNet](https://arxiv.org/abs/1905.11946): seven stages of blocks like the MBConv of lesson 4, with ReLU6 and
-# without squeeze and excitation, then a 1x1 convolution. Its weights were installed together with the course. `None`
-# says: keep the head for the 1,000 classes. Four photographs come with scikit-image.
+# The one below is EfficientNet-Lite0, a smaller relative of [EfficientNet](https://arxiv.org/abs/1905.11946): seven
+# stages of blocks like the MBConv of lesson 4, with ReLU6 (a ReLU cut off at 6) and without squeeze and excitation,
+# then a 1x1 convolution. Its weights were installed together with the course. In the call, `None` in place of a number
+# of classes keeps the head for the 1,000. Four photographs come with scikit-image.
 
 # %%
 import torch
@@ -84,7 +84,7 @@ show("four-photographs", figure)
 
 # %% [markdown]
 # The third shows a man in a coat with a camera on a stand. For the fourth, ImageNet has no class. What will the network
-# say of each? Its guess is the class with the largest probability:
+# say about each? Its answer is the class with the largest probability:
 
 # %% tags=["tol-0.1"]
 from course_lib.tables import Table
@@ -98,15 +98,15 @@ rows = [
 Table("What the network says", ("photograph", "most probable class", "probability"), rows)
 
 # %% [markdown]
-# What's right here is right because the network has seen other cats and other cups. It doesn't name the camera, though
-# ImageNet has cameras: the answer is one word, and the picture shows several things. The rocket gets the nearest name
-# there is, with a low probability.
+# The network has seen other cats and other cups, and gets these right. It doesn't name the camera, though ImageNet has
+# cameras: the answer is one class, and the picture shows several things. The rocket gets the nearest name there is,
+# with a low probability.
 #
 # ### Forty labels
 #
 # Now other classes, ten of them, and only forty labeled images. On this page they are the simulated objects of lesson
 # 4, with CIFAR-10 beside them; `get_real_images()` fetches CIFAR-10 itself. Take the head away, and the network turns
-# an image into 1,280 numbers, its *features*. All that comes before the head is called the *backbone*. A *linear probe*
+# an image into 1,280 numbers, its *features*. Everything before the head is called the *backbone*. A *linear probe*
 # ([Alain and Bengio 2016](https://arxiv.org/abs/1610.01644)) is one linear layer on these features, found by logistic
 # regression.
 
@@ -127,7 +127,7 @@ features_val, labels_val = extract_features(backbone, Batches(val, 100, device=d
 print(train.name, tuple(train.images.shape), "to features", tuple(features.shape))
 
 # %% [markdown]
-# A number from one draw of forty images may be luck, so draw them five times, as many of each class:
+# A number from one draw of forty images may be luck, so draw forty five times, with equally many of each class:
 
 
 # %%
@@ -163,8 +163,8 @@ Table(f"{val.name}: accuracy of probes", ("", *map(str, range(1, 6)), "mean"), r
 
 # %% [markdown]
 # One in ten would be right by guessing. With a sixteenth of the labels the features are ahead in each draw, though
-# these objects look like nothing in ImageNet. Part B shows what photographs do. First, see how it's done without our
-# package.
+# these objects look like nothing in ImageNet. Part B shows what happens with photographs. First, see how it's done
+# without our package.
 #
 # ### Four steps, in plain PyTorch
 #
@@ -196,7 +196,7 @@ model.fc = nn.Linear(model.fc.in_features, 10)
 print(weights.transforms())
 
 # %% [markdown]
-# An optimizer for step 3 would get `model.fc.parameters()`. How much is that?
+# Only `model.fc.parameters()` go to the optimizer now. How many numbers is that?
 
 # %%
 from course_lib.widgets import Predict
@@ -218,7 +218,7 @@ print(f"{', '.join(learn)}: {count:,} of {total:,} numbers learn")
 #
 # ### What old code looks like
 #
-# Until torchvision 0.13 (2022) one wrote `resnet18(pretrained=True)`. The installed torchvision still takes it. What
+# Until torchvision 0.13 (2022) the call was `resnet18(pretrained=True)`. The installed torchvision still takes it. What
 # does it say? (`False` gives the same message, and downloads nothing.)
 
 # %%
@@ -267,12 +267,12 @@ moved = [name for name, held in model.state_dict().items() if not torch.equal(he
 print(f"{len(moved)} tensors have moved: {', '.join(moved[:2])} ... {', '.join(moved[-2:])}")
 
 # %% [markdown]
-# The last two are the head, and they should move. Sixty others moved as well, in layers without a single parameter to
-# learn. What are they, and do they matter? Part C answers that.
+# The last two are the head, and they should move. Sixty others moved as well, in layers whose parameters are all
+# frozen. What are they, and do they matter? Part C answers that.
 #
 # ### The same in one call
 #
-# `transfer_model("resnet18", 10)` in `course_lib.models` does the four steps, and two things more: the transforms are
+# `transfer_model("resnet18", 10)` in `course_lib.models` does the four steps and two more things. The transforms are
 # part of the network, which takes images in 0..1 of any size, and what is frozen stays as it is. Without a connection
 # it stops with an error rather than give you random weights.
 #
@@ -284,8 +284,8 @@ print(f"{len(moved)} tensors have moved: {', '.join(moved[:2])} ... {', '.join(m
 schematic("features-once")
 
 # %% [markdown]
-# Below, time both: one pass of a hundred images through the backbone, and twenty epochs of a head on all features.
-# Which takes longer?
+# Time both: a pass of all images through the backbone (measured on a hundred of them), and twenty epochs of a head on
+# all features. Which takes longer?
 
 # %% tags=["tol-x30"]
 import time
@@ -321,10 +321,11 @@ for name, one in (("twenty epochs of AdamW", head), ("linear_probe", probe)):
 # %% [markdown]
 # ### The input that it expects
 #
-# A network knows images only as they were prepared when it learned. This one wants numbers from -1 to 1, which is
+# A network only knows images as they were prepared when it learned. This one wants numbers from -1 to 1, which is
 # $(x - 0.5) / 0.5$ for bytes divided by 255. Others want ImageNet's mean and standard deviation taken out, color by
-# color. Here are five classic mistakes, each made on 300 validation images, judged by the probe of the last cell. Which
-# one costs most, and which raises an error?
+# color. Here are five classic mistakes, each made on 300 validation images and judged by the probe of the last cell.
+# (Our network prepares its input itself, so `right_way / 2 + 0.5` is how numbers from 0 to 1 get through to its first
+# layer.) Which one costs most, and which raises an error?
 
 # %% tags=["tol-0.12"]
 from course_lib.metrics import wilson_interval
@@ -348,17 +349,17 @@ for name, given in mistakes.items():
 Table("300 images", ("", "accuracy [95% interval]"), rows)
 
 # %% [markdown]
-# None of them raises an error. Bytes leave no more than guessing, and are found soon. The others are the trouble: a
-# network that works below its strength, or seems not to, and nothing that would tell you. How much a mistake costs
-# depends on the images: where color tells classes apart, as on the simulated objects, red and blue exchanged cost a
-# good part of the accuracy. That's why the preparation belongs to the weights, in torchvision as `weights.transforms()`
-# and in `transfer_model` inside the network.
+# None of them raises an error. With bytes the network only guesses, so you'd soon notice. The others are the trouble:
+# accuracy is lost, and nothing tells you. Two of them cost so little here that 300 images can't tell it from chance.
+# How much a mistake costs depends on the images: where color tells classes apart, as it does for the simulated objects,
+# exchanging red and blue costs a good part of the accuracy. That's why the preparation belongs to the weights, in
+# torchvision as `weights.transforms()` and in `transfer_model` inside the network.
 #
 # ### Stop here
 #
 # Weights with their transforms, a frozen backbone, a new head, features computed once. **To discuss:** a colleague's
-# transfer learning gives no error, and eight points less than yours. Name three silent causes, and a one-line check for
-# each.
+# transfer learning raises no error, and scores eight points less than yours. Name three silent causes, and a one-line
+# check for each.
 #
 # <details><summary>One answer</summary>Another preparation: print the minimum and the maximum of a batch. Old weights:
 # print `weights`. Layers that should be frozen and aren't: compare `state_dict()` before and after a
@@ -371,7 +372,7 @@ Table("300 images", ("", "accuracy [95% interval]"), rows)
 #
 # - Read a curve of accuracy against labels sideways.
 # - Say what the pixels alone know, and what the network's shape alone is worth.
-# - Say why X-rays are another question than photographs.
+# - Say why X-rays are a different question from photographs.
 #
 # ### Three kinds of features
 #
@@ -388,7 +389,7 @@ Table("300 images", ("", "accuracy [95% interval]"), rows)
 schematic("read-it-sideways")
 
 # %% [markdown]
-# The sideways look needs all of these scores:
+# To read sideways, you need all of these scores:
 
 
 # %%
@@ -464,9 +465,10 @@ figure = plot_curve_panels(
 show("probe-on-objects", figure)
 
 # %% [markdown]
-# The trained features are ahead at every number of labels, even on objects that no photograph of ImageNet resembles. It
-# isn't the *shape* of the network that does it: random weights do the pixels no good. ImageNet holds photographs, so on
-# CIFAR-10 its features should be worth more. Compare the distance from the upper curve to the others.
+# The trained features are ahead at every number of labels, even on objects that resemble no photograph in ImageNet. It
+# isn't the *shape* of the network that does it: with random weights, the same shape is worse than bare pixels. ImageNet
+# holds photographs, so on CIFAR-10 its features should be worth more. Compare the distance from the upper curve to the
+# others.
 
 # %%
 on_real("05.photos", by_labels, val)
@@ -492,9 +494,9 @@ print("sum equals three copies:", torch.allclose(summed, copied, atol=1e-5))
 print(f"mean: {averaged.norm() / copied.norm():.2f} of the strength")
 
 # %% [markdown]
-# With a third of the strength, everything behind it gets input that it has never seen. The sum is exact. (Where each
-# color is standardized by its own mean and deviation, it's nearly exact.) `transfer_model(name, 2, 1)` builds a network
-# for one channel in this way.
+# With a third of the strength, everything after it gets input of a kind that it has never seen. The sum is exact.
+# (Where each color is standardized by its own mean and deviation, it's nearly exact.) `transfer_model(name, 2, 1)`
+# builds a network for one channel in this way.
 #
 # ### X-rays
 #
@@ -538,7 +540,7 @@ figure = plot_curve_panels(
 show("probe-on-xrays", figure, source=profile.source)
 
 # %% [markdown]
-# And on the real X-rays. Look at how close the pixels come, and at how wide the bands are with forty labels.
+# Now the real X-rays. How close do the pixels come?
 
 # %%
 on_real("05.xrays", on_xrays, xrays_val)
@@ -560,10 +562,10 @@ for task, scores in ((val.name, by_labels), (xrays_val.name, on_xrays)):
 Table("As good as pixels with 640 labels", ("", "labels"), rows)
 
 # %% [markdown]
-# On the simulated X-rays the features still save labels, but fewer. On the real ones, pixels do as well without any
-# backbone. All X-rays show the same thing from the same side at the same size, so that each position has a meaning, as
-# it never has in a photograph. A probe on pixels can use that, whether it's the disease or the way in which the
-# pictures were taken. (Lesson 6 asks which.)
+# (Forty is the fewest that were tried.) On the simulated X-rays the features still save labels, but fewer. On the real
+# ones, pixels do as well without any backbone. All X-rays show the same thing from the same side at the same size, so
+# each position has a meaning, which it never has in photographs. A probe on pixels can use that, whether it's the
+# disease or the way in which the pictures were taken. (Lesson 6 asks which.)
 #
 # What larger studies found about X-rays:
 #
@@ -573,7 +575,7 @@ Table("As good as pixels with 640 labels", ("", "labels"), rows)
 #   How good a network is on ImageNet said nothing about how good it was there
 #   ([Ke and others 2021](https://arxiv.org/abs/2101.06871)).
 #
-# So measure it against pixels before you believe in it.
+# So before you believe in a backbone, measure it against pixels.
 #
 # ### Backbones that never saw a label
 #
@@ -588,7 +590,7 @@ Table("As good as pixels with 640 labels", ("", "labels"), rows)
 # - DINOv2's features of everyday photographs beat ImageNet's labels as a start on each of six collections, with more
 #   than 800,000 chest X-rays ([Tayebi Arasteh and others 2023](https://arxiv.org/abs/2308.07688)).
 #
-# The recipe of this lesson stays the same: other backbone, same probe, same curve.
+# The recipe of this lesson stays the same: another backbone, the same probe, the same curve.
 #
 # ### Stop here
 #
@@ -607,7 +609,7 @@ Table("As good as pixels with 640 labels", ("", "labels"), rows)
 # - Give each stage its own learning rate.
 # - Decide by seeds whether fine-tuning has paid.
 #
-# ### Frozen is not frozen
+# ### What does freezing freeze?
 #
 # In Part A sixty tensors moved although nothing but the head could learn. Here are two helpers to find out what they
 # are, for the network with ImageNet's weights:
@@ -654,7 +656,7 @@ print(f"{len(after)} tensors moved: {', '.join(kinds_moved)}")
 #
 # Each batch norm keeps a running mean, a running variance and a count of batches. They are *buffers*, not parameters:
 # they need no gradient to move, and `requires_grad` says nothing about them. In training mode every forward pass moves
-# them, and the head was fitted to the features as they were before.
+# them, and the head was fitted to the features as they were before. So frozen isn't frozen.
 # </details>
 #
 # Freezing has two halves: no gradients for the weights, and evaluation mode for the statistics. And every training loop
@@ -688,8 +690,8 @@ print("head trains:", keeping.head.training, " stem trains:", keeping.stages.ste
 #
 # Should the statistics move at least where the layers learn? In training, batch norm standardizes by the batch at hand;
 # in evaluation, by the running numbers, which lag behind. In a long training they catch up. Here are short trainings,
-# each from a probe on the same few images, from three seeds: with moving statistics and with frozen ones. A later
-# question needs the same from a new head with random weights instead of the probe, and at two numbers of labels.
+# each from a probe on the same few images, from three seeds, with moving statistics and with frozen ones. The cells
+# below also train from a new head with random weights, and at two numbers of labels; a later question needs that.
 
 
 # %%
@@ -731,7 +733,7 @@ for count in budgets:
             moving.append(tune(model, images, seen=seen, seed=seed))
 
 # %% [markdown]
-# How much do moving statistics cost, beside the probe that both began with?
+# How much do moving statistics cost? The first row is the probe that both trainings began with.
 
 # %% tags=["tol-0.15"]
 at_160 = {
@@ -744,10 +746,10 @@ rows = [(name, *(f"{score:.2f}" for score in scores)) for name, scores in at_160
 Table(f"{val.name}: accuracy with 160 labels", seeds, rows)
 
 # %% [markdown]
-# On the simulated objects, the training with moving statistics ends far below the other, from every seed. A smaller
-# learning rate wouldn't help: you saw statistics move and do their damage with no learning at all. So `transfer_model`
-# keeps ImageNet's statistics in training as well (`frozen_batch_norm`). The scale and shift of each batch norm are
-# ordinary parameters, and learn. On CIFAR-10:
+# On the simulated objects, the training with moving statistics ends far below the one with frozen statistics, from
+# every seed. A smaller learning rate wouldn't help: you saw statistics move and do their damage with no learning at
+# all. So `transfer_model` keeps ImageNet's statistics in training as well (`frozen_batch_norm`). The scale and shift of
+# each batch norm are ordinary parameters, and learn. On CIFAR-10:
 
 # %%
 on_real("05.statistics", at_160, val)
@@ -780,10 +782,10 @@ print("rates from head to stem:", *(f"{group['lr']:.2g}" for group in optimizer.
 # ### Probe first, then tune
 #
 # Begin with a probe or with a new random head? With a random head the first gradients are those of a bad classifier,
-# and they go through all layers. Fine-tuning from there can distort the features; a probe first, then tuning, did
-# better on ten datasets, most of all on images of another kind
-# ([Kumar and others 2022](https://arxiv.org/abs/2202.10054)). The runs above have it. Which row is best at which number
-# of labels?
+# and they go through all layers. Fine-tuning from there can distort the features. Over ten datasets, a probe followed
+# by tuning did better, most of all on images of another kind
+# ([Kumar and others 2022](https://arxiv.org/abs/2202.10054)). The trainings above include both. Which row is best at
+# which number of labels?
 
 # %% tags=["tol-0.15"]
 rows = []
@@ -802,10 +804,10 @@ Table(f"{val.name}: accuracy after {seen:,} images seen", seeds, rows)
 on_real("05.ways", ways, val)
 
 # %% [markdown]
-# ### Long enough to know
+# ### One pass, four, or sixteen
 #
-# A training that is too short can't say whether fine-tuning pays. So take 640 labeled images of CIFAR-10 at 64 pixels,
-# start from the probe, and go through them once, four times, or sixteen times, at two learning rates, from three seeds:
+# So far each training saw a few hundred images. What if it saw more? Take 640 labeled images of CIFAR-10 at 64 pixels,
+# start from the probe, and go through them once, four times, or sixteen times, at two learning rates, from three seeds.
 # 2,000 validation images judge. This takes too long for a page, so its numbers are stored.
 
 # %%
@@ -817,8 +819,8 @@ on_real("05.length")
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# The first steps move the features away from the head that fitted them, the more so at a higher rate. With more passes
-# head and features come to fit again, and in the end better than before.
+# The first steps move the features away from the head that fitted them, and a higher rate moves them further. With more
+# passes head and features come to fit again, and in the end better than before.
 # </details>
 #
 # Three things to take from the curves:
@@ -841,12 +843,12 @@ on_real("05.length")
 #
 # ### Stop here
 #
-# Frozen means weights and statistics. Fine-tuning begins at the probe, and its length decides what you may say about
-# it. **To discuss:** your fine-tuning gains two points on 400 validation images, with one seed. Do you keep it?
+# Frozen means weights and statistics. Fine-tuning begins at the probe, and a short one can't tell you whether a long
+# one pays. **To discuss:** your fine-tuning gains two points on 400 validation images, with one seed. Do you keep it?
 #
-# <details><summary>One answer</summary>Not on this. With 400 images a rate near one half is known to about five points
-# either way; a paired comparison is sharper, but one seed is one draw of labels and of the order of images. Run two
-# more.</details>
+# <details><summary>One answer</summary>Not on this evidence. With 400 images a rate near one half is known to about
+# five points either way; a paired comparison is sharper, but one seed is one draw of labels and of the order of images.
+# Run two more.</details>
 
 # %% [markdown]
 # <a id="part-d"></a>
@@ -855,11 +857,11 @@ on_real("05.length")
 #
 # - Say what a backbone was told before it met your images.
 # - Name three leaks, and how to look for each.
-# - Ask the test images once, and report with intervals.
+# - Use the test images once, and report with intervals.
 #
 # ### No label of yours
 #
-# "Accuracy with forty labels" keeps quiet about the 1.28 million labels of ImageNet. If your classes are among its
+# "Accuracy with forty labels" doesn't mention the 1.28 million labels of ImageNet. If your classes are among its
 # thousand, the backbone has already been told the answer. So take the old head and no label at all: for each of our
 # classes, add up the probabilities of the ImageNet classes that belong to it. ImageNet's order follows WordNet, so that
 # animals of one kind stand together.
@@ -894,8 +896,8 @@ with torch.no_grad():
 summed = torch.stack([probs[:, group].sum(dim=1) for group in groups], dim=1)
 
 # %% [markdown]
-# For CIFAR-10, whatever is above one in ten was sorted without a label of yours. For simulated objects the names have
-# nothing to do with the classes. That's a control: what should it give?
+# On CIFAR-10, whatever comes out above one in ten was done without a label of yours. On simulated objects the names
+# have nothing to do with the classes. That's a control: what should it give?
 
 # %% tags=["tol-0.08"]
 from course_lib.metrics import multiclass_report
@@ -918,13 +920,13 @@ on_real("05.unlabeled", report, val)
 # - **Images.** A test image, or its near copy, lies in the backbone's training set. CIFAR-10's source,
 #   [80 Million Tiny Images](https://doi.org/10.1109/TPAMI.2008.128), and ImageNet were both collected by asking image
 #   search engines for WordNet's nouns. For medical images that were published before a backbone was trained, ask.
-# - **You.** Seven backbones were tried on the test images, and the best is reported. This leak has nothing to do with
+# - **You.** You try seven backbones on the test images and report the best. This leak has nothing to do with
 #   pretraining.
 #
 # ### The test images, once
 #
-# The probe on all training images of this page, for both tasks. The X-rays' threshold is chosen on validation. Nothing
-# was chosen on these images. Write down what you expect.
+# Here is the probe on all training images of this page, for both tasks. The X-rays' threshold is chosen on validation,
+# and nothing on the page was chosen on these images. Write down what you expect.
 
 # %%
 from course_lib.metrics import binary_report, choose_threshold
@@ -954,19 +956,20 @@ for name, (one, scores) in asked.items():
 Table("Test", ("", "[95% interval]", "images"), rows)
 
 # %% [markdown]
-# The threshold is that of the largest sum of sensitivity and specificity on validation. The real test X-rays come from
-# another mixture of patients than the validation images. Which of the two rates pays for it?
+# The threshold is the one with the largest sum of sensitivity and specificity on validation. The real test X-rays come
+# from a different mixture of patients. Which of the two rates suffers?
 
 # %%
 on_real("05.test", {"probe": of_xrays}, xray_splits.test)
 
 # %% [markdown]
-# All X-rays are of one kind: one hospital's children, or one simulation. The network is not for diagnosis.
+# The specificity is the lower one, as in lesson 3. All X-rays here are of one kind: one hospital's children, or one
+# simulation. The network is not for diagnosis.
 #
 # ### Stop here
 #
-# Few labels of yours may stand on many of somebody else's. **To discuss:** which of your images could the backbone have
-# seen, and how would you find out?
+# Your few labels may stand on somebody else's many. **To discuss:** which of your images could the backbone have seen,
+# and how would you find out?
 #
 # <details><summary>One answer</summary>Those that were public before it was trained. Read its data sheet for sources
 # and dates, search its training set for near copies if you can get it, and keep some images that were never
@@ -983,9 +986,9 @@ on_real("05.test", {"probe": of_xrays}, xray_splits.test)
 # ### What does a backbone cost?
 #
 # Seven networks stand ready under one name each. Six are torchvision's, whose weights are downloaded at first use and
-# verified by their hash. Accuracy on ImageNet is published with them, and cost can be measured without weights, since
-# random ones multiply as slowly. Of two networks with as many multiply-adds, which is slower: the one with a few large
-# convolutions, or the one with many small ones?
+# verified by their hash. Accuracy on ImageNet is published with them. Cost can be measured without them, since random
+# weights take as long to multiply. Of two networks with as many multiply-adds, which is slower: the one with a few
+# large convolutions, or the one with many small ones?
 
 # %%
 from torchvision import models as torchvision_models
@@ -1027,13 +1030,13 @@ columns = ("", "pixels", "ImageNet %", "parameters (M)", "multiply-adds (G)", "m
 Table("One image at a time, on this machine", columns, rows)
 
 # %% [markdown]
-# Compare the last column of the first three networks with ResNet-18's. A depthwise convolution reads much for little
-# arithmetic, so a billion multiply-adds take longer there.
+# Compare the last column of the first three networks with ResNet-18's. A depthwise convolution reads a lot of memory
+# for little arithmetic, so a billion multiply-adds take longer there.
 #
-# Is a better network on ImageNet better for you? On twelve datasets of photographs the two went together closely
+# Is a better network on ImageNet better for you? On twelve datasets of photographs the two went closely together
 # ([Kornblith and others 2018](https://arxiv.org/abs/1805.08974)). On chest X-rays no relationship was found
-# ([Ke and others 2021](https://arxiv.org/abs/2101.06871)). So take the smallest that could do, probe it, and change to
-# a larger one if validation says that it's better.
+# ([Ke and others 2021](https://arxiv.org/abs/2101.06871)). So take the smallest that might do, probe it, and change to
+# a larger one only if validation says that it's better.
 #
 # ### Taking it with you
 #
@@ -1058,7 +1061,7 @@ with torch.no_grad():
 print(f"{len(stored(five))} rows of logits; the module's, to 0.001: {difference < 1e-3}")
 
 # %% [markdown]
-# The number of images is free, their 32x32 pixels are fixed in the file. How long will the file last? Ask torch:
+# The number of images is free; their size, 32x32 pixels, is fixed in the file. How long will the file last? Ask torch:
 
 # %%
 said = " ".join(torch.export.save.__doc__.split())
@@ -1066,9 +1069,10 @@ begins = said.index("Under active development")
 print(textwrap.fill(said[begins : said.index(".", begins) + 1], 95))
 
 # %% [markdown]
-# So it's a file for the version of torch that wrote it, to run a network now, without this course. What lasts is
-# *numbers with names*: [safetensors](https://huggingface.co/docs/safetensors/index) holds nothing but tensors, is read
-# without running any code, and outlives versions. In return it needs the source that builds the network. Keep both:
+# So it's a file to run a network now, without this course, and with the version of torch that wrote it. What lasts is
+# *numbers with names*: a [safetensors](https://huggingface.co/docs/safetensors/index) file holds nothing but tensors,
+# is read without running any code, and outlives versions. In return you need the source that builds the network. Keep
+# both:
 
 # %%
 from safetensors.torch import load_file, save_file
@@ -1083,7 +1087,7 @@ for path in sorted(folder.iterdir()):
 
 # %% [markdown]
 # Neither file says what the logits mean. The names of the classes, the preparation, the threshold and the limits of use
-# belong beside it, as in the run folder of lesson 3.
+# belong beside them, as in a run folder of `course train`.
 #
 # ### One command
 #
@@ -1092,14 +1096,14 @@ for path in sorted(folder.iterdir()):
 #     course train transfer --task folder --root my-pictures --out runs/mine
 #     course predict runs/mine some-picture.jpg
 #
-# The first command cuts validation and test, fits a probe, fine-tunes from it with a rate per stage, and writes curves,
-# scores and a model card. `--task pneumonia` and `--task cifar10` take the data of the course, and `--backbone` any
-# name of the table above.
+# The first command splits off validation and test images, fits a probe, fine-tunes from it with a rate per stage, and
+# writes curves, scores and a model card. `--task pneumonia` and `--task cifar10` take the data of the course, and
+# `--backbone` any name of the table above.
 #
 # ### Stop here
 #
-# Cost is measured, and worth is probed. A file to run now, and a file to keep. **To discuss:** in three years somebody
-# wants to know what your network says about an image. What must you have kept?
+# Measure the cost, probe the worth, and store two files: one to run now, and one to keep. **To discuss:** in three
+# years somebody wants to know what your network says about an image. What must you have kept?
 #
 # <details><summary>One answer</summary>The weights as safetensors, the source with its versions, the preparation, the
 # names of the classes and the threshold, and one image with its logits, to check that all of it still agrees.</details>
@@ -1110,9 +1114,9 @@ for path in sorted(folder.iterdir()):
 # - Features of a frozen backbone are computed once. A linear probe shows what they know about your classes.
 # - Read accuracy against labels sideways, beside pixels and random weights, with the spread of draws.
 # - Frozen means weights and statistics. In short trainings the statistics stay frozen everywhere.
-# - Fine-tuning begins at the probe and is judged over seeds, when it has been long enough.
+# - Fine-tuning begins at the probe, and is judged over seeds once it has run long enough.
 # - Gray images go in through weights summed over color.
-# - What the backbone was told before counts, and may be a leak.
+# - What the backbone was told before counts, and may be a leak of your test.
 # - An exported program is for today, safetensors with the source are for later.
 #
 # ## Quiz
