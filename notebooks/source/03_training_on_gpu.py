@@ -839,7 +839,10 @@ schematic("cpu-and-gpu")
 # A network of small layers can leave a GPU waiting for Python however fast it is.
 # [`torch.compile`](https://docs.pytorch.org/docs/stable/generated/torch.compile.html) fuses small operations into fewer
 # large ones. *CUDA graphs* (`mode="reduce-overhead"`) record a whole step once and replay it with one call. Both take
-# from seconds to a minute to begin, so they pay in long trainings.
+# from seconds to a minute to begin, so they pay in long trainings. Smaller switches: make a tensor where it's used
+# (`torch.zeros(..., device=device)`); let cuDNN try its convolution routines and keep the fastest
+# (`torch.backends.cudnn.benchmark = True`), which pays when all batches have one shape; and switch
+# `torch.autograd.set_detect_anomaly` and the profiler off again.
 #
 # ### Faster, one change at a time
 #
@@ -1863,5 +1866,9 @@ print("It does.")
 #
 # - [Lesson 4, CIFAR-10](04_cifar10.ipynb): the loop on color photographs in ten classes, made several times as fast.
 # - [Lesson 6](06_visualization.ipynb): what such a network looked at.
+# - An optimizer written from scratch, from momentum to Adam: fastai's
+#   [chapter 16](https://github.com/fastai/fastbook/blob/master/16_accel_sgd.ipynb). A list of bugs, most of which raise
+#   no error: the University of Amsterdam's
+#   [debugging guide](https://uvadlc-notebooks.readthedocs.io/en/latest/tutorial_notebooks/guide3/Debugging_PyTorch.html).
 # - Karpathy's [recipe for training networks](https://karpathy.github.io/2019/04/25/recipe/), and torch's
 #   [tuning guide](https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html).

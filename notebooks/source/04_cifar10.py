@@ -1534,6 +1534,11 @@ except ValueError as error:
 #
 # Where to go from here:
 #
+# - The blocks of Part E trained and compared: the University of Amsterdam's
+#   [tutorial 5](https://uvadlc-notebooks.readthedocs.io/en/latest/tutorial_notebooks/tutorial5/Inception_ResNet_DenseNet.html).
+#   What a skip connection does to the loss surface, in pictures:
+#   [Li and others 2018](https://arxiv.org/abs/1712.09913). A ResNet-34 that you write until it takes torchvision's
+#   weights: [ARENA](https://github.com/callummcdougall/ARENA_2.0), chapter 0.3.
 # - *Detection*, where in the picture and how many: [torchvision's
 #   tutorial](https://docs.pytorch.org/tutorials/intermediate/torchvision_tutorial.html).
 # - *Segmentation*, a class for each pixel: the [U-Net](https://arxiv.org/abs/1505.04597).
