@@ -231,8 +231,8 @@ print("a batch: ", tuple(images.shape), tuple(labels.shape), "of", len(loader))
 
 # %% [markdown]
 # > **Workers.** With `num_workers=2` two helper processes fetch items while the network computes, which pays when each
-# > item must be decoded from a file. They cost a start, in every epoch unless you say `persistent_workers=True`. On
-# > Windows and macOS, and on Linux from Python 3.14 on, each is a fresh Python. It can't find a class that was
+# > item must be decoded from a file. They take time to start, in every epoch unless you say `persistent_workers=True`.
+# > On Windows and macOS, and on Linux from Python 3.14 on, each is a fresh Python. It can't find a class that was
 # > defined in a notebook's cell, and a script that makes workers needs `if __name__ == "__main__":`. Begin without.
 #
 # If all images fit into memory there is a simpler way: keep them as bytes in one tensor, and cut a batch out of it with
@@ -357,8 +357,8 @@ for name, loop in (("yours", train_one_epoch), ("imported", training.train_one_e
 # third, in evaluation mode. **To discuss:** delete one of the five lines of a step. Which deletions raise no error, and
 # how does each curve look?
 #
-# <details><summary>One answer</summary>Without `zero_grad` the loss lurches. Without `backward` there are no gradients,
-# and without `step` nobody uses them: both losses stay flat. Without the prediction or the loss there is an
+# <details><summary>One answer</summary>Without `zero_grad` the loss jumps around. Without `backward` there are no
+# gradients, and without `step` nobody uses them: both losses stay flat. Without the prediction or the loss there is an
 # error.</details>
 
 # %% [markdown]
@@ -510,8 +510,8 @@ Table("Validation loss, worst epoch from the third on", ("", "as it was", "renew
 # real.
 # </details>
 #
-# `update_bn` is made for averaged weights, and puts mode and momentum back as they were. Here are both curves of
-# seed 0. Do real patients make the curve jump as well?
+# `update_bn` was made for averaged weights, and puts mode and momentum back as they were. Here are both curves of seed
+# 0. Does the curve leap on real patients as well?
 
 # %%
 history = constant[0][1]
@@ -742,8 +742,8 @@ def profiled(model, next_batch, *, after=torch.Tensor.item, steps=2):
 
 
 # %% [markdown]
-# Now four loops, each with one slow line. Read the code before the table: where will each of them spend its time? The
-# first reads its images from files with a million pixels each.
+# Here are four loops, each with one slow line. Read the code before the table: where will each of them spend its time?
+# The first reads its images from files with a million pixels each.
 
 # %%
 import tempfile
@@ -903,7 +903,7 @@ for name, how in changes.items():
 Table(f"{flops / 1e6:.0f} million operations per image", ("", "images per second", "MFU"), rows)
 
 # %% [markdown]
-# Which row brings how much depends on the machine, and a row may be slower than the one above. That's why you measure.
+# How much each row brings depends on the machine, and a row may be slower than the one above. That's why you measure.
 # Channels last changes no result apart from rounding. A larger batch means fewer steps per epoch and may need a higher
 # rate or more epochs: judge it by the loss after a minute, not by images per second. An MFU far below one half, at a
 # batch that fills the machine, says that something other than arithmetic takes the time.
@@ -1014,8 +1014,8 @@ print(f"weights, gradients and AdamW's two means: {states:.1f} MB")
 
 # %% [markdown]
 # Twice the batch, twice the memory. Half the bits leave more than half of it, because each max pooling also keeps
-# *where* its maximum was, in whole numbers of 64 bits. When a GPU says "out of memory", reduce the batch, and collect
-# the gradients of several small batches before a step if you want the large one's.
+# *where* its maximum was, in whole numbers of 64 bits. When a GPU says "out of memory", reduce the batch, and add up
+# the gradients of several small batches before a step if you want the effect of the large one.
 #
 # There is another way: keep only what goes into each block, and compute the rest again when the backward pass needs it.
 # That is *activation checkpointing*
@@ -1238,10 +1238,9 @@ on_real("03.networks", seed_0, splits.test)
 schematic("roc-and-threshold")
 
 # %% [markdown]
-# Which errors are worse? A missed pneumonia is. So demand that 95 of 100 sick patients *of the validation set* be
-# found, and take the highest threshold that does it. (`choose_threshold` goes halfway down to the next score; the same
-# patients are found, and the cut doesn't run through a patient.) Will CompactCNN's sensitivity on the test images be
-# 0.95, too?
+# Which error is worse? A missed pneumonia. So demand that 95 of 100 sick patients *of the validation set* be found, and
+# take the highest threshold that does it. (`choose_threshold` goes halfway down to the next score; the same patients
+# are found, and the cut doesn't run through a patient.) Will CompactCNN's sensitivity on the test images be 0.95, too?
 
 # %% tags=["tol-0.15"]
 reports = {}
