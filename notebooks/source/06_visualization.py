@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 6. Visualization
 #
-# You write four kinds of heat maps and find out what each one claims, in the network's own units. You can take the
-# disease out of a simulated patient. So for once you know the right answer, and can measure how far each map is from
+# You write four kinds of heat maps and find out what each one claims, in the network's own units. In a simulated
+# patient you can take the disease away. So for once you know the right answer, and can measure how far each map is from
 # it.
 #
 # After this lesson you can
@@ -33,9 +33,9 @@ profile = start_lesson(6)
 # %% [markdown]
 # ## Two networks, one disease
 #
-# Everything down to Part D works on simulated radiographs, also when you have real ones. They come with the truth: we
-# know where fluid fills the lung, and can make the same patient again without it. Here are two small networks, each
-# trained on labels alone, on patients of its own hospitals. (Training both takes about twenty seconds.)
+# Up to Part D everything uses simulated radiographs, even if you have real ones. They come with the truth: we know
+# where fluid fills the lung, and can make the same patient again without it. Here are two small networks, each trained
+# on labels alone, on patients of its own hospitals. (Training both takes about twenty seconds.)
 
 
 # %%
@@ -107,7 +107,7 @@ glow = {name: maps[three] for name, maps in glow.items()}
 show("two-networks", plot_heat_maps(x[three], glow, masks=outlines[three]))
 
 # %% [markdown]
-# A question before we go on. Click an answer; only then look at the next result.
+# A question before we go on. Click an answer first, and look at the result after that.
 
 # %%
 from course_lib.widgets import Predict
@@ -133,8 +133,9 @@ Table("The same sick patients, with and without their pneumonia", columns, rows)
 # Part D finds out what it was about. The two rows of maps didn't tell.
 # </details>
 #
-# That's the lesson. A map answers a question; the truth is what the answer does when the thing is taken away. The unit
-# is the *log-odds*, $\ln\frac{p}{1-p}$, which is the difference of the two logits: 0 means "even", and 3 means 20 to 1.
+# That's the lesson. A map answers a question of its own. The truth is what the network's answer does when the thing is
+# taken away. The unit is the *log-odds*, $\ln\frac{p}{1-p}$, which is the difference of the two logits: 0 means "even",
+# and 3 means 20 to 1.
 
 # %%
 from course_lib.schematics import schematic
@@ -147,13 +148,13 @@ schematic("twin-patients")
 # ## Part A. Looking inside (11 min, core)
 #
 # - Take any layer's output with a hook that leaves no trace.
-# - Say what can be read off a filter, a map, a patch.
+# - Say what you can learn from a filter, a map, a patch.
 #
 # ### First filters
 #
-# Network A is the one to look into. The filters of its first layer meet the pixels themselves, so they can be drawn as
-# small pictures: a patch of the image that looks like the filter gets the largest answer. They began as random numbers.
-# What will sixteen 3×3 filters look like after training?
+# We look into network A. The filters of its first layer meet the pixels themselves, so they can be drawn as small
+# pictures: of all patches of equal strength, the one that looks like the filter gets the largest answer. They began as
+# random numbers. What will sixteen 3×3 filters look like after training?
 
 # %%
 from course_lib.plots import plot_images, plot_maps
@@ -168,7 +169,7 @@ show("filters-before-and-after", plot_maps(torch.cat([before[:8, 0], after[:8, 0
 
 # %% [markdown]
 # Not much to see: nine weights hold an edge or a spot at best, and most filters stayed close to where chance put them.
-# A network that saw more than a million photographs had longer to learn. Here are the first filters of lesson 5's
+# A network that saw more than a million photographs had more to learn from. Here are the first filters of lesson 5's
 # backbone:
 
 # %%
@@ -182,15 +183,15 @@ show("filters-of-backbone", plot_images((stem - low) / (high - low), columns=16)
 
 # %% [markdown]
 # Edges in several orientations, spots, and colors against their opposites. From the second layer on, filters look at
-# maps, not at pixels, and a picture of their weights says nothing ([Zeiler and Fergus
-# 2014](https://arxiv.org/abs/1311.2901) show what one can do instead). There you look at what they answer to.
+# maps, not at pixels, and a picture of their weights says nothing. There you look at what makes a filter answer
+# ([Zeiler and Fergus 2014](https://arxiv.org/abs/1311.2901) show one way).
 #
 # ### Hooks and maps
 #
 # A layer's output is gone as soon as the next layer has read it. A *hook* is a function that PyTorch calls whenever a
 # layer has run, with the layer, its input and its output
 # ([`register_forward_hook`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html)). Remove it again,
-# also when something goes wrong in between: a forgotten hook keeps running, and keeps alive whatever it stored.
+# even if something goes wrong in between: a forgotten hook keeps running, and keeps alive whatever it stored.
 
 # %%
 schematic("a-hook")
@@ -212,8 +213,8 @@ def maps_of(model, images, layer):
 
 
 # %% [markdown]
-# One sick patient, and the two channels of each block that vary most. What is lost from block to block, and what is
-# left?
+# Here is one sick patient, with the two channels of each block that vary most. What is lost from block to block, and
+# what is left?
 
 # %%
 from course_lib.plots import plot_panels
@@ -249,7 +250,7 @@ show("patches-of-channels", plot_images(patches.flatten(0, 1).cpu(), columns=8, 
 
 # %% [markdown]
 # Pure black lies outside the image: some channels answer to its edge. The patches of a row have something in common,
-# and it's seldom what a physician would name: a border at a certain slant, crossing ribs. A channel is a piece of a
+# but seldom anything that a physician would name: a border at a certain slant, crossing ribs. A channel is a piece of a
 # computation, not a finding.
 #
 # Another way looks at all channels at once: which images are close to each other *in feature space*? The features are
@@ -271,8 +272,8 @@ for name, near in (("features", by_features), ("pixels", by_pixels)):
     print(f"of the five nearest by {name:9} {agree:.2f} have the image's own label")
 
 # %% [markdown]
-# By pixels, neighbors are people of the same build in the same light. By features, build matters less and the disease
-# more. To look at the neighbors of a wrong answer is a good way to understand it, and needs no gradient.
+# By pixels, the neighbors agree no more often than chance. By features, most of them share the label. Looking at the
+# neighbors of a wrong answer is a good way to understand it, and needs no gradient.
 #
 # > **A third way.** Start from gray and change the *pixels* along the gradient of a channel until it answers more:
 # > `feature_visualization` does it, and [Olah and others 2017](https://distill.pub/2017/feature-visualization/) show
@@ -280,9 +281,9 @@ for name, near in (("features", by_features), ("pixels", by_pixels)):
 #
 # ### Stop here
 #
-# A hook shows what any layer returns, and must be removed. Filters can be looked at in the first layer only; later ones
-# are known by what they answer to. **To discuss:** a channel's top patches are all ribs. May you call it a rib
-# detector?
+# A hook shows what any layer returns, and must be removed. Only the filters of the first layer can be read as pictures;
+# later ones are known by what they answer to. **To discuss:** a channel's top patches are all ribs. May you call it a
+# rib detector?
 #
 # <details><summary>One answer</summary>Not yet. You have seen what it answers to most, not what it does on everything
 # else. It may answer to every bright stripe, and ribs are the brightest. Show it stripes that are no ribs.</details>
@@ -297,8 +298,8 @@ for name, near in (("features", by_features), ("pixels", by_pixels)):
 #
 # ### Which number do we explain?
 #
-# A network with two classes has two logits, and the probability depends on their difference alone. Explain one logit,
-# as is common, and you leave out what the other one does. So all maps of this lesson explain the difference, the
+# A network with two classes has two logits, and the probability depends on their difference alone. If you explain one
+# logit, as is common, you leave out what the other one does. So all maps of this lesson explain the difference, the
 # log-odds of pneumonia.
 
 
@@ -323,8 +324,8 @@ print(f"{len(found)} of {(test.labels == 1).sum()} sick test patients are predic
 # ### Saliency: what if one pixel changed a little?
 #
 # The first idea is the gradient again: how much would the answer change with a pixel? Its size is the *saliency*
-# ([Simonyan and others 2013](https://arxiv.org/abs/1312.6034)). Take it by `torch.autograd.grad`, not by `backward()`,
-# which would also write a gradient into each weight.
+# ([Simonyan and others 2013](https://arxiv.org/abs/1312.6034)). Compute it with `torch.autograd.grad` rather than
+# `backward()`, which would also write a gradient into each weight.
 
 
 # %%
@@ -340,9 +341,9 @@ def saliency_by_hand(answer, images):
 #
 # ### Occlusion: what if a square were covered?
 #
-# The second idea needs no gradient: cover a square, and see how far the answer falls ([Zeiler and Fergus
-# 2014](https://arxiv.org/abs/1311.2901)). What you cover it with is part of the question. Here it's the mean of the
-# image. That isn't neutral: in a dark lung it's a bright patch, as fluid is.
+# The second idea needs no gradient: cover a square, and see how far the answer falls
+# ([Zeiler and Fergus 2014](https://arxiv.org/abs/1311.2901)). What you cover it with is part of the question. Here it's
+# the mean of the image. That isn't neutral: in a dark lung it's a bright patch, just as fluid is.
 
 
 # %%
@@ -365,7 +366,7 @@ def occlusion_by_hand(answer, images, side=8):
 
 
 # %% [markdown]
-# Both are asked about the same four sick patients. Which will be easier to read?
+# Ask both about the same four sick patients. Which will be easier to read?
 
 # %%
 four, outlines = x[:4], masks[:4].cpu()
@@ -374,9 +375,9 @@ hand_made = {"saliency": saliency_by_hand(answer, four), "occlusion": squares.cl
 show("saliency-and-occlusion", plot_heat_maps(four, hand_made, masks=outlines))
 
 # %% [markdown]
-# The cross marks the hottest pixel, or the middle of several. Saliency is a spray of single pixels: neighboring pixels
-# hardly ever change alone, and what the answer would do if one did is a question far from any radiograph. Occlusion
-# asks something that means something, at the price of one pass per square.
+# The cross marks the hottest pixel, or the middle of several. Saliency is a spray of single pixels. In real films a
+# pixel hardly ever changes without its neighbors, so what the answer would do if one did is a question far from any
+# radiograph. Occlusion asks a question that a person might ask, at the price of one pass per square.
 #
 # ### Integrated gradients: what did each pixel add on the way?
 #
@@ -407,16 +408,16 @@ columns = ("", "sum of the map", "change of the answer")
 Table("Integrated gradients from a blurred copy, in log-odds", columns, rows)
 
 # %% [markdown]
-# That is *completeness*, and it holds for any baseline. Which one is right? Black is usual. But `CompactCNN`
-# standardizes each image, so black with a hint of the lung already looks like the lung. Part C measures what the choice
-# costs.
+# That is *completeness*, and it holds for any baseline. (A hundredth is off because the path has finitely many steps.)
+# Which baseline is right? Black is usual. But `CompactCNN` standardizes each image, so black with a hint of the lung
+# already looks like the lung. Part C measures what the choice costs.
 #
 # ### Grad-CAM in ten lines
 #
 # `CompactCNN` ends with the mean of each map and one dense layer. So an answer is $\sum_k w_k \cdot \mathrm{mean}(A_k)$
-# plus a bias, for maps $A_k$ and weights $w_k$. Take the mean last, and it is the mean over all positions of $\sum_k
-# w_k A_k$: one number per position, which says what that position adds. This is a *class activation map* ([Zhou and
-# others 2016](https://arxiv.org/abs/1512.04150)).
+# plus a bias, for maps $A_k$ and weights $w_k$. Take the mean last, and the answer is the mean over all positions of
+# $\sum_k w_k A_k$: one number per position, which says what that position adds. This is a *class activation map*
+# ([Zhou and others 2016](https://arxiv.org/abs/1512.04150)).
 
 # %%
 schematic("weighted-sum")
@@ -457,15 +458,15 @@ with torch.no_grad():
 print("yes, to three decimals; grid", tuple(activation.shape[1:]))
 
 # %% [markdown]
-# So this map, with its sign, can be read in log-odds, and judged. `activation_times_gradient` is the same for any
-# layer. (For the layer before the pooling, `model.last_maps`, the grid is twice as fine. Its mean gradients are a
-# quarter as large, since pooling passes each one on to a single winner of four.)
+# So this map, with its sign, is in log-odds, and can be checked against the truth. `activation_times_gradient` does the
+# same for any layer. (For the layer before the pooling, `model.last_maps`, the grid is twice as fine. Its mean
+# gradients are a quarter as large, since pooling passes each one on to a single winner of four.)
 #
 # ### Which layer?
 #
 # Any layer that returns maps can be asked. Early ones have fine maps that know little; the grid of late ones is coarse,
-# and each of its squares sees a wide part of the image. To point well means here: the hottest pixel lies inside the
-# mask, the *pointing game* ([Zhang and others 2018](https://arxiv.org/abs/1608.00507)). The masks are cut where the
+# and each of its squares sees a wide part of the image. A map points well, here, if its hottest pixel lies inside the
+# mask: the *pointing game* ([Zhang and others 2018](https://arxiv.org/abs/1608.00507)). The masks are cut where the
 # fluid has 30% of its peak; a fainter rim counts as a miss.
 
 # %%
@@ -493,9 +494,9 @@ Table(f"Grad-CAM, n = {len(x)} patients", ("", "grid", "hits, with 95% interval"
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# The two late blocks point far better than the two early ones. Which of the late two is better can't be decided: each
-# one's interval contains the other's rate. The last layer is the usual choice; each network of this course names its
-# own as `model.last_maps`.
+# The two late blocks point far better than the two early ones. Which of the late two is better can't be decided.
+# Patient by patient, as lesson 3 asks: in 14 patients block 3 alone hits, in 18 block 4 alone (measured once). The last
+# layer is the usual choice; each network of this course names its own as `model.last_maps`.
 # </details>
 #
 # Look for yourself, at the sick patients of whom the network is surest, or at an image of your own. How does Grad-CAM
@@ -510,7 +511,7 @@ blocks = {f"block {number}": block[2] for number, block in enumerate(model.block
 feature_explorer(model, floats(test)[surest], test.classes, layers=blocks)
 
 # %% [markdown]
-# And here is what you have now:
+# Here is what you have now:
 #
 # | method | the question | passes | adds up to |
 # | --- | --- | --- | --- |
@@ -521,8 +522,9 @@ feature_explorer(model, floats(test)[surest], test.classes, layers=blocks)
 #
 # ### Stop here
 #
-# Four methods, four questions. Fill and baseline belong to the question, and two maps add up to the answer. **To
-# discuss:** each map is a correct answer to its own question. Which question does a physician have?
+# Four methods ask four questions. What you cover with, and where a path begins, belong to the question. Two of the maps
+# add up to the answer. **To discuss:** each map is a correct answer to its own question. Which question does a
+# physician have?
 #
 # <details><summary>One answer</summary>"Would you still say pneumonia if this shadow weren't there?" None of the four
 # asks that. Covering comes closest, but a gray square is not a healthy lung.</details>
@@ -539,11 +541,12 @@ feature_explorer(model, floats(test)[surest], test.classes, layers=blocks)
 # ### A score needs rivals
 #
 # Grad-CAM hits the disease in most patients. Is that a lot? A rival that can't win proves nothing: a random network, or
-# the center of the image, where there is no lung. Here are three that could win, and none of them asks the network:
+# the center of the image, where there is no lung. Here are two that could win, and a third for comparison. None of them
+# asks the network:
 #
 # - *brightness*: how much brighter a pixel is than its surroundings, weighted by how often lesions lie there,
 # - the *mean mask* of the training patients, the same for everybody,
-# - one pixel in the *corner*, always the same.
+# - one pixel in the *corner*, always the same (it can't win here; in Part D it can).
 
 
 # %%
@@ -582,7 +585,7 @@ controls = {
 }
 
 # %% [markdown]
-# Seven orders of the same pixels. How well does the best of the three controls do?
+# Now one of the controls, before you see any score:
 
 # %%
 Predict("6.3")
@@ -600,10 +603,10 @@ Table(f"Hottest pixel, n = {len(x)} patients, 95% intervals", columns, rows)
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# Brightness alone, without any network, lies in the mask more often than each of the four methods, and no interval
-# overlaps with its own. Within 2 pixels all five are alike. So pointing well at bright lesions is no evidence that a
-# map asks the network. This is why [Adebayo and others 2018](https://arxiv.org/abs/1810.03292) set an edge detector
-# beside the maps.
+# Brightness alone, without any network, lies in the mask more often than each of the four methods, and their intervals
+# don't even overlap with its own. Within 2 pixels all five are alike. So pointing well at bright lesions is no evidence
+# that a map asks the network. This is why [Adebayo and others 2018](https://arxiv.org/abs/1810.03292) set an edge
+# detector beside the maps.
 # </details>
 #
 # Three of these patients:
@@ -615,9 +618,9 @@ show("four-methods", plot_heat_maps(x[:3], few, masks=masks[:3].cpu()))
 # %% [markdown]
 # ### Take it away
 #
-# Pointing asks where the *disease* is. A map is *faithful* if it shows what the *network* makes of it, and for that
-# there's a truth. The simulator makes the same patient again with air where fluid was: same anatomy, same exposure,
-# same photons, the *counterfactual*. How far do the log-odds fall?
+# Pointing asks where the *disease* is. A map is *faithful* if it shows what the *network* goes by, and for that there's
+# a truth. The simulator makes the same patient again with air where fluid was, with the same anatomy, the same exposure
+# and the same photons. That is the *counterfactual*. How far do the log-odds fall?
 
 # %% tags=["tol-1.5"]
 without = floats(patients(160, 3, leave_out="opacities"))[found]
@@ -636,8 +639,8 @@ show("with-and-without", plot_panels(panels, titles, columns=6))
 
 # %% [markdown]
 # Where do the two pictures differ? Fluid also scatters the beam, so a faint veil reaches beyond the masks. From here on
-# the *region* is all pixels that change by 3 gray levels or more. Is that enough? Put only those back, and see which
-# fraction of the effect comes back. The masks are told apart:
+# the *region* is all pixels that change by 3 gray levels or more. Is that enough? Take the fluid out of those pixels
+# only, and see which fraction of the effect you get. The masks are there for comparison:
 
 # %% tags=["tol-0.1"]
 region = ((x - without).abs() > 2.5 / 255).any(dim=1, keepdim=True)  # (N, 1, 64, 64)
@@ -646,7 +649,8 @@ for name, part in (("region", region), ("mask", masks)):
     print(f"{name}: {part.float().mean():.2f} of the image, {carried:.2f} of the effect")
 
 # %% [markdown]
-# A healthy control: the same patients without one *rib* on each side. A rib is no disease. Is its effect zero?
+# As a healthy control, here are the same patients without one *rib* on each side. A rib is no disease. Is its effect
+# zero?
 
 # %% tags=["tol-0.4"]
 ribless = floats(patients(160, 3, leave_out="rib"))
@@ -656,7 +660,7 @@ print(
 )
 
 # %% [markdown]
-# Not quite. The network takes a patient with a missing rib for a little sicker than before. That's the truth about the
+# Not quite. To the network, a patient with a missing rib looks a little sicker than before. That's the truth about the
 # network, not about the patient, and no map was needed to learn it.
 #
 # ### Do the parts add up?
@@ -675,13 +679,14 @@ print(f"left {apart[0][both].mean():.2f}, right {apart[1][both].mean():.2f}, ", 
 print(f"as a sum {sum(apart)[both].mean():.2f}, together {truth[both].mean():.2f}")
 
 # %% [markdown]
-# Not exactly: the network isn't a straight line. So no map whose values add up can be right about left, right and both
-# at once. One number per pixel is a simplification, however it is made.
+# Not exactly: the network isn't linear. So no map whose values add up can be right about left, right and both at once.
+# One number per pixel is a simplification, however it's made.
 #
 # ### Every map in log-odds
 #
 # Now each method gets the same question: *what is the fluid worth?* A map's answer is the sum of its values inside the
-# region. Covering answers by covering the region itself. A control says the same for everybody: the mean.
+# region. Covering has an answer, too: cover the region, and see how far the log-odds fall. And a control says the same
+# for everybody, the mean of the truth.
 
 # %%
 from course_lib.explain import activation_times_gradient, gradient_times_change, inside
@@ -733,12 +738,13 @@ Table(title, ("", "says, mean", "mean absolute error", "r with the truth"), rows
 # Read the table slowly.
 #
 # - *Integrated gradients from the twin* hit the truth. That is completeness, and proves that the code is right.
-# - Two of the methods, covering with the mean and integrated gradients from a blurred copy, have a smaller error than
-#   the control that says the same for everybody. Their intervals overlap with its own, so don't call it proved.
-# - The signed class activation map ranks patients as well as any (r) and is still off by half. It says what is there,
-#   not what would be there instead.
-# - In a *linear* network all of these agree with the truth to four decimals; a test of this course checks it. What you
-#   see is the network's own bend.
+# - Two of the methods, covering with the mean and integrated gradients from a blurred copy, have a smaller mean error
+#   than the control that says the same for everybody. Compare patient by patient, as in lesson 3: the differences are
+#   -0.46 [-1.04, +0.13] and -0.51 [-1.06, +0.04] (measured once). Both intervals contain 0, so don't call it proved.
+# - The signed class activation map ranks patients as well as any method does (r), and is still off by half. It says
+#   what is there, not what would be there instead.
+# - In a *linear* network all of these agree with the truth to four decimals; a test of this course checks it. So what
+#   you see here comes from the network's being nonlinear.
 #
 # ### A region without disease
 #
@@ -759,14 +765,15 @@ title = f"The mirrored region of the healthy lung, n = {int(one_sided.sum())}"
 Table(title, ("", "says, mean", "size, mean"), rows)
 
 # %% [markdown]
-# A negative number says: the answer *rises* when this is covered. Gray on a healthy lung looks like disease. The fill
-# is an intervention of its own, and its name belongs beside every occlusion map.
+# All three are negative. For covering that means: the answer *rises* when healthy lung is covered, since gray on a
+# healthy lung looks like disease. The fill is an intervention of its own, and its name belongs beside every occlusion
+# map.
 #
 # ### Stop here
 #
 # A score needs a control that could win. The truth about a network is what its answer does when the thing is taken
-# away, and a map can be judged by that in log-odds. **To discuss:** a map adds up to the answer exactly. Why can it
-# still be wrong about every region?
+# away, and that judges a map, in log-odds. **To discuss:** a map adds up to the answer exactly. Why can it still be
+# wrong about every region?
 #
 # <details><summary>One answer</summary>Adding up fixes one number, the total. How it's distributed is the method's
 # choice: move 40 units from one lung to the other, and the sum is the same.</details>
@@ -806,8 +813,8 @@ Table("Accuracy, n = 160 patients, always the same ones", ("", *worlds), rows)
 # It follows the letter, and the exchanged letter points to the wrong side. A score far below chance is a clear sign of
 # a shortcut.
 #
-# Did the validation set know? A few patients in it carry a letter that misleads, or lack one. If you suspect the letter
-# you can count them apart:
+# Could the validation set have told? A few of its patients carry a letter that misleads, or lack one. If you suspect
+# the letter, you can count them separately:
 
 # %% tags=["tol-0.35"]
 letter = same.images != unmarked.images  # the pixels that the letter changed, (160, 1, 64, 64)
@@ -821,8 +828,8 @@ print(
 # %% [markdown]
 # ### On the letter, exactly
 #
-# Would the maps have told? The mask is known to the pixel: the letter covers 20 of 4,096. Beside the four methods
-# stands a control that lights one constant pixel in the middle of the corner, for everybody.
+# Would the maps have told? Here the mask is exact: the letter covers 20 of 4,096 pixels. Beside the four methods stands
+# a control that lights one constant pixel in the middle of the corner, for everybody.
 
 # %% tags=["tol-0.3"]
 lettered = (carries & (same.labels == 1)).nonzero().flatten()
@@ -849,8 +856,8 @@ show("maps-of-a-cheat", plot_heat_maps(x[:3], few, masks=same.masks[lettered[:3]
 
 # %% [markdown]
 # Integrated gradients and saliency find it. The peaks of Grad-CAM and occlusion lie beside it, and hit it no more often
-# than a pixel that never looked. Each square of Grad-CAM's grid sees 38×38 of the 64×64 pixels, so many squares can
-# report the letter, and the hottest isn't the one that holds it. Without knowing of the letter, you could take the glow
+# than a constant pixel does. Each square of Grad-CAM's grid sees 38×38 of the 64×64 pixels, so many squares can report
+# the letter, and the hottest isn't the one that holds it. If you didn't know about the letter, you could take the glow
 # for the top of the lung.
 #
 # > **Why does occlusion miss it?** Its peak lies in the very corner of the image.
@@ -871,7 +878,8 @@ activations = activation_times_gradient(cheat, x, layer=cheat.last_maps)
 path = heat["integrated gradients"]
 
 # %% [markdown]
-# The activation map adds up to the answer, as Part B checked. So what does it say of the letter?
+# The activation map adds up to the answer, as Part B checked. So how much of the letter's worth does it put on the
+# letter?
 
 # %%
 Predict("6.5")
@@ -893,7 +901,7 @@ Table("Worth in log-odds, means of all letters", ("network B", "letter", "fluid"
 # <details><summary>What happened, and why</summary>
 #
 # The map adds up to the answer, looks right, and puts next to nothing on the letter. Squares elsewhere report the
-# letter, and the map writes it down where they stand.
+# letter, and the map shows its worth in those squares.
 # </details>
 #
 # Which of the two causes does each patient's map name as the larger one?
@@ -961,8 +969,8 @@ repaired = {
 }
 
 # %% [markdown]
-# A repair is judged as the fault was: the same three worlds, and the same counterfactual. (What was trained with
-# covered corners gets covered corners.)
+# A repair is judged as the fault was: by the same three worlds and the same counterfactual. (A network that was trained
+# with covered corners gets covered corners.)
 
 # %% tags=["tol-1.5"]
 worth, rows = {}, []
@@ -978,21 +986,22 @@ columns = ("", *worlds, "letter worth", "fluid worth")
 Table("Accuracy in three worlds, and log-odds when taken away; one seed each", columns, rows)
 
 # %% [markdown]
-# Two things to say aloud. The honest networks score *lower* on the hospitals' own validation set, where the letter
-# helped; the higher score was the worse network. And where the letter isn't covered but only made useless, a remainder
-# may stay. No map shows it; the counterfactual does, so it is the acceptance test.
+# Two things to remember. The honest networks score *lower* on the hospitals' own validation set, where the letter
+# helped: the network with the higher score was the worse one. And where the letter isn't covered but only made useless,
+# a remainder may stay. No map shows it. The counterfactual does, so that's the acceptance test. (One seed each, so
+# don't rank the repairs.)
 #
 # ### What the border gives away
 #
-# This letter was planted. In real collections such cues come by themselves:
+# We planted this letter. In real collections such cues come by themselves:
 #
 # - A network could tell from which hospital a film came, and sorting films by hospital alone gave an AUC of .86 for
 #   pneumonia ([Zech and others 2018](https://doi.org/10.1371/journal.pmed.1002683)).
 # - Networks for COVID-19 read letters and borders, and external test data need not uncover it ([DeGrave and others
 #   2021](https://doi.org/10.1038/s42256-021-00338-7)).
 #
-# A simple control looks for it: let a classifier see only what should hardly matter, the outermost pixels. On simulated
-# films the border knows nothing, as it was made to.
+# A simple control looks for such cues: let a classifier see only what should hardly matter, the outermost pixels. What
+# will it reach on simulated films, where nothing was planted there?
 
 # %% tags=["tol-0.05"]
 from course_lib.data import load_chest_xray
@@ -1014,18 +1023,19 @@ for name, keep in (("border", border), ("middle", ~border)):
     print(f"{name}: AUC {report.auc:.2f} [{low:.2f}, {high:.2f}], n = {report.n}")
 
 # %% [markdown]
-# And on real X-rays? The border sees shoulders, arms and belly, and no lung to speak of.
+# No more than guessing would, as it should be. And on real X-rays? The border holds shoulders, arms and belly, and
+# hardly any lung.
 
 # %%
 on_real("06.border", seeing, xrays.test)
 
 # %% [markdown]
-# The border of a real film knows a good deal. Read every score on this collection beside that line.
+# The border of a real film tells a good deal. Read every score on this collection beside that one.
 #
 # ### Stop here
 #
-# Suspect, prove by taking away, repair, prove again. The honest network scores lower at home. **To discuss:** your
-# network passes on the hospital next door. Which two experiments would you still do?
+# Suspect a shortcut, prove it by taking the cue away, repair, and prove again. The honest network scores lower at home.
+# **To discuss:** your network passes on the hospital next door. Which two experiments would you still do?
 #
 # <details><summary>One answer</summary>Take the suspected cue away from films that have it, and put it into films that
 # don't, and measure the log-odds. And train on the border alone, at both hospitals: they may share the
@@ -1041,10 +1051,10 @@ on_real("06.border", seeing, xrays.test)
 #
 # ### Deletion and insertion
 #
-# Real films have no twins. One test needs none: replace the hottest squares by a blurred copy, some more, and so on,
-# and watch the probability. If the map found what the answer needs, it falls at once: *deletion* ([Petsiuk and others
-# 2018](https://arxiv.org/abs/1806.07421), who replaced by a constant). *Insertion* begins with the blurred copy and
-# brings the hottest squares first.
+# Real films have no twins. One test needs none: replace the hottest squares by a blurred copy, then the next hottest,
+# and so on, and watch the probability. If the map found what the answer needs, the probability falls at once:
+# *deletion* ([Petsiuk and others 2018](https://arxiv.org/abs/1806.07421), who replaced by a constant). *Insertion*
+# begins with the blurred copy and brings the squares back, the hottest first.
 
 # %%
 from course_lib.explain import deletion_curve, insertion_curve
@@ -1084,10 +1094,10 @@ figure = plot_curve_panels(
 show("deletion-and-insertion", figure)
 
 # %% [markdown]
-# Now the maps of the network fall sooner than brightness, which won the pointing game. And the test does something of
-# its own: a film with blurred squares is an image that the network has never seen, and part of every change is
-# surprise. Even the film that is blurred all over, at the right end, is far from 0: the network finds some sickness in
-# the blur.
+# By the network's own maps the probability falls sooner than by brightness, which won the pointing game. But the test
+# adds something of its own: a film with blurred squares is an image that the network has never seen, and part of every
+# change is surprise. Even the film that is blurred all over, at the right end, is far from 0: the network finds some
+# sickness in the blur.
 #
 # ### Remove and retrain
 #
@@ -1140,13 +1150,13 @@ columns = ("the hottest 30% by ... removed", "seed 0", "seed 1", "seed 2")
 Table("AUC after retraining, n = 160; lower is better for a map", columns, rows)
 
 # %% [markdown]
-# Three things to see, each the same for all seeds:
+# Three things to see, each the same from every seed:
 #
-# - Saliency, a spray in the figures above, is the best map by this test.
+# - Saliency, that spray of single pixels, is the best map by this test.
 # - Brightness, which won the pointing game and lost at deletion, is second.
 # - After Grad-CAM's squares are gone, the new network is *better* than after random ones. Something was put in.
 #
-# ### The shape of a hole
+# ### Cut out the disease itself
 #
 # Cut the *exact* disease out of all sick images, and train again. Nothing of the pneumonia is left. What's the AUC?
 
@@ -1178,8 +1188,8 @@ for name, mask_of in (("the sick only", lambda some: some.masks), ("everybody", 
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# The shape of the hole tells the class: only the sick have one. With borrowed holes in the healthy most of it is gone;
-# what is left may be the rim beyond the masks, which hold less than nine tenths of the effect (Part C). So a retraining
+# The hole tells the class: only the sick have one. With borrowed holes in the healthy, most of the advantage is gone.
+# What is left may be the rim beyond the masks, which hold less than nine tenths of the effect (Part C). So a retraining
 # test measures the maps *and* their outlines ([Rong and others 2022](https://arxiv.org/abs/2202.00449)), and smooth
 # maps may come out well or badly just for being smooth ([Song and others 2023](https://arxiv.org/abs/2304.13836)).
 # </details>
@@ -1236,24 +1246,26 @@ figure = plot_seeds(dots, xlabel="size of the rank correlation")
 show("maps-that-forget", figure)
 
 # %% [markdown]
-# With the head alone forgotten the seeds lie far apart: Grad-CAM is then a random mix of the same maps, and one draw
-# may come out much like the trained one. A mean of signed correlations over three seeds would have hidden that. The
-# test itself is disputed: the order of the layers, noise and the measure of likeness decide who passes ([Binder and
-# others 2022](https://arxiv.org/abs/2211.12486), [Hedström and others 2024](https://arxiv.org/abs/2401.06465)).
+# With everything forgotten, both maps have changed, so both pass, if a small correlation is all that is asked. With the
+# head alone forgotten the seeds lie far apart: Grad-CAM is then a random mix of the same maps, and one draw may come
+# out much like the trained one. A mean of signed correlations over three seeds would have hidden that. The test itself
+# is disputed: the order of the layers, noise and the measure of likeness decide who passes
+# ([Binder and others 2022](https://arxiv.org/abs/2211.12486),
+# [Hedström and others 2024](https://arxiv.org/abs/2401.06465)).
 #
 # ### What the clinics found
 #
-# Chest X-rays with boxes and outlines drawn by radiologists do exist, and maps were judged by them:
+# There are chest X-rays with boxes and outlines drawn by radiologists, and maps were judged by them:
 #
-# - Seven methods, Grad-CAM best among them, all pointed worse than radiologists, worst at small findings ([Saporta and
-#   others 2022](https://doi.org/10.1038/s42256-022-00536-x)).
-# - Eight methods each failed at least one of four criteria, such as repeating themselves over trainings ([Arun and
-#   others 2021](https://doi.org/10.1148/ryai.2021200267)). If you want boxes, train a detector.
+# - Seven methods, Grad-CAM the best of them, all located findings worse than radiologists did, and small findings worst
+#   of all ([Saporta and others 2022](https://doi.org/10.1038/s42256-022-00536-x)).
+# - Each of eight methods failed at least one of four criteria, such as giving the same map after another training
+#   ([Arun and others 2021](https://doi.org/10.1148/ryai.2021200267)). If you want boxes, train a detector.
 #
 # ### On real X-rays
 #
-# And the maps of a network that was trained on real ones? With them, the next cell trains it first, which takes a few
-# minutes; on simulated ones it takes network A.
+# What about the maps of a network trained on real X-rays? If you have those, the next cell trains one first, which
+# takes a few minutes. Otherwise it uses network A and simulated films.
 
 # %%
 network, pictures = model, test
@@ -1277,8 +1289,8 @@ report = binary_report(outcome.probs[:, 1], pictures.labels)
 on_real("06.network", {"CompactCNN": report}, pictures)
 
 # %% [markdown]
-# Deletion needs no outlines, so it can be asked there, too, beside two orders that know nothing. Look first at the
-# right end, where the whole film is blurred.
+# Deletion needs no outlines, so it works here, too, beside two orders that know nothing. Look first at the right end,
+# where the whole film is blurred.
 
 # %% tags=["tol-0.2"]
 judged = ((outcome.probs[:, 1] > 0.5).cpu() & (pictures.labels == 1)).nonzero().flatten()[:40]
@@ -1299,41 +1311,44 @@ for name, order in orders.items():
 on_real("06.deletion", falls, pictures.subset(judged))
 
 # %% [markdown]
-# Deletion takes it for granted that a blurred film says nothing. Where a curve ends as high as it began, that's not so:
-# the network finds its sickness in the blur, too. A test of maps has to be tested on the images that it's used for.
+# Deletion takes it for granted that a blurred film says nothing. Where a curve ends as high as it began, that isn't so:
+# the network predicts disease from the blur, too. A test of maps must itself be tested on the images that it's used
+# for.
 #
 # ### Stop here
 #
-# Deletion surprises the network, retraining learns the holes, forgetting depends on the draw. Each has a winner of its
-# own. **To discuss:** you may report one test of maps in a paper. Choose one, and defend it in three sentences.
+# Deletion surprises the network, retraining learns the holes, and forgetting depends on the draw. Brightness wins the
+# pointing game, and Grad-CAM, good by deletion, is worst by retraining. **To discuss:** you may report one test of maps
+# in a paper. Choose one, and defend it in three sentences.
 #
 # <details><summary>One answer</summary>The counterfactual, wherever one can be made, even for one cue: it has a truth
-# and a unit. Elsewhere deletion, with the brightness control and two fills, and with the network's answer to an all
+# and a unit. Elsewhere deletion, with the brightness control and two fills, and with the network's answer to a fully
 # blurred image beside it.</details>
 #
 # ## What a heat map may and may not be used for
 #
 # It may be used
 #
-# - to find fault: a map that glows on a letter or on the black beside the body is a reason to look at the data,
+# - to find faults: a map that glows on a letter or on the black beside the body is a reason to look at the data,
 # - to debug: maps that are the same for every image point to a fault in the code,
-# - to form a guess, which is then tested by changing the images. The test is the evidence; the map was the idea.
+# - to form a guess, which you then test by changing the images. The test is the evidence; the map was the idea.
 #
 # It may not be used
 #
 # - as a proof that a network is right, or that it looks at the disease,
 # - to show a physician where the disease is,
-# - chosen after looking, among methods and layers, by which picture pleases.
+# - if you looked at several methods and layers first, and chose the picture that pleases.
 #
 # `course predict runs/first some_scan.png --explain why.png` draws one for a network trained by `course train`. It says
 # "not for diagnosis", and now you know why.
 #
 # ## Summary
 #
-# - Filters can be looked at in the first layer only. Later ones are known by what they answer to.
-# - Saliency, occlusion, integrated gradients and Grad-CAM ask four questions. Fill and baseline are part of them.
-# - Pointing at the disease is no evidence: brightness, which never asks the network, points as well.
-# - The truth is what the answer does when the thing is taken away. In log-odds a map can be wrong by a number.
+# - Only the filters of the first layer can be read as pictures. Later ones are known by what they answer to.
+# - Saliency, occlusion, integrated gradients and Grad-CAM ask four questions. Fill and baseline are part of the
+#   question.
+# - Pointing at the disease is no evidence: brightness, which never asks the network, points at it, too.
+# - The truth is what the answer does when the thing is taken away. In log-odds, you can say by how much a map is wrong.
 # - A map can add up to the answer and blame the wrong cause.
 # - A shortcut is proved, and its repair accepted, by counterfactuals. Not for diagnosis.
 #
