@@ -520,9 +520,9 @@ curves |= {"guessing": guessing, "validation, averages renewed": (passes, renewe
 on_real("03.curves", curves, val)
 
 # %% [markdown]
-# ### One cycle
+# On the recorded X-rays the validation curve leaps as well, and the one with renewed averages doesn't.
 #
-# On the recorded X-rays it leaps as well, and the curve with renewed averages doesn't.
+# ### One cycle
 #
 # So far the rate stayed where it was. It needn't. The *one-cycle schedule* ([Smith
 # 2017](https://arxiv.org/abs/1708.07120)) starts low while the first gradients are wild, rises to a peak, and falls to
@@ -838,8 +838,8 @@ schematic("cpu-and-gpu")
 #
 # A network of small layers can leave a GPU waiting for Python however fast it is.
 # [`torch.compile`](https://docs.pytorch.org/docs/stable/generated/torch.compile.html) fuses small operations into fewer
-# large ones. *CUDA graphs* (`mode="reduce-overhead"`) record a whole step once and replay it with one call. Both take
-# from seconds to a minute to begin, so they pay in long trainings. Smaller switches: make a tensor where it's used
+# large ones. *CUDA graphs* (`mode="reduce-overhead"`) record a whole step once and replay it with one call. Both need
+# from seconds to a minute to start, so they pay in long trainings. Smaller switches: make a tensor where it's used
 # (`torch.zeros(..., device=device)`); let cuDNN try its convolution routines and keep the fastest
 # (`torch.backends.cudnn.benchmark = True`), which pays when all batches have one shape; and switch
 # `torch.autograd.set_detect_anomaly` and the profiler off again.
