@@ -148,7 +148,7 @@ def roar() -> Sketch:
         "Remove and retrain",
         "A loop of four boxes: a map for each image; remove the hottest squares in all images; train a new network on "
         "what is left; its AUC on test images with squares removed in the same way. A low AUC speaks for the map. A "
-        "dashed arrow warns that the new network can learn the shape of the holes.",
+        "dashed arrow from the removed squares to the new network asks what else it could learn.",
         height=180,
     )
     steps = (("a map", "per image"), ("remove the", "hottest 30%"), ("train a new", "network"), ("AUC on", "the rest"))
@@ -162,6 +162,6 @@ def roar() -> Sketch:
     pen.text(468, 96, "low: a good map", anchor="end", size=SMALL)
     pen.line([(180, 78), (180, 124), (296, 124)], dashed=True)
     pen.arrow((296, 124), (296, 80))
-    pen.text(240, 142, "the holes have a shape, too", size=SMALL)
-    pen.text(240, 162, "and a network can learn it", size=SMALL)
+    pen.text(240, 142, "what else could the new", size=SMALL)
+    pen.text(240, 162, "network learn from this?", size=SMALL)
     return pen
