@@ -38,12 +38,13 @@ class Table:
         return "\n".join(lines)
 
     def html(self) -> str:
-        """The same for a page."""
+        """The same for a page; where the page is narrower than its columns, the table scrolls by itself."""
         head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in self.columns)
         body = "".join(f"<tr>{self._row(row)}</tr>" for row in self.rows)
         return (
+            '<div class="course-table" style="overflow-x: auto">'
             f'<table><caption style="text-align: left"><b>{html.escape(self.title)}</b></caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
 
     def _row(self, row: Sequence[str]) -> str:

@@ -1,3 +1,4 @@
+import re
 from html.parser import HTMLParser
 
 from course_lib.tables import Table
@@ -32,3 +33,7 @@ def test_a_table_on_the_page_has_its_cells_headings_and_caption() -> None:
         "th row": ["AUC", "a long name"],
         "td": ["0.961", "1", "2", "3,000"],
     }
+
+
+def test_a_table_wider_than_its_page_scrolls_by_itself() -> None:
+    assert re.match(r'<div [^>]*style="overflow-x: auto"><table>.*</table></div>$', TABLE.html())
