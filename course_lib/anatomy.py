@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.runtime import evaluation_mode
+from course_lib.tables import Table
 
 
 def conv_output_size(size: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
@@ -99,7 +100,7 @@ class LayerTrace(NamedTuple):
 
 @dataclass(frozen=True)
 class ShapeTrace:
-    """Every layer in the order in which it ran; as text, a table.
+    """Every layer in the order in which it ran; as text, and on a page, a table.
 
     `multiply_adds` counts those of convolutions and dense layers, which are nearly all, without the biases. Each
     is 2 of the floating-point operations that `course_lib.flops` counts for whole steps, backward pass included.
@@ -116,21 +117,21 @@ class ShapeTrace:
     def multiply_adds(self) -> int:
         return sum(layer.multiply_adds for layer in self.layers)
 
+    def table(self) -> Table:
+        """A row for each layer, and one for all of them."""
+        counted = [
+            *((f"{one.name}: {one.kind}", one.output_shape, one.parameters, one.multiply_adds) for one in self.layers),
+            ("total", (), self.parameters, self.multiply_adds),
+        ]
+        rows = [(name, str(shape or ""), f"{parameters:,}", f"{adds:,}") for name, shape, parameters, adds in counted]
+        columns = ("layer", "output shape", "parameters", "multiply-adds")
+        return Table(f"Layer by layer, for an input of {self.input_shape}", columns, rows)
+
     def __str__(self) -> str:
-        total = LayerTrace("total", "", (), self.parameters, self.multiply_adds)
-        rows = [("layer", "kind", "output shape", "parameters", "multiply-adds")]
-        rows.append(("input", "", str(self.input_shape), "", ""))
-        for row in (*self.layers, total):
-            shape = str(row.output_shape) if row.output_shape else ""
-            rows.append((row.name, row.kind, shape, f"{row.parameters:,}", f"{row.multiply_adds:,}"))
-        widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if column < 3 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        )
+        return str(self.table())
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return self.table()._repr_mimebundle_()
 
 
 def trace_shapes(model: nn.Module, input_shape: Sequence[int]) -> ShapeTrace:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 import torchinfo
@@ -142,6 +144,13 @@ def test_tracing_cleans_up_after_an_error() -> None:
 def test_the_text_table_ends_with_the_totals() -> None:
     text = str(trace_shapes(nn.Sequential(nn.Conv2d(1, 32, 3)), (1, 1, 8, 8)))
     assert text.splitlines()[-1].split() == ["total", "320", f"{32 * 36 * 9:,}"]
+
+
+def test_a_page_shows_the_trace_as_a_table_with_a_row_for_each_layer() -> None:
+    trace = trace_shapes(nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU()), (1, 1, 8, 8))
+    page = trace._repr_mimebundle_()["text/html"]
+    assert re.findall(r'<th scope="row"[^>]*>([^<]+)', page) == ["0: Conv2d", "1: ReLU", "total"]
+    assert "<td>(1, 32, 6, 6)</td><td>320</td>" in page
 
 
 def test_frozen_parameters_can_be_left_out_of_the_count() -> None:

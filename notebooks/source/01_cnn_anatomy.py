@@ -1076,7 +1076,7 @@ for layer in tiny_cnn:
 # %%
 from course_lib.anatomy import trace_shapes
 
-print(trace_shapes(network, (1, 1, 64, 64)))
+trace_shapes(network, (1, 1, 64, 64))
 
 # %% [markdown]
 # You know every kind of layer here except two. `InstanceNorm2d` and `BatchNorm2d` bring maps to a common scale; lesson

@@ -622,7 +622,7 @@ print("output shape (logits):", tuple(x.shape))
 from course_lib.anatomy import trace_shapes
 
 trace = trace_shapes(large, (1, 1, 256, 256))
-print(trace)
+trace.table()
 
 # %% [markdown]
 # They aren't the same layer, and Part C looks into that. The two ReLUs of the head are missing, because functions carry

@@ -166,7 +166,7 @@ class SimpleCNN(nn.Module):
 # %%
 from course_lib.anatomy import trace_shapes
 
-print(trace_shapes(SimpleCNN(), (1, 3, 32, 32)))
+trace_shapes(SimpleCNN(), (1, 3, 32, 32))
 
 # %% [markdown]
 # `fc1` holds nine tenths of the parameters and does a tenth of the work; the convolutions the other way round. It's
