@@ -12,13 +12,13 @@
 # - say what ReLU, pooling and depth each add,
 # - trace a network's shapes.
 #
-# | part | minutes | | you will have |
-# | --- | --- | --- | --- |
-# | [A. From a picture to a learned filter](#part-a) | 24 | core | a convolution by hand, and a learned one |
-# | [B. How a kernel learns](#part-b) | 28 | core | gradient descent in PyTorch, on nine weights |
-# | [C. Where the kernel goes, and how many channels](#part-c) | 28 | core | the size formula; parameters per layer |
-# | [D. From maps to an answer](#part-d) | 29 | core | a network, traced layer by layer |
-# | [E. Shifts, borders and history](#part-e) | 10 | optional | what moves along with an image, and what doesn't |
+# | part | time | you will have |
+# | --- | --- | --- |
+# | [A. From a picture to a learned filter](#part-a) | 24 min, core | a convolution by hand, and a learned one |
+# | [B. How a kernel learns](#part-b) | 28 min, core | gradient descent in PyTorch, on nine weights |
+# | [C. Where the kernel goes, and how many channels](#part-c) | 28 min, core | the size formula; parameters per layer |
+# | [D. From maps to an answer](#part-d) | 29 min, core | a network, traced layer by layer |
+# | [E. Shifts, borders and history](#part-e) | 10 min, optional | what moves along with an image, and what doesn't |
 #
 # You need Python, the basics of [tensors](https://docs.pytorch.org/tutorials/beginner/basics/tensorqs_tutorial.html),
 # pencil and paper, and no GPU. Computing takes 26 s on two cores.

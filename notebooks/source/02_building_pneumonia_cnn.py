@@ -15,13 +15,13 @@
 # - explain initialization, batch norm and dropout from measurements,
 # - recognize a wiring fault by its loss curve.
 #
-# | part | minutes | | you will have |
-# | --- | --- | --- | --- |
-# | [A. Look before you model](#part-a) | 30 | core | your own score, an audit, a baseline |
-# | [B. The network as a class](#part-b) | 24 | core | PneumoniaCNN, its shapes verified |
-# | [C. The head: from maps to an answer](#part-c) | 20 | core | the 67 million, and a twin without them |
-# | [D. First weights, batch norm, dropout](#part-d) | 28 | core | a table of what learns and what doesn't |
-# | [E. Two modes, and the first test](#part-e) | 20 | core | a network that passes, three that fail |
+# | part | time | you will have |
+# | --- | --- | --- |
+# | [A. Look before you model](#part-a) | 30 min, core | your own score, an audit, a baseline |
+# | [B. The network as a class](#part-b) | 24 min, core | PneumoniaCNN, its shapes verified |
+# | [C. The head: from maps to an answer](#part-c) | 20 min, core | the 67 million, and a twin without them |
+# | [D. First weights, batch norm, dropout](#part-d) | 28 min, core | a table of what learns and what doesn't |
+# | [E. Two modes, and the first test](#part-e) | 20 min, core | a network that passes, three that fail |
 #
 # You need [lesson 1](01_cnn_anatomy.ipynb) and [Python classes](https://docs.python.org/3/tutorial/classes.html).
 # Computing takes 42 s on two cores (30 s with real images).

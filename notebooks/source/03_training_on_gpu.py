@@ -14,14 +14,14 @@
 # - compare networks over seeds, choose a threshold on validation, and report with intervals,
 # - calibrate, resume, and spread a training over processes.
 #
-# | part | minutes | | you will have |
-# | --- | --- | --- | --- |
-# | [A. A loop that learns](#part-a) | 28 | core | your own loop, the same as the imported one |
-# | [B. Learning rate, schedule, curves](#part-b) | 24 | core | a measured rate, three stories, a cure |
-# | [C. On a GPU: time, number formats, memory](#part-c) | 26 | core | four slow lines found, and what 16 bits lose |
-# | [D. Which network, and how good?](#part-d) | 24 | core | three networks, three seeds, one test |
-# | [E. What a score hides](#part-e) | 12 | core | rare classes, a shortcut, the worst errors |
-# | [F. Before others rely on it](#part-f) | 14 | optional | calibration, resuming, two processes |
+# | part | time | you will have |
+# | --- | --- | --- |
+# | [A. A loop that learns](#part-a) | 28 min, core | your own loop, the same as the imported one |
+# | [B. Learning rate, schedule, curves](#part-b) | 24 min, core | a measured rate, three stories, a cure |
+# | [C. On a GPU: time, number formats, memory](#part-c) | 26 min, core | four slow lines found, and what 16 bits lose |
+# | [D. Which network, and how good?](#part-d) | 24 min, core | three networks, three seeds, one test |
+# | [E. What a score hides](#part-e) | 12 min, core | rare classes, a shortcut, the worst errors |
+# | [F. Before others rely on it](#part-f) | 14 min, optional | calibration, resuming, two processes |
 #
 # You need lessons [1](01_cnn_anatomy.ipynb) and [2](02_building_pneumonia_cnn.ipynb): layers, logits, modes and
 # parameters. Computing takes 87 s on two cores (11 min with real images).

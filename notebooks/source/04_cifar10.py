@@ -14,13 +14,13 @@
 # - build a residual, an Inception, a dense and an MBConv block, and say what a skip connection buys,
 # - train on a folder of your own.
 #
-# | part | minutes | | you will have |
-# | --- | --- | --- | --- |
-# | [A. A network, a number, a price](#part-a) | 21 | core | the textbook network, its accuracy and its cost |
-# | [B. Make every second count](#part-b) | 18 | core | the same training, faster, and the reason why |
-# | [C. Make every picture count](#part-c) | 26 | core | a verdict on each change, with its interval |
-# | [D. What is still wrong](#part-d) | 26 | core | errors by kind, faults in the data, one test score |
-# | [E. Blocks and skip connections](#part-e) | 23 | optional | six blocks, and an experiment on depth |
+# | part | time | you will have |
+# | --- | --- | --- |
+# | [A. A network, a number, a price](#part-a) | 21 min, core | the textbook network, its accuracy and its cost |
+# | [B. Make every second count](#part-b) | 18 min, core | the same training, faster, and the reason why |
+# | [C. Make every picture count](#part-c) | 26 min, core | a verdict on each change, with its interval |
+# | [D. What is still wrong](#part-d) | 26 min, core | errors by kind, faults in the data, one test score |
+# | [E. Blocks and skip connections](#part-e) | 23 min, optional | six blocks, and an experiment on depth |
 #
 # You need lessons [1](01_cnn_anatomy.ipynb) to [3](03_training_on_gpu.ipynb): layers, the training loop, schedules,
 # number formats, intervals. Computing takes 97 s on two cores (13 min with real images).

@@ -14,13 +14,13 @@
 # - ask what a backbone was told before it met your images,
 # - choose a backbone, and hand the result on.
 #
-# | part | minutes | | you will have |
-# | --- | --- | --- | --- |
-# | [A. Borrow a network](#part-a) | 25 | core | a frozen ResNet-18 with your head, and a probe |
-# | [B. What is it worth?](#part-b) | 18 | core | curves of accuracy per label, for two tasks |
-# | [C. Frozen, and further than the head](#part-c) | 22 | core | a fine-tuning that you can defend, or its refusal |
-# | [D. What it knew before](#part-d) | 10 | core | a leak, measured, and the test scores |
-# | [E. Choosing, and taking it with you](#part-e) | 8 | optional | a table of costs, and a network in a file |
+# | part | time | you will have |
+# | --- | --- | --- |
+# | [A. Borrow a network](#part-a) | 25 min, core | a frozen ResNet-18 with your head, and a probe |
+# | [B. What is it worth?](#part-b) | 18 min, core | curves of accuracy per label, for two tasks |
+# | [C. Frozen, and further than the head](#part-c) | 22 min, core | a fine-tuning that you can defend, or its refusal |
+# | [D. What it knew before](#part-d) | 10 min, core | a leak, measured, and the test scores |
+# | [E. Choosing, and taking it with you](#part-e) | 8 min, optional | a table of costs, and a network in a file |
 #
 # You need lessons [2](02_building_pneumonia_cnn.ipynb) to [4](04_cifar10.ipynb): chest X-rays, the training loop,
 # blocks. Computing takes 115 s on two cores (9.2 min with real images).

@@ -14,13 +14,13 @@
 # - find a shortcut, prove it, repair it, and prove the repair,
 # - say what the chest X-ray literature found, and what a map may be used for.
 #
-# | part | minutes | | you will have |
-# | --- | --- | --- | --- |
-# | [A. Looking inside](#part-a) | 11 | core | filters, maps by your own hook, what a channel answers to |
-# | [B. Four maps, four questions](#part-b) | 18 | core | four methods, by hand and checked |
-# | [C. Is it true?](#part-c) | 20 | core | controls, intervals, each map's error in log-odds |
-# | [D. A network that cheats, and its repair](#part-d) | 20 | core | a shortcut found, proved, repaired, proved again |
-# | [E. Tests without a truth](#part-e) | 19 | optional | deletion, retraining, forgetting, and what the clinics found |
+# | part | time | you will have |
+# | --- | --- | --- |
+# | [A. Looking inside](#part-a) | 11 min, core | filters, maps by your own hook, what a channel answers to |
+# | [B. Four maps, four questions](#part-b) | 18 min, core | four methods, by hand and checked |
+# | [C. Is it true?](#part-c) | 20 min, core | controls, intervals, each map's error in log-odds |
+# | [D. A network that cheats, and its repair](#part-d) | 20 min, core | a shortcut found, proved and repaired |
+# | [E. Tests without a truth](#part-e) | 19 min, optional | deletion, retraining, forgetting; what the clinics found |
 #
 # You need lessons [2](02_building_pneumonia_cnn.ipynb) and [3](03_training_on_gpu.ipynb), and for one figure
 # [5](05_transfer_learning.ipynb). Computing takes 109 s on two cores (2.2 min with real images).

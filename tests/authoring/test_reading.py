@@ -83,7 +83,8 @@ def test_the_minutes_of_each_part_are_those_of_reading_it(number: int) -> None:
 @pytest.mark.parametrize("number", range(1, 7))
 def test_the_table_of_parts_says_what_the_headings_say(number: int) -> None:
     notebook = read(number)
-    rows = re.findall(r"(?m)^\| \[([A-F])\. (.+?)\]\((#[\w-]+)\) \| (\d+) \| (\w+) \| .+ \|$", notebook.cells[0].source)
+    row = r"(?m)^\| \[([A-F])\. (.+?)\]\((#[\w-]+)\) \| (\d+) min, (\w+) \| .+ \|$"
+    rows = re.findall(row, notebook.cells[0].source)
     for part, (letter, title, link, minutes, kind) in zip(parts_of(notebook), rows, strict=True):
         assert (letter, title, int(minutes), kind) == part[:4]
         assert f'<a id="{link[1:]}"></a>' in "".join(cell.source for cell in notebook.cells)
