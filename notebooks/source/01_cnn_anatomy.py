@@ -647,9 +647,9 @@ show("walks", plot_walks(walks, size=7, paddings=[0, 0, 1, 0]))
 # Let a row have $s$ pixels and the kernel $k$ weights, with padding $p$, stride $t$ and dilation $d$. The padded row
 # has $s + 2p$ pixels, and the kernel covers $d(k - 1) + 1$ of them. So it can move another $s + 2p - d(k - 1) - 1$
 # pixels from its first position. Divide by $t$ and round down to get the number of steps, and add 1 for the first
-# position:
+# position. The output size is
 #
-# $$\text{output} = \left\lfloor \frac{s + 2p - d(k - 1) - 1}{t} \right\rfloor + 1$$
+# $$\left\lfloor \frac{s + 2p - d(k - 1) - 1}{t} \right\rfloor + 1.$$
 
 
 # %%
