@@ -71,6 +71,15 @@ def test_records_of_the_same_images_agree_with_one_another() -> None:
         assert areas == {name: curve["auc"] for name, curve in STORED["03.roc"].values.items()}
 
 
+@each_lesson
+def test_a_record_calls_its_curves_what_the_page_calls_them(lesson: int) -> None:
+    # or those of a reader with real images stand beside them as others: more than six cannot be drawn
+    source = sources([str(lesson)])[0].read_text(encoding="utf-8")
+    for key, record in read(lesson).items():
+        if record.kind in ("curves", "draws", "roc") and f'on_real("{key}")' not in source:
+            assert [name for name in record.values if f'"{name}"' not in source] == [], key
+
+
 # The test of the test: one record of each kind, made of noise, with one wrong number after the other.
 
 
