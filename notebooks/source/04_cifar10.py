@@ -310,7 +310,7 @@ peak = peak_flops(FLOAT32, device)  # FLOP per second of one large matrix produc
 
 
 def league_table(title):
-    columns = ("", "accuracy", "arithmetic", "seconds", "of this machine's peak")
+    columns = ("", "accuracy", "arithmetic", "seconds", "of peak")
     rows = [
         (
             name,
@@ -327,14 +327,14 @@ def league_table(title):
 league_table("The league so far, two epochs each")
 
 # %% [markdown]
-# Two networks with as many parameters, and the CNN does about ten times the arithmetic: it uses each filter again at
-# every position.
+# Two networks with as many parameters, and the CNN does more than ten times the arithmetic: it uses each filter again
+# at every position.
 #
 # ### Stop here
 #
 # Accuracy needs a floor beside it, and a training has a price that can be counted before it runs. **To discuss:** two
-# networks have a million parameters each, and one does ten times the arithmetic of the other. How can that be, and
-# which would you rather train?
+# networks have a million parameters each, and one does more than ten times the arithmetic of the other. How can that
+# be, and which would you rather train?
 #
 # <details><summary>One answer</summary>A dense layer uses each weight once per picture, a convolution once per
 # position. Arithmetic costs time, parameters cost memory. If both fit, ask which one learns more per picture and per

@@ -632,10 +632,9 @@ with torch.no_grad():
 
 # %%
 worst = truth.argsort(descending=True)[:3]
-panels = [image[0] for pair in zip(x[worst], without[worst], strict=True) for image in pair]
-panels += [with_[0] - bare[0] for with_, bare in zip(x[worst], without[worst], strict=True)]
-titles = ["with", "without"] * 3 + ["difference"] * 3
-show("with-and-without", plot_panels(panels, titles, columns=6))
+with_, bare = x[worst], without[worst]
+rows = ["with", "without", "difference"]
+show("with-and-without", plot_images(torch.cat([with_, bare, with_ - bare]), columns=3, rows=rows))
 
 # %% [markdown]
 # Where do the two pictures differ? Fluid also scatters the beam, so a faint veil reaches beyond the masks. From here on
@@ -926,8 +925,8 @@ landed = activations - bare
 print(
     f"sum {landed.sum(dim=(1, 2)).mean():.2f}, on the letter {inside(landed, on_letter).mean():.2f}"
 )
-panels = [image for pair in zip(x[:3, 0], landed[:3], strict=True) for image in pair]
-show("where-the-letter-landed", plot_panels(panels, ["the film", "the difference"] * 3, columns=6))
+titles = ["the film"] * 3 + ["the difference"] * 3
+show("where-the-letter-landed", plot_panels([*x[:3, 0], *landed[:3]], titles, columns=3))
 
 # %% [markdown]
 # It landed on the squares below the corner and to its left, where the lung begins, and hardly on the letter itself.
