@@ -64,7 +64,7 @@ def fast_cnn() -> Sketch:
         pen.text(x + 36, 212, shape[1], size=SMALL)
         if at:
             pen.arrow((x - 20, 150), (x + 2, 150))
-    for x, word in ((82, "conv"), (176, "1"), (264, "2"), (352, "3")):
+    for x, word in ((80, "conv"), (176, "1"), (264, "2"), (352, "3")):
         pen.text(x + 8, 130, word, size=SMALL)
     pen.text(240, 242, "then the largest value of each map, and a dense layer", size=SMALL)
     return pen

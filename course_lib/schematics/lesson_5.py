@@ -10,7 +10,7 @@ DECAY = 0.7
 def freeze_and_new_head() -> Sketch:
     pen = Sketch(
         "Freeze, and a new head",
-        "Two rows. Above, the network as it was trained: a stem, four stages, a pooling, and a head with 1,000 logits. "
+        "Two rows. Above, the network as it was trained: a stem, four stages, and a head with 1,000 logits. "
         "Below, the same network with all of these in gray, locked, and the head exchanged for a new one with 10 "
         "logits, in orange, which learns. Under the four stages stand small gauges, batch norm's statistics, with the "
         "remark that the lock does not hold them.",
@@ -73,7 +73,7 @@ def read_it_sideways() -> Sketch:
     pen = Sketch(
         "Read it sideways",
         "Two rising curves of accuracy against the number of labels on a logarithmic axis, one above the other. A "
-        "vertical dashed arrow between them at one number of labels is marked: more accuracy. A horizontal orange "
+        "vertical arrow between them at one number of labels is marked: more accuracy. A horizontal orange "
         "arrow from the lower curve to the upper one at one height is marked: the same accuracy, fewer labels.",
         height=270,
     )
@@ -86,7 +86,8 @@ def read_it_sideways() -> Sketch:
     at, height = lower[-2]
     reached = min(upper, key=lambda point: abs(point[1] - height))[0]
     pen.arrow((at, height), (reached + 5, height), color=ORANGE, line=3)
-    pen.text((at + reached) / 2 - 64, height + 16, "the same accuracy, fewer labels", bold=True)
+    for row, words in enumerate(("the same accuracy,", "fewer labels")):
+        pen.text(192, height + 17 + 19 * row, words, bold=True)
     middle = 22
     pen.arrow((upper[middle][0], height - 10), (upper[middle][0], upper[middle][1] + 4), color=INK, line=1.5)
     pen.text(upper[middle][0] + 8, (height + upper[middle][1]) / 2, "more accuracy", anchor="start", size=SMALL)

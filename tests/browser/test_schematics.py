@@ -21,6 +21,21 @@ TEXTS = """() => [...document.querySelectorAll("text")].map(text => {
     return [text.textContent, x, y + 0.2 * height, x + width, y + 0.8 * height];
 })"""
 
+CROSSED = """() => [...document.querySelectorAll("text")].filter(text => {
+    const {x, y, width, height} = text.getBBox(), lines = [...document.querySelectorAll("path, rect, circle")];
+    return [...Array(369).keys()].some(at => {
+        const [column, row] = [at % 41, Math.floor(at / 41)];
+        const point = new DOMPoint(x + width * column / 40, y + height * (0.25 + row / 16));
+        return lines.some(line => line.isPointInStroke(point));
+    });
+}).map(text => text.textContent)"""
+
+
+@pytest.mark.parametrize("name", SCHEMATICS)
+def test_no_line_runs_through_words(name: str, page: "Page") -> None:
+    page.set_content(SCHEMATICS[name]().svg())
+    assert page.evaluate(CROSSED) == []
+
 
 @pytest.mark.parametrize("name", SCHEMATICS)
 def test_no_words_leave_the_card_or_touch_each_other(name: str, page: "Page") -> None:
