@@ -1,5 +1,7 @@
 """The reading edition: all pages with their outputs as a web site that needs no server and no network."""
 
+import base64
+import io
 import re
 import shutil
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 from course_lib.authoring.compare import PICTURES
 from course_lib.authoring.editions import editions_of, exercise_sources
@@ -42,6 +45,7 @@ EXTRA_PAGES: dict[str, tuple[str, Callable[[], NotebookNode | str]]] = {  # what
     "glossary.md": ("glossary", glossary_page),
     "real_results.ipynb": ("all results on real images", results_page),
 }
+WIDE = 850  # pixels
 PLACE_OF_EXTRA_PAGES = "<!-- further pages -->"  # on the front page
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]")
 ANCHOR = re.compile(r'^<a id="part-\w"></a>\n+', re.MULTILINE)
@@ -117,8 +121,15 @@ def _readable(notebook: NotebookNode) -> NotebookNode:
             said["alt"] for output in outputs for kind, said in output.get("metadata", {}).items() if kind in PICTURES
         ]
         if alts:  # one text for all pictures of a cell: MyST-NB knows no other
-            cell.metadata.setdefault("mystnb", {})["image"] = {"alt": " ".join(alts)}
+            cell.metadata.setdefault("mystnb", {})["image"] = {"alt": " ".join(alts)} | _width_class(outputs)
     return notebook
+
+
+def _width_class(outputs: Sequence[NotebookNode]) -> dict[str, str]:
+    """A class for pictures too wide for a phone to show whole and legible."""
+    encoded = (data for output in outputs for kind, data in output.get("data", {}).items() if kind in PICTURES)
+    widest = max(Image.open(io.BytesIO(base64.b64decode(data))).width for data in encoded)
+    return {"classes": "wide"} if widest >= WIDE else {}
 
 
 def _exercises(source: Path) -> NotebookNode:

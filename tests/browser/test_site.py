@@ -62,6 +62,36 @@ def test_no_code_is_cut_off_or_broken_up_to_100_characters_at_1200_pixels(
     context.close()
 
 
+SHRUNK = """() => [...document.querySelectorAll('.cell_output > img')]
+    .filter(image => image.naturalWidth >= 850 && image.width < 0.6 * image.naturalWidth)
+    .map(image => [image.alt, image.width])"""
+CUT = """() => [...document.querySelectorAll('.cell_output pre')].filter(pre => pre.scrollWidth > pre.clientWidth)
+    .map(pre => pre.innerText)"""
+LOWERED = """() => [...document.querySelectorAll('msub')].map(sub => {
+    const [base, index] = [...sub.children].map(part => part.getBoundingClientRect());
+    return (index.bottom - base.bottom) / base.height;
+})"""
+
+
+def test_a_phone_shows_wide_figures_legible_and_what_was_printed_whole(pages: list[Path], browser: "Browser") -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
+    page = context.new_page()
+    for path in pages:
+        page.goto(path.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(folded => folded.open = true)")
+        page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
+        assert page.evaluate(SHRUNK) == [], path
+        assert page.evaluate(CUT) == [], path
+    context.close()
+
+
+def test_subscripts_stand_lower_than_their_letters(pages: list[Path], page: "Page") -> None:
+    page.goto(next(path for path in pages if path.stem == "06_visualization").as_uri())
+    lowered = page.evaluate(LOWERED)
+    assert lowered
+    assert min(lowered) > 0.05
+
+
 @pytest.mark.parametrize(
     ("lesson", "call"),
     [
