@@ -124,7 +124,7 @@ def show_scores(by_source: BySource, text: Text) -> list[Table | Drawing]:
         if "threshold" in asked:
             lines += [
                 [
-                    f"{classes[true]} called {classes[not true]}",
+                    f"{classes[true]} taken for {classes[not true]}",
                     *(f"{m[true][not true]} of {sum(m[true])}" for m in matrices),
                 ]
                 for true in (1, 0)

@@ -952,8 +952,8 @@ for name, (one, scores) in asked.items():
     for score in scores:
         low, high = one.ci95[score]
         told = f"{getattr(one, score):.2f} [{low:.2f}, {high:.2f}]"
-        rows.append((f"{name}, {score}", told, str(one.n)))
-Table("Test", ("", "[95% interval]", "images"), rows)
+        rows.append((f"{name}, {score.replace('auc', 'AUC')}", told, str(one.n)))
+Table("Test", ("", "score [95% interval]", "images"), rows)
 
 # %% [markdown]
 # The threshold is the one with the largest sum of sensitivity and specificity on validation. The real test X-rays come
