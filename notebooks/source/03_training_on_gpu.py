@@ -1227,7 +1227,7 @@ on_real("03.networks", seed_0, splits.test)
 # > <details><summary>Answer</summary>Measured once, simulated, three seeds: CompactCNN .975, .972, .977; PneumoniaCNN
 # > .942, .926, .866; PooledCNN .859, .837, .830. Now the twin comes last from every seed. A patch of 22 pixels is two
 # > thirds of a small picture's side, and a third of a large one's, so the mean forgets more. That may be the reason;
-# > nobody has taken it away to see.</details>
+# > this page doesn't test it.</details>
 #
 # ### A threshold, chosen before the test
 #
@@ -1299,8 +1299,8 @@ outcomes = {
 on_real("03.roc", outcomes, splits.test)
 
 # %% [markdown]
-# <details><summary>Answer</summary>Fewer than on the simulated ones: the recorded curves leave the left edge lower.
-# Even the highest scores there hold healthy children, so no threshold finds most of the sick without a false
+# <details><summary>Answer</summary>Fewer than on the simulated ones: the recorded curves leave the left edge lower. A
+# few healthy children get very high scores there, so no threshold finds most of the sick without a false
 # alarm.</details>
 #
 # Which point is right depends on what the two errors cost, and no network can know that. Here are the validation
