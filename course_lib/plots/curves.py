@@ -29,7 +29,7 @@ def plot_curves(curves: Curves, *, xlabel: str, ylabel: str, log_x: bool = False
     Raises:
         ValueError: more than six.
     """
-    figure = Figure(figsize=(7.5, 3.4), layout="constrained")
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
     axis = figure.subplots()
     _draw_curves(axis, curves, {})
     axis.set(xlabel=xlabel, ylabel=ylabel)
@@ -106,7 +106,7 @@ def plot_seeds(scores: Mapping[str, Sequence[float]], *, xlabel: str) -> Figure:
         scores: by the name of the setting, one a seed.
         xlabel: what they measure.
     """
-    figure = Figure(figsize=(7.5, 1 + 0.35 * len(scores)), layout="constrained")
+    figure = Figure(figsize=(6, 1 + 0.35 * len(scores)), layout="constrained")
     axis = figure.subplots()
     for row, found in enumerate(scores.values()):
         axis.plot(found, [row] * len(found), color=ORANGE, marker="o", markersize=5)
