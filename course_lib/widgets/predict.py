@@ -1,5 +1,8 @@
 """Predictions: the reader commits to an answer, and only then is told what happens, and why."""
 
+import os
+import time
+
 from course_lib.markup import with_code
 from course_lib.widgets.asked import (
     Question,
@@ -10,6 +13,10 @@ from course_lib.widgets.asked import (
     predictions,
 )
 from course_lib.widgets.page import Page
+
+AT_ONCE_S = 2
+FOLD = """<details class="course-fold"><summary>{}</summary></details>
+<style>.jp-OutputArea-child:has(.course-fold:not([open])) ~ .jp-OutputArea-child {{ display: none }}</style>"""
 
 
 class Predict(Page):
@@ -35,16 +42,24 @@ class Predict(Page):
 
 
 def _label_next_output(label: str) -> None:
-    """Put a line above what the next cell shows: JupyterLab shows the first line of an output that is folded away."""
+    """Put a line above what the next cell shows: JupyterLab shows the first line of an output that is folded away.
+
+    JupyterLab unfolds whatever it runs. If the next cell begins at once, all cells are being run and nobody has read
+    the question yet: then the line opens what stands below it. Only a server's own kernels have a session's name; a
+    page that the course builds keeps the line as it is.
+    """
     from IPython import get_ipython
     from IPython.display import publish_display_data
 
     if (shell := get_ipython()) is None:
         return
+    asked = time.monotonic()
 
     def publish(*_: object) -> None:
         shell.events.unregister("pre_run_cell", publish)
-        publish_display_data({"text/plain": label})
+        at_once = time.monotonic() - asked < AT_ONCE_S
+        fold = {"text/html": FOLD.format(label)} if at_once and "JPY_SESSION_NAME" in os.environ else {}
+        publish_display_data({"text/plain": label} | fold)
 
     shell.events.register("pre_run_cell", publish)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser.explorers import call, expect_good_manners, open_page, reload_until
+from browser.lab import Lab, expect
 
 from course_lib.widgets import Predict
 from course_lib.widgets.asked import Question, predictions
@@ -162,3 +163,17 @@ def test_a_number_is_right_within_its_tolerance_and_a_word_in_any_spelling(page:
         (False, None),
     ]
     assert found[6:] == [(True, None), (True, None), (False, "first"), (False, None)]
+
+
+def test_running_all_cells_tells_no_result_before_a_click(lab: Lab) -> None:
+    # JupyterLab sets `cell.outputHidden = false` whenever it runs a cell: packages/notebook/src/cellexecutor.ts
+    lab.new("asked.ipynb", ['from course_lib.widgets import Predict\n\nPredict("1.1")', 'print("it is 9")\n"and that"'])
+    lab.run_all()
+    output = lab.output(1)
+    expect(output.get_by_text("The result of prediction 1.1")).to_be_visible()
+    for said in ("it is 9", "'and that'"):
+        expect(output.get_by_text(said)).to_be_hidden()
+    output.get_by_text("The result of prediction 1.1").click()
+    for said in ("it is 9", "'and that'"):
+        expect(output.get_by_text(said)).to_be_visible()
+    assert lab.console_errors == []
