@@ -6,16 +6,18 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from course_lib.backbones import BACKBONES, OFFLINE
+from course_lib.data_sets import DATA_SETS, TASKS, TRANSFER
 from course_lib.extras import NEEDS, how_to_install
-from course_lib.options import check_predict, check_train, config_path
+from course_lib.options import TRANSFER_TASKS, Source, Split, check_predict, check_train, config_path
 from course_lib.progress import speaking
 
 app = typer.Typer(
-    help="A course on convolutional networks, from one kernel to a pneumonia classifier. "
+    help="A course on convolutional networks, from one kernel to a classifier of chest X-rays. "
     "Add --debug to any command to see where an error comes from.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,21 +29,18 @@ data_app = typer.Typer(help="The datasets: what there is, fetching, auditing.", 
 app.add_typer(data_app, name="data")
 
 
-What = Literal["pneumonia", "cifar10", "transfer"]
-Task = Literal["pneumonia", "cifar10", "folder"]
-Preset = Literal["tutorial", "fast", "best"]
-Backbone = Literal[
-    "tf_efficientnet_lite0",
-    "mobilenet_v3_small",
-    "efficientnet_b0",
-    "resnet18",
-    "resnet50",
-    "densenet121",
-    "inception_v3",
-]
-DataSet = Literal["chest_xray", "cifar10"]
-Source = Literal["auto", "real", "simulated"]
-Split = Literal["train", "val", "test"]
+if TYPE_CHECKING:  # which knows no Literal that is made of a table
+    What = str
+    Task = str
+    Preset = str
+    Backbone = str
+    DataSet = str
+else:
+    What = Literal[*(data_set.task for data_set in DATA_SETS.values()), TRANSFER]
+    Task = Literal[*TRANSFER_TASKS]
+    Preset = Literal[*(name for data_set in TASKS.values() for name in data_set.preset_names)]
+    Backbone = Literal[*BACKBONES]
+    DataSet = Literal[*DATA_SETS]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds the real images.", show_default=False)]
 Data = Annotated[Source | None, typer.Option(help="Where the images come from.", show_default=False)]
 
@@ -163,15 +162,11 @@ def data_list() -> None:
 
     Example: course data list
     """
-    from course_lib.data.chest_xray import KERMANY, find_chest_xray
-    from course_lib.data.cifar10 import LICENCE, find_cifar10
+    from course_lib.data.source import loader_of
 
-    for name, found, licence in (
-        ("chest_xray", find_chest_xray(), KERMANY),
-        ("cifar10", find_cifar10(), LICENCE),
-        ("simulated", "made when asked for", "simulated, no patient"),
-    ):
-        print(f"{name:11} {found or 'absent'}\n            {licence}")
+    rows = [(one.name, loader_of(one).find(None) or "absent", one.license) for one in DATA_SETS.values()]
+    for name, found, terms in [*rows, ("simulated", "made when asked for", "simulated, no patient")]:
+        print(f"{name:13} {found}\n{'':13} {terms}")
 
 
 @data_app.command("get")
@@ -180,11 +175,10 @@ def data_get(name: DataSet) -> None:
 
     Example: course data get chest_xray
     """
-    from course_lib.data.chest_xray import get_chest_xray
-    from course_lib.data.cifar10 import ARCHIVE
-    from course_lib.fetch import download
+    from course_lib.data.source import loader_of
 
-    print(get_chest_xray() if name == "chest_xray" else download(ARCHIVE))
+    loader = loader_of(DATA_SETS[name])
+    print((loader.get or loader.fetch)())
 
 
 @data_app.command("audit")
@@ -193,10 +187,20 @@ def data_audit(name: DataSet, data: Data = None, root: Root = None) -> None:
 
     Example: course data audit chest_xray --root ~/data
     """
-    from course_lib.data import audit_splits, load_chest_xray, load_cifar10
+    from course_lib.data import audit_splits
+    from course_lib.data.source import loader_of
 
-    load = load_chest_xray if name == "chest_xray" else load_cifar10
-    print(audit_splits(load(data, root=root)))
+    print(audit_splits(loader_of(DATA_SETS[name]).load(data, root=root)))
+
+
+def _presets() -> str:
+    """The presets of each task in words, the default first where it has a name."""
+    of_tasks = ((task, data_set.preset_names, data_set.preset(None)) for task, data_set in TASKS.items())
+    return "; ".join(
+        f"of {task}, {'default ' if names[0] == default else ''}{', '.join(names)}"
+        for task, names, default in of_tasks
+        if names
+    )
 
 
 @app.command()
@@ -208,7 +212,7 @@ def train(
     ] = None,
     backbone: Annotated[
         Backbone | None,
-        typer.Option(help="Of transfer: default tf_efficientnet_lite0, which needs no network.", show_default=False),
+        typer.Option(help=f"Of transfer: default {OFFLINE}, which needs no network.", show_default=False),
     ] = None,
     data: Data = None,
     root: Root = None,
@@ -218,7 +222,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the cut, the weights and the order.")] = 0,
     preset: Annotated[
         Preset | None,
-        typer.Option(help="How it is trained: of cifar10, default fast; of pneumonia, tutorial.", show_default=False),
+        typer.Option(help=f"How it is trained: {_presets()}.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     classes: Annotated[
@@ -257,7 +261,7 @@ def train(
     keep_freed_memory()
     recipe = Recipe.of(
         task or what,
-        preset="transfer" if task else preset,
+        preset=TRANSFER if task else preset,
         backbone=backbone,
         data=data,
         root=root and str(root.resolve()),
@@ -346,9 +350,8 @@ def predict(
             print(f"{explain}: what spoke for {found.predicted}, by Grad-CAM")
     if trained.reference is None:
         print("This run is of an older version: it cannot tell images that are unlike those it learned from.")
-    if trained.recipe.task == "pneumonia":
-        of = "simulated patients" if trained.recipe.data == "simulated" else "one hospital's children"
-        print(f"Not for diagnosis: a teaching model of {of}; see model_card.md in the run folder.")
+    if patients := trained.recipe.data_set.kind(trained.recipe.data).patients:
+        print(f"Not for diagnosis: a teaching model of {patients}; see model_card.md in the run folder.")
     raise SystemExit(1 if failed else 0)
 
 

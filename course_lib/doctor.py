@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from course_lib.data_sets import DATA_SETS, DataSet
 from course_lib.extras import NEEDS, how_to_install
 from course_lib.files import data_dir
 from course_lib.supported import MEMORY_GB, unsupported
@@ -63,8 +64,7 @@ def _machine() -> list[tuple[str, str]]:
     import psutil
     import torch
 
-    from course_lib.data.chest_xray import find_chest_xray
-    from course_lib.data.cifar10 import find_cifar10
+    from course_lib.data.source import loader_of
     from course_lib.lessons import LESSONS, spoken
     from course_lib.runtime import Precision, host, pick_device, unused_gpu
 
@@ -75,7 +75,6 @@ def _machine() -> list[tuple[str, str]]:
     enough = "" if memory.available > MEMORY_GB * 1e9 else ", which is too little: close other programs"
     disk = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
     all_lessons = spoken(sum(lesson.seconds for lesson in LESSONS.values()))
-    sets = (("chest_xray", find_chest_xray()), ("cifar10", find_cifar10()))
     return [
         ("place", f"{host()}, the course is in {Path(__file__).parents[1]}"),
         ("device", f"{device}, trains in {Precision.best(device).name}; a run with the same seed {here}"),
@@ -86,10 +85,15 @@ def _machine() -> list[tuple[str, str]]:
             f"{memory.total / 1e9:.0f} GB, {memory.available / 1e9:.1f} GB free{enough}; lessons need {MEMORY_GB} GB",
         ),
         ("data folder", f"{place}, {disk.free / 1e9:.0f} GB free"),
-        *((name, str(found or f"absent; simulated images serve, or: course data get {name}")) for name, found in sets),
+        *((one.name, str(loader_of(one).find(None) or _how_to_get(one))) for one in DATA_SETS.values()),
         ("network", _network()),
         ("sandbox", shutil.which("bwrap") or "absent; teachers who grade need bubblewrap: apt-get install bubblewrap"),
     ]
+
+
+def _how_to_get(data_set: DataSet) -> str:
+    instead = "simulated images serve, or: " if data_set.simulated else ""
+    return f"absent; {instead}course data get {data_set.name}"
 
 
 def _network() -> str:

@@ -9,9 +9,11 @@ from typing import Literal, NamedTuple, TypeVar
 
 import torch
 
+from course_lib.data.source import loader_of
+from course_lib.data_sets import CHEST_XRAY, CIFAR10, DataSet
 from course_lib.files import as_path
 from course_lib.options import check_source
-from course_lib.real_images import PHOTOS, XRAYS, Images, button, fetch, megabytes, show_widget, to_fetch
+from course_lib.real_images import button, fetch, megabytes, show_widget, to_fetch
 from course_lib.runtime import (
     host,
     keep_freed_memory,
@@ -35,7 +37,7 @@ class Lesson(NamedTuple):
     real_seconds: int
     image_size: int
     """Of the largest X-rays that it loads, in pixels."""
-    images: tuple[Images, ...] = (XRAYS,)
+    data_sets: tuple[DataSet, ...] = (CHEST_XRAY,)
     gains: bool = True
     """Whether real images are worth a download."""
 
@@ -46,8 +48,8 @@ LESSONS = {
     1: Lesson("CNN anatomy", 26, 26, 128, gains=False),
     2: Lesson("Building PneumoniaCNN", 42, 30, 64),
     3: Lesson("Training on GPU (and on what you have)", 87, 684, 64),
-    4: Lesson("CIFAR-10, ten times faster", 97, 770, 32, (PHOTOS,)),
-    5: Lesson("Transfer learning", 115, 552, 96, (PHOTOS, XRAYS)),
+    4: Lesson("CIFAR-10, ten times faster", 97, 770, 32, (CIFAR10,)),
+    5: Lesson("Transfer learning", 115, 552, 96, (CIFAR10, CHEST_XRAY)),
     6: Lesson("Visualization", 109, 132, 96),
 }
 HOSTED = ("Colab", "Kaggle")
@@ -109,10 +111,11 @@ def lesson_environment(source: str | None = None, root: str | Path | None = None
         return {"COURSE_DATA": source} if source else {}
     root = as_path(root, "root")
     check_source(source, root)
-    if not any(images.find(root) for images in (XRAYS, PHOTOS)):
+    data_sets = dict.fromkeys(data_set for lesson in LESSONS.values() for data_set in lesson.data_sets)
+    if not any(loader_of(data_set).find(root) for data_set in data_sets):
+        titles, layouts = zip(*((data_set.real.title, data_set.layout) for data_set in data_sets), strict=True)
         raise FileNotFoundError(
-            f"{root}: neither chest X-rays nor CIFAR-10 there; expected chest_xray/train/NORMAL/... or "
-            "cifar10/train/airplane/... below it."
+            f"{root}: neither {' nor '.join(titles)} there; expected {', or '.join(layouts)} below it."
         )
     return {"COURSE_DATA": "real", "COURSE_DATA_ROOT": str(root.resolve())}
 
@@ -137,17 +140,17 @@ def start_lesson(number: int) -> Profile:
     if asked == "real" and stock.absent:
         first, reason = stock.absent[0], f" ({stock.failure})" if stock.failure else ""
         raise FileNotFoundError(
-            f"COURSE_DATA=real, but no {first.real} are here{reason}; call get_real_images({number}), run `course data "
-            f"get {first.name}`, or name the folder that holds {first.folder} in COURSE_DATA_ROOT."
+            f"COURSE_DATA=real, but no {first.real.title} are here{reason}; call get_real_images({number}), run "
+            f"`course data get {first.name}`, or name the folder that holds {first.layout} in COURSE_DATA_ROOT."
         )
     seed_everything(0)
     keep_freed_memory()
     keep_profiler_quiet()
     profile = Profile("real" if stock.found and not stock.absent else "simulated", pick_device())
     _started = number, profile.source
-    for title, images in zip(("data:    ", "         "), lesson.images, strict=False):
-        place = f"real {images.real} in {stock.found.get(images)}"
-        print(title, profile.choose(simulated=images.simulated, real=place))
+    for title, data_set in zip(("data:    ", "         "), lesson.data_sets, strict=False):
+        path = f"real {data_set.real.title} in {stock.found.get(data_set)}"
+        print(title, profile.choose(simulated=data_set.kind("simulated").title, real=path))
     offered = None
     if stock.wanted and lesson.gains:
         size = megabytes(stock.wanted, lesson.image_size)
@@ -179,7 +182,7 @@ def get_real_images(number: int | None = None) -> None:
     if not number:
         raise ValueError("get_real_images() was called before a lesson was started; give its number, such as 3.")
     lesson = _lesson(number)
-    wanted = to_fetch(lesson.images, lesson.image_size)
+    wanted = to_fetch(lesson.data_sets, lesson.image_size)
     if failure := fetch(wanted, lesson.image_size, patient=True):
         print(_filled(f"Not all of the real images are here: {failure}"))
         return
@@ -189,36 +192,36 @@ def get_real_images(number: int | None = None) -> None:
         then = "This lesson works on them."
     else:
         then = "Restart the kernel and run all cells, and the lesson works on them."
-    places = " and ".join(f"{images.real} in {images.find(None)}" for images in lesson.images)
+    places = " and ".join(f"{one.real.title} in {loader_of(one).find(None)}" for one in lesson.data_sets)
     print(_filled(f"{'Here are' if wanted else 'Here already are'} real {places}. {then}"))
 
 
 class _Stock(NamedTuple):
     """What a lesson has of real images: where each set lies, which it lacks or has too small, and why that is so."""
 
-    found: dict[Images, Path | None] = {}  # noqa: RUF012  # never written to
-    wanted: Sequence[Images] = ()
+    found: dict[DataSet, Path | None] = {}  # noqa: RUF012  # never written to
+    wanted: Sequence[DataSet] = ()
     failure: str = ""
 
     @property
-    def absent(self) -> list[Images]:
-        return [images for images, place in self.found.items() if place is None]
+    def absent(self) -> list[DataSet]:
+        return [data_set for data_set, path in self.found.items() if path is None]
 
 
 def _stock(lesson: Lesson, *, fetches: bool) -> _Stock:
     """Look for real images, and on a host fetch what is wanting."""
-    wanted, failure = to_fetch(lesson.images, lesson.image_size), ""
+    wanted, failure = to_fetch(lesson.data_sets, lesson.image_size), ""
     if wanted and fetches and host() in HOSTED:
         failure = fetch(wanted, lesson.image_size, patient=False)
-        wanted = to_fetch(lesson.images, lesson.image_size)
-    return _Stock({images: images.find(None) for images in lesson.images}, wanted, failure)
+        wanted = to_fetch(lesson.data_sets, lesson.image_size)
+    return _Stock({one: loader_of(one).find(None) for one in lesson.data_sets}, wanted, failure)
 
 
 def _how_to_get(stock: _Stock, size: str, *, below: bool) -> str:
     """How to get the images that are wanting, and why they were not fetched."""
     call = "get_real_images(), or the button below," if below else "get_real_images()"
     how = f"{stock.failure}; {call} tries again" if stock.failure else f"{call} fetches them, {size}"
-    add = f"; or Add Input, {' and '.join(images.kaggle for images in stock.wanted)}" if host() == "Kaggle" else ""
+    add = f"; or Add Input, {' and '.join(data_set.kaggle for data_set in stock.wanted)}" if host() == "Kaggle" else ""
     return f"{'real' if stock.absent else 'larger'} ones: {how}{add}"
 
 

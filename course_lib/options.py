@@ -2,6 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
+
+from course_lib.data_sets import OWN_IMAGES, TASKS, TRANSFER, DataSet
+
+Source = Literal["auto", "real", "simulated"]
+Split = Literal["train", "val", "test"]
+TRANSFER_TASKS = [task for task, data_set in TASKS.items() if TRANSFER in data_set.presets]
 
 
 def check_train(
@@ -22,34 +29,40 @@ def check_train(
     Raises:
         ValueError, FileNotFoundError, FileExistsError: the message says what to do.
     """
-    if what == "transfer":
+    if what == TRANSFER:
         if task is None or preset is not None:
-            raise ValueError("`course train transfer` needs --task pneumonia, cifar10 or folder, and has no --preset.")
+            tasks = f"{', '.join(TRANSFER_TASKS[:-1])} or {TRANSFER_TASKS[-1]}"
+            raise ValueError(f"`course train transfer` needs --task {tasks}, and has no --preset.")
     elif task is not None or backbone is not None:
         raise ValueError(f"--task and --backbone are for `course train transfer`, not for `course train {what}`.")
-    if what == "pneumonia" and preset not in (None, "tutorial"):
-        raise ValueError(f"pneumonia has no preset {preset!r}; its presets: tutorial.")
-    if task != "folder" and (classes is not None or subfolder is not None):
+    data_set = TASKS[task or what]
+    data_set.preset(TRANSFER if task else preset)
+    if data_set is not OWN_IMAGES and (classes is not None or subfolder is not None):
         raise ValueError("--classes and --subfolder are for `course train transfer --task folder`; leave them out.")
-    check_source(data, root)
+    check_source(data, root, data_set)
     if root is not None and not root.exists():
         raise FileNotFoundError(f"{root}: no such folder; give the one that holds the images as --root.")
     if resume:
         config_path(out)
     else:
-        if task == "folder":
+        if data_set is OWN_IMAGES:
             own_images(root)
         check_out(out)
 
 
-def check_source(source: str | None, root: Path | None) -> None:
-    """Refuse a folder for simulated images.
+def check_source(source: str | None, root: Path | None, data_set: DataSet | None = None) -> None:
+    """Refuse a folder for simulated images, and simulated images of a data set that has none.
 
     Raises:
-        ValueError: there is one.
+        ValueError: they were asked for.
     """
     if source == "simulated" and root is not None:
         raise ValueError(f"simulated images lie in no folder, but the root {root} was given; leave one of them out.")
+    if source == "simulated" and data_set and data_set.simulated is None:
+        raise ValueError(
+            f"no simulated images stand in for {data_set.real.title}, but --data or COURSE_DATA asks for them; ask for "
+            "real ones."
+        )
 
 
 def own_images(root: Path | None) -> Path:

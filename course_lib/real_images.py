@@ -1,91 +1,51 @@
 """Real images for a lesson: which it needs, where they are, and how they get here by themselves or by one call."""
 
 import importlib.util
+import itertools
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
-from course_lib.data import chest_xray, cifar10
-from course_lib.fetch import Remote, answers, download, urls_of
+from course_lib.data.source import loader_of
+from course_lib.data_sets import DataSet
+from course_lib.fetch import answers, urls_of
 from course_lib.runtime import in_notebook
 
 
-class Images(NamedTuple):
-    """What the lessons call a data set, real and simulated, and where it is looked for."""
-
-    real: str
-    simulated: str
-    find: Callable[[Path | None], Path | None]
-    remote: Callable[[int], Remote]
-    """The smallest download for images of a size."""
-    name: str
-    """For `course data get`."""
-    folder: str
-    kaggle: str
-    """The data set to add on Kaggle."""
+def to_fetch(data_sets: Sequence[DataSet], image_size: int) -> list[DataSet]:
+    """Those whose images are not here, or only smaller."""
+    loaders = {data_set: loader_of(data_set) for data_set in data_sets}
+    found = {data_set: loader.find(None) for data_set, loader in loaders.items()}
+    return [one for one, path in found.items() if path is None or loaders[one].too_small(path, image_size)]
 
 
-XRAYS = Images(
-    "chest X-rays",
-    "simulated radiographs, of no real patient",
-    chest_xray.find_chest_xray,
-    chest_xray.mnist_for,
-    "chest_xray",
-    "chest_xray/",
-    chest_xray.KAGGLE,
-)
-PHOTOS = Images(
-    "CIFAR-10",
-    "simulated objects, no photographs",
-    cifar10.find_cifar10,
-    lambda image_size: cifar10.ARCHIVE,
-    "cifar10",
-    "cifar10/ or its archive",
-    cifar10.KAGGLE[0],
-)
-
-
-def too_small(place: Path | None, image_size: int) -> bool:
-    """Whether what was found is a MedMNIST file with fewer pixels than the images shall have, while others have more.
-
-    >>> too_small(Path("pneumoniamnist_64.npz"), 96), too_small(Path("pneumoniamnist_128.npz"), 96)
-    (True, False)
-    """
-    sizes = {remote.filename: size for size, remote in chest_xray.PNEUMONIA_MNIST.items()}
-    return place is not None and sizes.get(place.name, image_size) < min(image_size, max(sizes.values()))
-
-
-def to_fetch(images: Sequence[Images], image_size: int) -> list[Images]:
-    """Those that are not here, or only smaller."""
-    found = {one: one.find(None) for one in images}
-    return [one for one, place in found.items() if place is None or too_small(place, image_size)]
-
-
-def megabytes(images: Sequence[Images], image_size: int) -> str:
+def megabytes(data_sets: Sequence[DataSet], image_size: int) -> str:
     """How much there is to download.
 
-    >>> megabytes([XRAYS, PHOTOS], 64)
+    >>> from course_lib.data_sets import CHEST_XRAY, CIFAR10
+    >>> megabytes([CHEST_XRAY, CIFAR10], 64)
     '191 MB'
     """
-    return f"{sum(one.remote(image_size).size for one in images) / 1e6:.0f} MB"
+    num_bytes = sum(remote.size for one in data_sets for remote in loader_of(one).remotes(image_size))
+    return f"{num_bytes / 1e6:.0f} MB"
 
 
-def fetch(images: Sequence[Images], image_size: int, *, patient: bool) -> str:
+def fetch(data_sets: Sequence[DataSet], image_size: int, *, patient: bool) -> str:
     """Download a small version of each, the smallest first, with a line and a bar; why that failed, or nothing.
 
     Args:
-        images: what to fetch.
+        data_sets: whose images to fetch.
         image_size: that they must have at least, in pixels.
         patient: whether to wait for hosts that are slow; else they have 3 s to answer, and 10 s to become quick.
     """
+    remotes = {one: loader_of(one).remotes(image_size) for one in data_sets}
     try:
-        if not patient and not answers(*(one.remote(image_size) for one in images)):
+        if not patient and not answers(*itertools.chain(*remotes.values())):
             return "no host answers"
-        for one in sorted(images, key=lambda one: one.remote(image_size).size):
-            host = urlsplit(urls_of(one.remote(image_size))[0]).netloc
-            print(f"Fetching {one.real}: {megabytes([one], image_size)} from {host}", flush=True)
-            download(one.remote(image_size), patient=patient)
+        for one in sorted(data_sets, key=lambda one: sum(remote.size for remote in remotes[one])):
+            host = urlsplit(urls_of(remotes[one][0])[0]).netloc
+            print(f"Fetching {one.real.title}: {megabytes([one], image_size)} from {host}", flush=True)
+            loader_of(one).fetch(image_size, patient=patient)
     except KeyboardInterrupt:
         return "the download was stopped; what has arrived is kept"
     except (OSError, ValueError) as error:

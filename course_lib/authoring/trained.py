@@ -12,6 +12,7 @@ from pathlib import Path
 
 from course_lib.checkpoint import save_weights
 from course_lib.data import Augmentation
+from course_lib.data_sets import CHEST_XRAY
 from course_lib.models import CompactCNN, load_trained
 from course_lib.models.trained import WEIGHTS
 from course_lib.runs import Recipe, load_run, train_run
@@ -19,7 +20,7 @@ from course_lib.runs.folder import read_config, write_json
 
 RECIPES = {
     "opening": Recipe.of(
-        "pneumonia",
+        CHEST_XRAY.task,
         data="simulated",
         image_size=64,
         epochs=5,
@@ -38,14 +39,14 @@ def ship(name: str, run: Path) -> CompactCNN:
     recipe = config["recipe"]
     if not isinstance(model, CompactCNN):
         raise ValueError(
-            f"{run}: CompactCNN expected, got {recipe['network']}; give a run of `course train pneumonia`."
+            f"{run}: CompactCNN expected, got {recipe['network']}; give a run of `course train {CHEST_XRAY.task}`."
         )
     config["recipe"] = {key: value for key, value in recipe.items() if key != "root"}  # a folder of this machine
     path = WEIGHTS / f"{name}-{recipe['data']}.safetensors"
     save_weights(path, model.half())
     by_itself = name in RECIPES and recipe == asdict(RECIPES[name])
     commands = [
-        f"course train pneumonia --data {recipe['data']} --image-size {recipe['image_size']} "
+        f"course train {recipe['task']} --data {recipe['data']} --image-size {recipe['image_size']} "
         f"--epochs {recipe['epochs']} --seed {recipe['seed']} --out RUN",
         f"python -m course_lib.authoring.trained {name} --run RUN",
     ]

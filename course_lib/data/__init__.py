@@ -8,8 +8,10 @@ from course_lib.data.cifar10 import load_cifar10
 from course_lib.data.folder import load_folder
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.simulated import marker_box, simulate_radiographs, twins
+from course_lib.data_sets import DATA_SETS
 
 __all__ = [
+    "DATA_SETS",
     "Augmentation",
     "Batches",
     "ImageSet",

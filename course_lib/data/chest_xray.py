@@ -18,15 +18,16 @@ from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.published import find_splits, split_folders, tell_splits
 from course_lib.data.simulated import simulate_radiographs
-from course_lib.data.source import Source, choose_source, for_real_ones, kaggle_inputs, named_root, say
-from course_lib.fetch import Remote, answers, download, verify
+from course_lib.data.source import Loader, kaggle_inputs, locate, named_root, say
+from course_lib.data_sets import CHEST_XRAY
+from course_lib.fetch import Remote, download, verify
 from course_lib.files import as_path, data_dir, home
+from course_lib.options import Source
 
 CLASSES = ("NORMAL", "PNEUMONIA")
-KERMANY = "Kermany, Zhang and Goldbaum 2018, doi 10.17632/rscbjbr9sj.2, CC BY 4.0"
-MEDMNIST = f"MedMNIST v2, CC BY 4.0, after {KERMANY}"
+MEDMNIST = f"MedMNIST v2, CC BY 4.0, after {CHEST_XRAY.license}"
 OTHER_SETS = r"(path|chest|derma|oct|retina|breast|blood|tissue|organ\w*|nodule|adrenal|fracture|vessel|synapse)mnist"
-KAGGLE = "paultimothymooney/chest-xray-pneumonia"
+KAGGLE = CHEST_XRAY.kaggle
 PNEUMONIA_MNIST = {
     size: Remote((f"https://zenodo.org/records/10519652/files/{filename}",), filename, f"md5:{md5}", num_bytes)
     for size, filename, md5, num_bytes in (
@@ -68,34 +69,22 @@ def load_chest_xray(
         OSError: they must be downloaded and the network does not answer.
         ValueError: a damaged file, a wrong checksum, an unknown source, a root for simulated images.
     """
-    root = None if root is None else as_path(root, "root")
-    chosen = choose_source(source, root)
-    if chosen == "simulated":
-        say(f"simulated chest radiographs; {for_real_ones('chest_xray')}")
+    found = locate(CHEST_XRAY, source, root, image_size, stand_in="simulated chest radiographs")
+    if found is None:
         return _simulated(image_size, seed)
-    layout = find_chest_xray(root)
-    if layout is None and root is not None:
-        raise FileNotFoundError(
-            f"{root}: no chest X-rays there; expected chest_xray/train/NORMAL/..., or a pneumoniamnist .npz file."
-        )
-    if layout is None and chosen == "auto" and not answers(mnist_for(image_size)):
-        say(f"simulated chest radiographs (no network); {for_real_ones('chest_xray')}")
-        return _simulated(image_size, seed)
-    layout = layout or download(mnist_for(image_size))
-    if layout.is_dir():
-        return _kaggle(layout, image_size, val_fraction, seed)
+    if found.is_dir():
+        return _kaggle(found, image_size, val_fraction, seed)
     say(
-        f"real chest X-rays in {layout}: {', '.join(CLASSES)}, with train, val and test of its own; it tells neither "
+        f"real chest X-rays in {found}: {', '.join(CLASSES)}, with train, val and test of its own; it tells neither "
         "patients, some of whom may be in both train and val, nor the files' sizes"
     )
-    if other := re.match(OTHER_SETS, layout.name):
+    if other := re.match(OTHER_SETS, found.name):
         raise ValueError(
-            f"{layout}: MedMNIST's {other.group()} holds no chest X-rays of pneumonia; give pneumoniamnist.npz, or one "
-            "of its sizes."
+            f"{found}: MedMNIST's {other.group()} holds other images; give pneumoniamnist.npz, or one of its sizes."
         )
-    if remote_here := next((r for r in PNEUMONIA_MNIST.values() if r.filename == layout.name), None):
-        verify(layout, remote_here)
-    return _medmnist(layout, image_size)
+    if published := next((remote for remote in PNEUMONIA_MNIST.values() if remote.filename == found.name), None):
+        verify(found, published)
+    return _medmnist(found, image_size)
 
 
 def find_chest_xray(root: str | Path | None = None) -> Path | None:
@@ -108,7 +97,7 @@ def find_chest_xray(root: str | Path | None = None) -> Path | None:
     root = as_path(root, "root")
     if root.suffix == ".npz" and root.is_file():
         return root
-    if folder := find_splits(root, "chest_xray", CLASSES):
+    if folder := find_splits(root, CHEST_XRAY.name, CLASSES):
         return folder
     files = [root / sub / remote.filename for remote in PNEUMONIA_MNIST.values() for sub in ("", "downloads")]
     return max((file for file in files if file.is_file()), key=lambda file: file.stat().st_size, default=None)
@@ -139,6 +128,16 @@ def mnist_for(image_size: int) -> Remote:
     return PNEUMONIA_MNIST[min((size for size in PNEUMONIA_MNIST if size >= image_size), default=224)]
 
 
+def too_small(found: Path, image_size: int) -> bool:
+    """Whether this is a MedMNIST file with fewer pixels than the images shall have, while others have more.
+
+    >>> too_small(Path("pneumoniamnist_64.npz"), 96), too_small(Path("pneumoniamnist_128.npz"), 96)
+    (True, False)
+    """
+    sizes = {remote.filename: size for size, remote in PNEUMONIA_MNIST.items()}
+    return sizes.get(found.name, image_size) < min(image_size, max(sizes.values()))
+
+
 def patient_of(path: Path) -> str:
     """The patient that a file name of the Kaggle layout tells: person12_virus_34.jpeg, NORMAL2-IM-0567-0001.jpeg.
 
@@ -158,8 +157,8 @@ def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Sp
             splits.get(split, folder / split),
             image_size=image_size,
             channels=1,
-            name="chest X-rays",
-            licence=KERMANY,
+            name=CHEST_XRAY.real.title,
+            licence=CHEST_XRAY.license,
             group_of=patient_of,
             more=more,
         )
@@ -211,7 +210,7 @@ def _medmnist(path: Path, image_size: int) -> Splits:
             )
             images = resized.round().clamp(0, 255).byte()[:, 0]
         groups = tuple(f"{split}-{index}" for index in range(len(images)))
-        return ImageSet(images[:, None], labels, CLASSES, groups, "chest X-rays", MEDMNIST)
+        return ImageSet(images[:, None], labels, CLASSES, groups, CHEST_XRAY.real.title, MEDMNIST)
 
     return Splits(train_and_val=lambda: (read("train"), read("val")), test=lambda: read("test"), found=path)
 
@@ -227,3 +226,12 @@ def _simulated(image_size: int, seed: int) -> Splits:
         )
 
     return Splits(train_and_val=lambda: (make(1200, 0), make(300, 1)), test=lambda: make(600, 2))
+
+
+LOADER = Loader(
+    load_chest_xray,
+    find_chest_xray,
+    lambda image_size: [mnist_for(image_size)],
+    too_small=too_small,
+    get=get_chest_xray,
+)

@@ -3,6 +3,7 @@
 import csv
 from inspect import getsource
 from pathlib import Path
+from typing import Any
 
 from course_lib.data import objects
 from course_lib.data.cache import cached
@@ -11,14 +12,16 @@ from course_lib.data.folder import cut, read_class_folders, read_classes
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
 from course_lib.data.published import find_folder, find_splits, split_folders, tell_splits
-from course_lib.data.source import Source, choose_source, for_real_ones, kaggle_inputs, named_root, say
-from course_lib.fetch import Remote, answers, download, verify
+from course_lib.data.source import Loader, kaggle_inputs, locate, named_root, say
+from course_lib.data_sets import CIFAR10
+from course_lib.fetch import Remote, verify
 from course_lib.files import as_path, data_dir
+from course_lib.options import Source
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LABELS = "trainLabels.csv"
-LICENCE = "Krizhevsky 2009, 'Learning multiple layers of features from tiny images'; no formal license"
-KAGGLE = ("swaroopkml/cifar10-pngs-in-folders", "pankrzysiu/cifar10-python")  # class folders; the archive
+KAGGLE = (CIFAR10.kaggle, "pankrzysiu/cifar10-python")  # class folders; the archive
+ABOUT: dict[str, Any] = {"channels": CIFAR10.channels, "name": CIFAR10.real.title, "licence": CIFAR10.license}
 ARCHIVE = Remote(
     (
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
@@ -62,18 +65,9 @@ def load_cifar10(
         ValueError: a damaged file, a wrong checksum, another size asked of the archive, an unknown source, a root for
             simulated images.
     """
-    root = None if root is None else as_path(root, "root")
-    chosen = choose_source(source, root)
-    if chosen == "simulated":
-        say(f"simulated objects, not CIFAR-10; {for_real_ones('cifar10')}")
+    found = locate(CIFAR10, source, root, image_size, stand_in="simulated objects, not CIFAR-10")
+    if found is None:
         return _simulated(image_size, seed)
-    found = find_cifar10(root)
-    if found is None and root is not None:
-        raise FileNotFoundError(f"{root}: no CIFAR-10 there; expected {ARCHIVE.filename} or cifar10/train/airplane/...")
-    if found is None and chosen == "auto" and not answers(ARCHIVE):
-        say(f"simulated objects, not CIFAR-10 (no network); {for_real_ones('cifar10')}")
-        return _simulated(image_size, seed)
-    found = found or download(ARCHIVE)
     if _holds_labels(found):
         return _labeled_files(found, image_size, val_fraction, seed)
     if found.is_dir() and not holds_batches(found):
@@ -96,7 +90,7 @@ def find_cifar10(root: str | Path | None = None) -> Path | None:
     root = as_path(root, "root")
     if root.name == ARCHIVE.filename and root.is_file():
         return root
-    if folder := find_splits(root, "cifar10", CLASSES):
+    if folder := find_splits(root, CIFAR10.name, CLASSES):
         return folder
     archives = (root / ARCHIVE.filename, root / "downloads" / ARCHIVE.filename)
     if archive := next((file for file in archives if file.is_file()), None):
@@ -113,7 +107,7 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
 
     def read(split: str) -> ImageSet:
         place = splits.get(split, folder / split)
-        images = read_class_folders(place, image_size=image_size, channels=3, name="CIFAR-10", licence=LICENCE)
+        images = read_class_folders(place, image_size=image_size, **ABOUT)
         if images.classes != CLASSES:
             raise ValueError(
                 f"{folder / split}: the ten class folders of CIFAR-10 expected ({', '.join(CLASSES)}), found "
@@ -150,7 +144,7 @@ def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int
     say(f"CIFAR-10 in {folder}: {len(rows)} images in train; validation is cut from train; no labels for test images")
     return Splits(
         train_and_val=lambda: cut(
-            read_classes(files, image_size=image_size, channels=3, name="CIFAR-10", licence=LICENCE),
+            read_classes(files, image_size=image_size, **ABOUT),
             fraction=val_fraction,
             seed=seed,
         ),
@@ -164,7 +158,7 @@ def _batches(place: Path, val_fraction: float, seed: int) -> Splits:
     def read(split: str, *batches: str) -> ImageSet:
         images, labels = read_batches(place, batches)
         groups = tuple(f"{split}-{index}" for index in range(len(images)))
-        return ImageSet(images.view(-1, 3, 32, 32), labels, CLASSES, groups, "CIFAR-10", LICENCE)
+        return ImageSet(images.view(-1, 3, 32, 32), labels, CLASSES, groups, CIFAR10.real.title, CIFAR10.license)
 
     return Splits(
         train_and_val=lambda: cut(
@@ -186,3 +180,6 @@ def _simulated(image_size: int, seed: int) -> Splits:
         )
 
     return Splits(train_and_val=lambda: (make(4000, 0), make(1000, 1)), test=lambda: make(2000, 2))
+
+
+LOADER = Loader(load_cifar10, find_cifar10, lambda image_size: [ARCHIVE])

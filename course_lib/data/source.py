@@ -1,30 +1,95 @@
-"""Which images a loader takes: real ones or simulated ones."""
+"""Which images a loader takes: real ones or simulated ones, and what each loader's file offers."""
 
 import os
 import sys
 import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from course_lib.data.images import Splits
+from course_lib.data_sets import DataSet
 from course_lib.distributed import team
+from course_lib.fetch import Remote, answers, download
 from course_lib.files import as_path
-from course_lib.options import check_source
+from course_lib.options import Source, check_source
 from course_lib.runtime import in_notebook
 
 KAGGLE_INPUT = Path("/kaggle/input")
-Source = Literal["auto", "real", "simulated"]
 
 
-def choose_source(source: Source | None, root: Path | None) -> Source:
+@dataclass(frozen=True)
+class Loader:
+    """What the file of a data set, `course_lib/data/NAME.py`, offers as `LOADER`.
+
+    Attributes:
+        load: from a source, with root, image_size and seed by name, to the splits.
+        find: where real images lie: in or below a folder, or for None where they usually are.
+        remotes: the files to download for images of a size, the smallest that will do.
+        too_small: whether what was found holds smaller images than a size, and `remotes` larger ones.
+        get: downloads the images as they were published, where `remotes` holds others.
+    """
+
+    load: Callable[..., Splits]
+    find: Callable[[Path | None], Path | None]
+    remotes: Callable[[int], Sequence[Remote]]
+    too_small: Callable[[Path, int], bool] = lambda found, image_size: False
+    get: Callable[[], Path] | None = None
+
+    def fetch(self, image_size: int = 128, *, patient: bool = True) -> Path | None:
+        """Download real images of a size and verify them; see `fetch.download`."""
+        for remote in self.remotes(image_size):
+            download(remote, patient=patient)
+        return self.find(None)
+
+
+def loader_of(data_set: DataSet) -> Loader:
+    return import_module(f"course_lib.data.{data_set.name}").LOADER
+
+
+def locate(
+    data_set: DataSet, source: Source | None, root: str | Path | None, image_size: int, *, stand_in: str = ""
+) -> Path | None:
+    """Where the real images of a data set lie, downloaded if need be; None where simulated ones are to be taken.
+
+    Args:
+        data_set: whose.
+        source, root: as its loader was given them.
+        image_size: that a download must have at least, in pixels.
+        stand_in: what the simulated images are called, to say that they are taken.
+
+    Raises:
+        FileNotFoundError: no such images below `root`.
+        OSError: they must be downloaded and no host answers.
+        ValueError: an unknown source, a root for simulated images, or a data set that has none.
+    """
+    root = None if root is None else as_path(root, "root")
+    chosen, loader = choose_source(source, root, data_set), loader_of(data_set)
+    if chosen == "simulated":
+        say(f"{stand_in}; {for_real_ones(data_set.name)}")
+        return None
+    if found := loader.find(root):
+        return found
+    if root is not None:
+        raise FileNotFoundError(f"{root}: no {data_set.real.title} there; expected {data_set.layout}.")
+    if chosen == "auto" and data_set.simulated and not answers(*loader.remotes(image_size)):
+        say(f"{stand_in} (no network); {for_real_ones(data_set.name)}")
+        return None
+    return loader.fetch(image_size)
+
+
+def choose_source(source: Source | None, root: Path | None, data_set: DataSet) -> Source:
     """The source asked for; else "real" if a root is given; else the environment's COURSE_DATA; else "auto".
 
     Raises:
-        ValueError: an unknown source, or a root for simulated images.
+        ValueError: an unknown source, a root for simulated images, or simulated images of a data set that has none.
     """
     chosen = source or ("real" if root else os.environ.get("COURSE_DATA", "auto"))
     if chosen not in get_args(Source):
         raise ValueError(f"source {chosen!r} is not known; choose one of: {', '.join(get_args(Source))}.")
-    check_source(chosen, root)
+    check_source(chosen, root, data_set)
     return chosen  # type: ignore[return-value]  # mypy does not see that get_args narrows
 
 

@@ -5,13 +5,12 @@ from typing import Any
 
 from torch import nn
 
+from course_lib.backbones import BACKBONES, OFFLINE
 from course_lib.models.fast import FastCNN
 from course_lib.models.pneumonia import CompactCNN, PneumoniaCNN, PooledCNN
 from course_lib.models.simple import SimpleCNN
 from course_lib.models.trained import load_trained
 from course_lib.models.transfer import (
-    BACKBONES,
-    OFFLINE,
     TransferModel,
     freeze,
     parameter_groups,

@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models as zoo
 
+from course_lib.backbones import BACKBONES, OFFLINE
 from course_lib.extras import how_to_install
 from course_lib.fetch import Remote, download
-
-OFFLINE = "tf_efficientnet_lite0"
-"""The backbone whose weights are installed with the course."""
 
 Weights = Literal["imagenet", "random", "imagenet or random"]
 
@@ -132,7 +130,8 @@ def transfer_model(
         raise ValueError(f"in_channels={in_channels} is neither 1 (gray) nor 3 (color).")
     if weights not in get_args(Weights):
         raise ValueError(f"weights={weights!r} is not known; choose one of: {', '.join(get_args(Weights))}.")
-    network = _lite0() if name == OFFLINE else zoo.get_model(name, weights=None, **_BUILD.get(name, {}))
+    backbone = BACKBONES[name]
+    network = _lite0() if name == OFFLINE else zoo.get_model(name, weights=None, **backbone.arguments)
     trained = weights != "random"
     if trained:
         try:
@@ -145,7 +144,7 @@ def transfer_model(
                 ) from error
             warnings.warn(f"{name} begins with random weights: {error}", stacklevel=2)
             trained = False
-    stages, head = BACKBONES[name](network)
+    stages, head = _PARTS[backbone.family](network)
     if num_classes is not None:
         head = nn.Linear(head.in_features, num_classes)
     mean, std, size = _preprocessing(name)
@@ -243,9 +242,8 @@ def _preprocessing(name: str) -> tuple[list[float], list[float], int]:
     if name == OFFLINE:
         return [0.5] * 3, [0.5] * 3, 224
     transforms = zoo.get_model_weights(name).DEFAULT.transforms()
-    if name == "inception_v3":  # torchvision's turns ImageNet's numbers into these inside the network
-        return [0.5] * 3, [0.5] * 3, transforms.crop_size[0]
-    return transforms.mean, transforms.std, transforms.crop_size[0]
+    mean, std = ([0.5] * 3, [0.5] * 3) if BACKBONES[name].centered else (transforms.mean, transforms.std)
+    return mean, std, transforms.crop_size[0]
 
 
 def _lite0() -> nn.Module:
@@ -302,14 +300,10 @@ def _lite(net: Any) -> Parts:
     return {"stem": (net.conv_stem, net.bn1), **stages, **last, "pool": (net.global_pool,)}, net.classifier
 
 
-BACKBONES: dict[str, Callable[[Any], Parts]] = {
-    OFFLINE: _lite,
-    "mobilenet_v3_small": _mobile,
-    "efficientnet_b0": _mobile,
-    "resnet18": _resnet,
-    "resnet50": _resnet,
-    "densenet121": _densenet,
-    "inception_v3": _inception,
+_PARTS: dict[str, Callable[[Any], Parts]] = {
+    "densenet": _densenet,
+    "inception": _inception,
+    "lite": _lite,
+    "mobile": _mobile,
+    "resnet": _resnet,
 }
-# Inception's own first weights take half a minute.
-_BUILD: dict[str, dict[str, Any]] = {"inception_v3": {"init_weights": False}}

@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -13,17 +13,15 @@ from torch import Tensor, nn
 
 from course_lib.data import Batches, ImageSet
 from course_lib.data.decode import read_image
-from course_lib.data.source import Source
 from course_lib.explain import grad_cam
 from course_lib.files import as_path, write_text
+from course_lib.options import Source, Split
 from course_lib.plots import plot_overlay
 from course_lib.runs.folder import TrainedRun, load_run, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.train import report
 from course_lib.runs.unlike import SHARE, is_colored, watching
 from course_lib.training import evaluate
-
-Split = Literal["train", "val", "test"]
 
 
 def evaluate_run(
@@ -163,7 +161,7 @@ def draw_explanation(trained: TrainedRun, prediction: Prediction) -> Figure:
     if prediction.notice:
         title += "unlike the images that the network learned from: the answer may mean nothing\n"
     title += f"{trained.recipe.backbone or trained.recipe.network}, trained on {trained.recipe.data} images"
-    if trained.recipe.task == "pneumonia":
+    if trained.recipe.data_set.kind(trained.recipe.data).patients:
         title += "; not for diagnosis"
     return plot_overlay(image[0], heat[0], title=title, label=f"Grad-CAM for {predicted}, of its peak")
 

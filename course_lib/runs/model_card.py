@@ -7,32 +7,6 @@ from course_lib.metrics import SENSITIVITY_TARGET
 from course_lib.runs.card_scores import scores_section, table
 from course_lib.runs.recipe import Recipe
 
-LIMITS = {
-    ("pneumonia", "real"): (
-        "Not for diagnosis. The X-rays are of children aged one to five, from one hospital in Guangzhou; nothing shows "
-        "that the scores hold for adults, other hospitals or other machines. The published test folder is drawn "
-        "differently from the training folder, and validation images are cut from training: a validation score says "
-        "little about the test score, and neither says much about a clinic."
-    ),
-    ("pneumonia", "simulated"): (
-        "Not for diagnosis. Trained on simulated radiographs: the scores show that the method works, and nothing about "
-        "patients. On real X-rays its predictions mean nothing."
-    ),
-    ("cifar10", "real"): (
-        "Photographs of 32 pixels in ten classes. For an image of anything else one of the ten is predicted all the "
-        "same, often with a high probability."
-    ),
-    ("cifar10", "simulated"): (
-        "Trained on computed pictures of simple objects: the scores show that the method works. They say nothing about "
-        "CIFAR-10, and predictions for photographs mean nothing."
-    ),
-    ("folder", "real"): (
-        "The scores hold for images that come about as these did. Whether images of one person or one place are in "
-        "both training and test was not checked, and for an image of anything else one of the classes is predicted too."
-    ),
-}
-
-
 CRITERIA = {  # of metrics.choose_threshold, in words; {positive} is the name of class 1
     "youden": (
         "the threshold with the largest sum of sensitivity and specificity (Youden's index), so that a missed image "
@@ -68,7 +42,7 @@ def model_card(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -
     ]
     return f"""# Model card: {recipe.task}
 
-{LIMITS[recipe.task, recipe.data or "real"]}
+{recipe.data_set.kind(recipe.data).limits}
 
 ## How well it predicts
 

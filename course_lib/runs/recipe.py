@@ -3,21 +3,22 @@
 import copy
 import json
 import shlex
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import nn
 
-from course_lib.data import Augmentation, PhotoAugmentation, Splits, load_chest_xray, load_cifar10, load_folder
-from course_lib.data.source import Source
+from course_lib.data import Augmentation, PhotoAugmentation, Splits, load_folder
+from course_lib.data.source import loader_of
+from course_lib.data_sets import OWN_IMAGES, TRANSFER, DataSet, data_set_of
 from course_lib.metrics import Criterion
-from course_lib.models import OFFLINE, build_network
-from course_lib.options import own_images
+from course_lib.models import build_network
+from course_lib.options import Source, own_images
 from course_lib.training import OptimizerName
 
-Preset = Literal["tutorial", "fast", "best", "transfer"]
+AUGMENTATIONS = {one.__name__: one for one in (Augmentation, PhotoAugmentation)}
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Recipe:
     """Everything that a run depends on, besides the images themselves.
 
     Attributes:
-        task: "pneumonia", "cifar10", or "folder" for class folders of one's own.
+        task: of a data set, such as "pneumonia", or "folder" for class folders of one's own.
         data: where the images come from; None leaves it to the loader. A run folder holds what was taken.
         root: the folder that holds real images; None leaves it to the loader.
         image_size: height and width that the network sees, in pixels.
@@ -34,7 +35,7 @@ class Recipe:
         layer_decay: how much slower each stage of a backbone learns than the next; None where there is no backbone.
         epochs, optimizer_name, learning_rate, weight_decay, warmup, label_smoothing, average_decay: see `training.fit`.
         batch_size: images in a batch, over all processes together.
-        augmentation: arguments of `Augmentation`, or for photographs of `PhotoAugmentation`.
+        augmentation: arguments of the data set's augmentation, such as `Augmentation`.
         plain: train as tutorials do: images through a `DataLoader` one by one, in float32, channels first.
         criterion: how the threshold is chosen on validation; see `choose_threshold`. Two classes only.
         calibrate_shifted: fit temperature and a bias on validation images that are augmented as in training, since
@@ -60,17 +61,20 @@ class Recipe:
     label_smoothing: float = 0.05
     average_decay: float | None = None
     layer_decay: float | None = None
-    augmentation: dict[str, Any] = field(default_factory=lambda: asdict(Augmentation()))
+    augmentation: dict[str, Any] = field(default_factory=dict)
     plain: bool = False
     criterion: Criterion = "youden"
     calibrate_shifted: bool = False
-    preset: Preset | None = None
+    preset: str | None = None
     seed: int = 0
     classes: list[str] | None = None
     subfolder: str | None = None
 
+    def __post_init__(self) -> None:
+        data_set_of(self.task)  # an unknown one is refused here, also from a run folder
+
     @classmethod
-    def of(cls, task: str, *, preset: Preset | None = None, backbone: str | None = None, **changes: Any) -> Self:
+    def of(cls, task: str, *, preset: str | None = None, backbone: str | None = None, **changes: Any) -> Self:
         """A recipe of a task, its first one by default, with some of its values changed; None changes nothing.
 
         `backbone` is for the preset "transfer", one of `course_lib.models.BACKBONES`.
@@ -78,20 +82,21 @@ class Recipe:
         Raises:
             ValueError: there is no such task, or no such preset of it.
         """
-        if task not in PRESETS:
-            raise ValueError(f"task {task!r} is not known; choose one of: {', '.join(PRESETS)}.")
-        chosen = preset or next(iter(PRESETS[task]))
-        if chosen not in PRESETS[task]:
-            there = ", ".join(name for name in PRESETS[task] if name not in (None, "transfer"))
-            there = there or "none, leave --preset out"
-            raise ValueError(f"{task} has no preset {preset!r}; its presets: {there}.")
+        data_set = data_set_of(task)
+        chosen = data_set.preset(preset)
+        usual = {"augmentation": asdict(AUGMENTATIONS[data_set.augmentation]())}
         changed = {name: value for name, value in changes.items() if value is not None}
-        recipe = replace(cls(task=task, preset=chosen, **copy.deepcopy(PRESETS[task][chosen])), **changed)
+        fields = usual | copy.deepcopy(dict(data_set.presets[chosen])) | changed
+        recipe = cls(task=task, preset=chosen, **fields)
         if "image_size" in recipe.network_arguments:  # a network for images of one size
             recipe.network_arguments["image_size"] = recipe.image_size
         if backbone is not None:
             recipe.network_arguments["name"] = backbone
         return recipe
+
+    @property
+    def data_set(self) -> DataSet:
+        return data_set_of(self.task)
 
     @property
     def backbone(self) -> str | None:
@@ -100,12 +105,12 @@ class Recipe:
     @property
     def command(self) -> str:
         """What starts such a run."""
-        return f"course train transfer --task {self.task}" if self.preset == "transfer" else f"course train {self.task}"
+        return f"course train transfer --task {self.task}" if self.preset == TRANSFER else f"course train {self.task}"
 
     def command_line(self) -> tuple[str, list[str]]:
         """The whole command that trains by this recipe, and the fields that no option of it gives."""
         usual = Recipe.of(self.task, preset=self.preset)
-        preset = None if self.preset in ("transfer", Recipe.of(self.task).preset) else self.preset
+        preset = None if self.preset in (TRANSFER, Recipe.of(self.task).preset) else self.preset
         given = {
             name: getattr(self, name)
             for name in ("backbone", "epochs", "image_size", "seed", "classes", "subfolder")
@@ -115,7 +120,7 @@ class Recipe:
         mine, theirs = (json.loads(json.dumps(asdict(recipe))) for recipe in (self, again))
         options: dict[str, Any] = {
             "preset": preset,
-            "data": None if self.task == "folder" else self.data,
+            "data": None if self.data_set is OWN_IMAGES else self.data,
             "root": None if self.data == "simulated" else "FOLDER",
             **given,
             "classes": ",".join(self.classes) if self.classes else None,
@@ -127,16 +132,16 @@ class Recipe:
 
     @property
     def channels(self) -> int:
-        return 1 if self.task == "pneumonia" else 3
+        return self.data_set.channels
 
     @property
     def stored_size(self) -> int:
-        """Height and width of the images in memory. CIFAR-10's own are small, and backbones enlarge them themselves."""
-        return 32 if self.task == "cifar10" and self.preset == "transfer" else self.image_size
+        """Height and width of the images in memory. Small ones stay as they are; backbones enlarge them themselves."""
+        return (self.data_set.pixels if self.preset == TRANSFER else None) or self.image_size
 
     def splits(self) -> Splits:
         root = None if self.root is None else Path(self.root)
-        if self.task == "folder":
+        if self.data_set is OWN_IMAGES:
             return load_folder(
                 own_images(root),
                 image_size=self.stored_size,
@@ -145,11 +150,11 @@ class Recipe:
                 classes=self.classes,
                 subfolder=self.subfolder,
             )
-        load = load_cifar10 if self.task == "cifar10" else load_chest_xray
-        return load(self.data, root=root, image_size=self.stored_size, seed=self.seed)
+        loader = loader_of(self.data_set)
+        return loader.load(self.data, root=root, image_size=self.stored_size, seed=self.seed)
 
     def augment(self) -> Augmentation | PhotoAugmentation:
-        return (Augmentation if self.task == "pneumonia" else PhotoAugmentation)(**self.augmentation)
+        return AUGMENTATIONS[self.data_set.augmentation](**self.augmentation)
 
     def training_arguments(self) -> dict[str, Any]:
         """What `training.fit` is to be told, besides batches, epochs and seed."""
@@ -175,91 +180,3 @@ class Recipe:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return build_network(self.network, **arguments)
-
-
-_FAST: dict[str, Any] = {
-    "image_size": 32,
-    "network": "FastCNN",
-    "network_arguments": {"widths": [64, 128, 256], "mirror": True},
-    "epochs": 7,
-    "batch_size": 500,
-    "optimizer_name": "muon",
-    "learning_rate": 0.2,
-    "weight_decay": 0.0,
-    "warmup": 0.1,
-    "label_smoothing": 0.1,
-    "augmentation": {"shift": 2},
-}
-_TRANSFER: dict[str, Any] = {
-    "image_size": 128,
-    "network": "transfer_model",
-    "network_arguments": {"name": OFFLINE, "in_channels": 3, "image_size": 128, "weights": "imagenet"},
-    "epochs": 5,
-    "batch_size": 64,
-    "learning_rate": 1e-3,
-    "layer_decay": 0.7,
-    "label_smoothing": 0.1,
-    "augmentation": {"shift": 8},
-}
-_TUTORIAL: dict[str, Any] = {
-    "epochs": 5,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.0,
-    "warmup": None,
-    "label_smoothing": 0.0,
-    "plain": True,
-}
-PRESETS: dict[str, dict[Preset | None, dict[str, Any]]] = {
-    "pneumonia": {
-        None: {
-            "image_size": 96,
-            "network": "CompactCNN",
-            "network_arguments": {"in_channels": 1, "widths": [16, 32, 64, 96, 96]},
-            "epochs": 20,
-            "criterion": "sensitivity",
-            "calibrate_shifted": True,
-        },
-        "tutorial": _TUTORIAL
-        | {
-            "image_size": 256,
-            "network": "PneumoniaCNN",
-            "network_arguments": {"image_size": 256},
-            "augmentation": dict.fromkeys((one.name for one in fields(Augmentation)), 0),
-            "criterion": "sensitivity",
-        },
-        "transfer": _TRANSFER
-        | {
-            "network_arguments": _TRANSFER["network_arguments"] | {"in_channels": 1},
-            # Moved only. Changed in light and sharpness as well, the images no longer suit the frozen batch norms.
-            "augmentation": {"brightness": 0, "contrast": 0, "gamma": 0, "shade": 0, "blur": 0, "noise": 0},
-            "average_decay": 0.995,  # the mean of the weights on the way from the probe stays closer to ImageNet's
-            "criterion": "sensitivity",
-            "calibrate_shifted": True,
-        },
-    },
-    "folder": {"transfer": _TRANSFER},
-    "cifar10": {
-        "fast": _FAST,
-        "best": _FAST
-        | {
-            "network_arguments": {"widths": [64, 256, 256], "mirror": True},
-            "epochs": 36,
-            "weight_decay": 0.05,
-            "augmentation": {"shift": 4, "cutout": 12},
-        },
-        "transfer": _TRANSFER | {"image_size": 96, "epochs": 2, "augmentation": {"shift": 2}},
-        "tutorial": _TUTORIAL
-        | {
-            "image_size": 32,
-            "network": "SimpleCNN",
-            "network_arguments": {
-                "channels": [32, 64, 128],
-                "hidden": 512,
-                "dropout": 0.5,
-                "batch_norm": False,
-                "image_size": 32,
-            },
-            "augmentation": {"shift": 0, "flip": False},
-        },
-    },
-}

@@ -164,7 +164,7 @@ def test_split_folders_of_any_usual_name_are_found_further_below(
 
 def test_other_sets_of_medmnist_and_objects_in_place_of_labels_are_named(tmp_path: Path) -> None:
     path = write_npz(tmp_path / "breastmnist_128.npz")
-    with pytest.raises(ValueError, match="MedMNIST's breastmnist holds no chest X-rays of pneumonia"):
+    with pytest.raises(ValueError, match="MedMNIST's breastmnist holds other images"):
         load_chest_xray(root=path)
     np.savez(tmp_path / "odd.npz", train_images=np.zeros((2, 8, 8), np.uint8), train_labels=np.array(["a", None]))
     with pytest.raises(ValueError, match=r"odd\.npz: .* must hold numbers, found Python objects, which are refused"):
@@ -200,7 +200,7 @@ def test_auto_takes_real_images_that_are_there(
 def test_auto_without_network_says_that_it_simulates_and_how_to_get_real_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("course_lib.data.chest_xray.answers", lambda remote: False)
+    monkeypatch.setattr("course_lib.data.source.answers", lambda *_: False)
     load_chest_xray("auto", image_size=16)
     said = "simulated chest radiographs (no network); for real ones: "
     assert f"{said}--root DIR, COURSE_DATA_ROOT, or `course data get chest_xray`." in capsys.readouterr().err

@@ -434,5 +434,5 @@ def test_prediction_takes_any_size_and_mode_and_follows_the_threshold(
 
 
 def test_an_unknown_task_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="task 'cats' is not known; choose one of: pneumonia, folder, cifar10"):
+    with pytest.raises(ValueError, match="task 'cats' is not known; choose one of: pneumonia, cifar10, "):
         Recipe.of("cats")
