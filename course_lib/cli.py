@@ -41,6 +41,7 @@ else:
     Preset = Literal[*(name for data_set in TASKS.values() for name in data_set.preset_names)]
     Backbone = Literal[*BACKBONES]
     DataSet = Literal[*DATA_SETS]
+OF_EACH = "; ".join(f"of {task}, {', '.join(one.preset_names)}" for task, one in TASKS.items() if one.preset_names)
 Root = Annotated[Path | None, typer.Option(help="Folder that holds the real images.", show_default=False)]
 Data = Annotated[Source | None, typer.Option(help="Where the images come from.", show_default=False)]
 
@@ -193,16 +194,6 @@ def data_audit(name: DataSet, data: Data = None, root: Root = None) -> None:
     print(audit_splits(loader_of(DATA_SETS[name]).load(data, root=root)))
 
 
-def _presets() -> str:
-    """The presets of each task in words, the default first where it has a name."""
-    of_tasks = ((task, data_set.preset_names, data_set.preset(None)) for task, data_set in TASKS.items())
-    return "; ".join(
-        f"of {task}, {'default ' if names[0] == default else ''}{', '.join(names)}"
-        for task, names, default in of_tasks
-        if names
-    )
-
-
 @app.command()
 def train(
     what: Annotated[What, typer.Argument(help="What to learn from nothing; or transfer, from a pretrained backbone.")],
@@ -222,7 +213,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the cut, the weights and the order.")] = 0,
     preset: Annotated[
         Preset | None,
-        typer.Option(help=f"How it is trained: {_presets()}.", show_default=False),
+        typer.Option(help=f"How it is trained, if not as the task's default: {OF_EACH}.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     classes: Annotated[

@@ -207,6 +207,31 @@ CIFAR10 = DataSet(
     pixels=32,
 )
 
+FASHION_MNIST = DataSet(
+    name="fashion_mnist",
+    task="fashion_mnist",
+    license="Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747, MIT license",
+    channels=1,
+    augmentation="PhotoAugmentation",
+    presets={
+        None: {
+            "image_size": 28,
+            "network": "CompactCNN",
+            "network_arguments": {"in_channels": 1, "widths": [32, 64, 128]},
+            "epochs": 8,
+            "batch_size": 128,
+            "augmentation": {"shift": 2},
+        },
+    },
+    layout="train-images-idx3-ubyte.gz and three more files, in a folder such as fashion-mnist or FashionMNIST/raw",
+    real=Kind(
+        "Fashion-MNIST",
+        "Pictures of 28 pixels of single articles of one shop, cut out and bright on black. A photograph looks "
+        "different, and for an image of anything else one of the ten classes is predicted all the same.",
+    ),
+    pixels=28,
+)
+
 OWN_IMAGES = DataSet(
     name="folder",
     task="folder",
@@ -224,7 +249,7 @@ OWN_IMAGES = DataSet(
 )
 """Whatever images --root names, by `load_folder`; nothing to list, to get or to look for."""
 
-DATA_SETS = {data_set.name: data_set for data_set in (CHEST_XRAY, CIFAR10)}
+DATA_SETS = {data_set.name: data_set for data_set in (CHEST_XRAY, CIFAR10, FASHION_MNIST)}
 TASKS = {data_set.task: data_set for data_set in (*DATA_SETS.values(), OWN_IMAGES)}
 
 

@@ -29,7 +29,7 @@ def examine() -> tuple[str, bool]:
     else:
         versions = (f"{name} {metadata.version(name)}" for name in ("course-lib", "torch", "torchvision"))
         lines += [("packages", ", ".join(versions) + "; no lesson lacks anything"), *_extras(), *_machine()]
-    return "\n".join(f"{name:12} {text}" for name, text in lines), not problems
+    return "\n".join(f"{name:13} {text}" for name, text in lines), not problems
 
 
 def missing_packages(extra: str) -> list[str]:

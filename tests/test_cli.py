@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 
 from course_lib.checkpoint import save_weights
 from course_lib.cli import main
+from course_lib.data_sets import DATA_SETS
 from course_lib.doctor import examine
 from course_lib.extras import how_to_install
 from course_lib.models import OFFLINE, PneumoniaCNN
@@ -275,7 +276,8 @@ def test_doctor_says_all_of_a_machine_on_one_page() -> None:
     page = course("doctor").stdout
     names = [line.split()[0] for line in page.splitlines()]
     assert names[:5] == ["system", "packages", "commands", "commands", "commands"]
-    assert " ".join(names[5:]) == "place device GPU processor memory data chest_xray cifar10 network sandbox"
+    machine = ["place", "device", "GPU", "processor", "memory", "data"]
+    assert names[5:] == [*machine, *DATA_SETS, "network", "sandbox"]
     for said in (version("torch"), "this machine", "same seed", "repeats itself", "free", "course data get cifar10"):
         assert said in page
 
@@ -333,7 +335,7 @@ def test_doctor_says_what_works_without_a_network(monkeypatch: pytest.MonkeyPatc
 
 def test_data_list_names_every_set_with_its_licence() -> None:
     page = course("data", "list").stdout
-    assert [line.split()[0] for line in page.splitlines()[::2]] == ["chest_xray", "cifar10", "simulated"]
+    assert [line.split()[0] for line in page.splitlines()[::2]] == [*DATA_SETS, "simulated"]
     assert "CC BY 4.0" in page
 
 

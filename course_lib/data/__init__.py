@@ -5,6 +5,7 @@ from course_lib.data.augment import Augmentation, PhotoAugmentation
 from course_lib.data.batches import Batches
 from course_lib.data.chest_xray import load_chest_xray
 from course_lib.data.cifar10 import load_cifar10
+from course_lib.data.fashion_mnist import load_fashion_mnist
 from course_lib.data.folder import load_folder
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.simulated import marker_box, simulate_radiographs, twins
@@ -21,6 +22,7 @@ __all__ = [
     "audit_splits",
     "load_chest_xray",
     "load_cifar10",
+    "load_fashion_mnist",
     "load_folder",
     "marker_box",
     "simulate_radiographs",
