@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -262,21 +264,28 @@ def train(
         classes=None if classes is None else classes.split(","),
         subfolder=subfolder,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun sends it when another process has ended
-    try:
+    with _saying_how_to_go_on(folder):
         config = train_run(recipe, folder, resume=resume, speaks=True)
-    except (KeyboardInterrupt, ConnectionError) as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-        kept = (folder / "state.pt").exists()
-        how = f"{folder} keeps the last whole epoch, go on with --resume" if kept else "before the first epoch ended"
-        print(f"course: {str(error) or 'stopped'}; {how}.", file=sys.stderr)
-        raise SystemExit(130) from None
     if int(os.environ.get("RANK", "0")) > 0:  # in a team of processes the first speaks
         return
     print_scores({"data": config["data"]["name"], "split": "val", "classes": config["classes"], **config["validation"]})
     split = "" if config["has_test"] else " --split val"
     spent = ", ".join(filter(None, (f"{config['training']['seconds']:.0f} s", arithmetic(config["training"]))))
     print(f"\n{folder}: trained in {spent}; now: course evaluate {folder}{split}")
+
+
+@contextmanager
+def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
+    """End the command in one sentence where the training into `folder` is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # torchrun sends it when another process has ended
+    try:
+        yield
+    except (KeyboardInterrupt, ConnectionError) as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        kept = (folder / "state.pt").exists()
+        how = f"{folder} keeps the last whole epoch, go on with --resume" if kept else "before the first epoch ended"
+        print(f"course: {str(error) or 'stopped'}; {how}.", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 @app.command()

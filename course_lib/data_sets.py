@@ -61,7 +61,7 @@ class DataSet:
     @property
     def preset_names(self) -> list[str]:
         """The presets that --preset chooses from."""
-        return [name for name in self.presets if name not in (None, TRANSFER)]  # type: ignore[misc]  # None is out
+        return [name for name in self.presets if name and name != TRANSFER]
 
     def preset(self, name: str | None) -> str | None:
         """The name of a preset; of the default one for None.

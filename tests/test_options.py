@@ -39,6 +39,8 @@ def folder(tmp_path: Path) -> Path:
         ("train transfer --task cifar10 --preset fast", "has no --preset"),
         ("train transfer --task folder", "whose images?"),
         ("train pneumonia --preset fast", "pneumonia has no preset 'fast'"),
+        ("train fashion_mnist --preset fast", "its presets: none, leave --preset out"),
+        ("train fashion_mnist --data simulated", "no simulated images stand in for Fashion-MNIST, but --data or"),
         ("train pneumonia --backbone resnet18", "are for `course train transfer`, not for"),
         ("train cifar10 --classes a,b", "--classes and --subfolder are for"),
         ("train cifar10 --data simulated --root .", "simulated images lie in no folder"),

@@ -106,8 +106,7 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
     splits = split_folders(folder)
 
     def read(split: str) -> ImageSet:
-        place = splits.get(split, folder / split)
-        images = read_class_folders(place, image_size=image_size, **ABOUT)
+        images = read_class_folders(splits.get(split, folder / split), image_size=image_size, **ABOUT)
         if images.classes != CLASSES:
             raise ValueError(
                 f"{folder / split}: the ten class folders of CIFAR-10 expected ({', '.join(CLASSES)}), found "
@@ -128,10 +127,10 @@ def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int
     with open(folder / LABELS, newline="", encoding="utf-8-sig") as file:
         rows = [(row.get("id"), row.get("label")) for row in csv.DictReader(file)]
     if not rows or (odd := next((label for name, label in rows if not name or label not in CLASSES), "")) != "":
-        found = f"{odd!r} among the labels" if rows else "no line"
+        content = f"{odd!r} among the labels" if rows else "no line"
         raise ValueError(
             f"{folder / LABELS}: lines with id and label expected, a label being one of {', '.join(CLASSES)}, found "
-            f"{found}; take the competition's own file."
+            f"{content}; take the competition's own file."
         )
     files = {name: [folder / "train" / f"{number}.png" for number, label in rows if label == name] for name in CLASSES}
 
@@ -154,9 +153,9 @@ def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int
     )
 
 
-def _batches(place: Path, val_fraction: float, seed: int) -> Splits:
+def _batches(path: Path, val_fraction: float, seed: int) -> Splits:
     def read(split: str, *batches: str) -> ImageSet:
-        images, labels = read_batches(place, batches)
+        images, labels = read_batches(path, batches)
         groups = tuple(f"{split}-{index}" for index in range(len(images)))
         return ImageSet(images.view(-1, 3, 32, 32), labels, CLASSES, groups, CIFAR10.real.title, CIFAR10.license)
 
@@ -165,7 +164,7 @@ def _batches(place: Path, val_fraction: float, seed: int) -> Splits:
             read("train", *(f"data_batch_{number}" for number in range(1, 6))), fraction=val_fraction, seed=seed
         ),
         test=lambda: read("test", "test_batch"),
-        found=place,
+        found=path,
     )
 
 

@@ -46,6 +46,7 @@ class Loader:
 
 
 def loader_of(data_set: DataSet) -> Loader:
+    """What the data set's file offers; imported when it is asked for, as entries are read without torch."""
     return import_module(f"course_lib.data.{data_set.name}").LOADER
 
 
