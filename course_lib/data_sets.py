@@ -88,7 +88,7 @@ _FAST: dict[str, Any] = {
     "image_size": 32,
     "network": "FastCNN",
     "network_arguments": {"widths": [64, 128, 256], "mirror": True},
-    "epochs": 7,
+    "epochs": 6,
     "batch_size": 500,
     "optimizer_name": "muon",
     "learning_rate": 0.2,
@@ -173,7 +173,7 @@ CIFAR10 = DataSet(
         "best": _FAST
         | {
             "network_arguments": {"widths": [64, 256, 256], "mirror": True},
-            "epochs": 36,
+            "epochs": 30,
             "weight_decay": 0.05,
             "augmentation": {"shift": 4, "cutout": 12},
         },

@@ -30,7 +30,7 @@ def two_knobs() -> Sketch:
 
 
 def fast_cnn() -> Sketch:
-    widths, sides = (3, 24, 64, 128, 256), (32, 31, 15, 7, 3)
+    widths, sides = (3, 24, 64, 128, 256), (32, 32, 16, 8, 4)
     shapes = [f"{c} × {s} × {s}" for c, s in zip(widths, sides, strict=True)]
     pen = Sketch(
         "FastCNN as volumes",
@@ -57,7 +57,7 @@ def fast_cnn() -> Sketch:
         if at:
             pen.arrow((x - 9, 56), (x - 1, 56))
     written = [(c, f"{s} × {s}") for c, s in zip(widths, sides, strict=True)]
-    boxes = zip((12, 100, 188, 276, 364), (44, 43, 31, 23, 17), (6, 12, 22, 34, 46), written, strict=True)
+    boxes = zip((12, 100, 188, 276, 364), (44, 44, 32, 24, 18), (6, 12, 22, 34, 46), written, strict=True)
     for at, (x, side, depth, shape) in enumerate(boxes):
         pen.block(x + 8, 176 - side, side, depth / 2, fill=BLUE if at else GRAY)
         pen.text(x + 36, 194, shape[0], size=SMALL, bold=True)
