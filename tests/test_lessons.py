@@ -138,7 +138,7 @@ def test_both_readmes_and_the_lessons_opening_give_the_times_of_the_table(number
     assert times == [spoken(lesson.seconds), "" if number == 1 else spoken(lesson.real_seconds)]
     opening = source.read_text().partition("\n# %%")[0].replace("\n# ", " ")
     assert computing_time(lesson) in opening
-    if parts := re.findall(r"\| (\d+) \| (?:core|optional) \|", opening):
+    if parts := re.findall(r"\| (\d+) min, (?:core|optional) \|", opening):
         own = f"{sum(map(int, parts)) / 60:.0f} h"
     else:
         own = {"two": "2 h", "three": "3 h"}[re.search(r"; allow (two|three) hours", opening)[1]]

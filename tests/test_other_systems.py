@@ -15,6 +15,7 @@ ALLOWED = {
     "sandbox.py": ("folder of Linux",),  # grading says on Windows and macOS what it needs
     "walls.py": ("folder of Linux",),
     "worker.py": ("folder of Linux", "os.listdir"),  # of /proc, a thousand times a second
+    "fashion_mnist.py": ("folder of Linux",),  # where Debian's package puts it; looked at where it is
     "draw.py": ("use_deterministic_algorithms",),  # switched off, whoever switched it on
     "extras.py": ("metadata.distribution",),  # which knows the code page of its own files
     "03_training_on_gpu.py": ("num_workers",),  # the lesson on helpers; its data set is one that they can import

@@ -1236,7 +1236,7 @@ rows = [
         name,
         *(", ".join(f"{one:.2f}" for one in found) for found in zip(*trained[kind], strict=True)),
     )
-    for name, kind in (("plain", False), ("with batch norm", True))
+    for name, kind in (("plain", False), ("batch norm", True))
 ]
 Table("Five seeds", ("", "right of the 64", "right of validation", "loss on validation"), rows)
 
