@@ -93,6 +93,12 @@ def never_run(notebook: NotebookNode) -> None:
         cell.update(execution_count=None, outputs=[])
 
 
+def wider(notebook: NotebookNode) -> None:
+    """A number in a column has become a digit wider, so the column's heading stands further to the right."""
+    run(LOSS, "print('        here\\nloss  10.01')")(notebook)
+    say(LOSS, "       here\nloss  9.995")(notebook)
+
+
 TOO_LONG = "Timeout of 4 seconds exceeded|did not finish within 4 s"  # in nbval's words, or in ours
 DIED = "Timeout of 4 seconds exceeded|the kernel died"
 FAULTS = {
@@ -140,6 +146,7 @@ FAULTS = {
 HARMLESS = {
     "unchanged": lambda notebook: None,
     "within_tolerance": say(LOSS, "loss 0.674"),
+    "wider_column": wider,
     "page_with_another_script": run(PAGE, "explore(script='draw(2)', style='p { width: 9em }')"),
     "page_with_another_picture_of_its_size": run(PAGE, "explore(width=257)"),
     "widget_beside_a_page": run(PAGE, "explore()\ndisplay(ipywidgets.IntSlider(3))"),
