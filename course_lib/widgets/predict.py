@@ -45,8 +45,8 @@ def _label_next_output(label: str) -> None:
     """Put a line above what the next cell shows: JupyterLab shows the first line of an output that is folded away.
 
     JupyterLab unfolds whatever it runs. If the next cell begins at once, all cells are being run and nobody has read
-    the question yet: then the line opens what stands below it. Only a server's own kernels have a session's name; a
-    page that the course builds keeps the line as it is.
+    the question yet: then the line opens what stands below it. Only kernels that a
+    Jupyter server has started are told the name of their page; one that the course builds keeps the line as it is.
     """
     from IPython import get_ipython
     from IPython.display import publish_display_data
