@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from course_lib.authoring.compare import PICTURES, SCRIPT, STYLE, Tolerance, differences, without_widgets
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
 from course_lib.authoring.links import ROOT, linked, publish_at, with_badges, without_badges
-from course_lib.exercises.solutions import cleared
+from course_lib.exercises.page import cleared, page_text
 from course_lib.files import write_atomically
 from course_lib.set_up import FOLDED, set_up_file, with_set_up, without_set_up
 from course_lib.widgets import page
@@ -111,12 +111,14 @@ def _take_present_scripts(notebook: NotebookNode) -> None:
 def pull(source: Path) -> bool:
     """Take the cells of a notebook that was edited in Jupyter back into `source`; say whether that changed it.
 
-    Of a page of exercises the one with solutions is read.
-
     Raises:
         FileNotFoundError: the notebook has not been built yet.
-        ValueError: `source` was edited since the notebook was.
+        ValueError: `source` was edited since the notebook was, or the page is one of exercises.
     """
+    if source.parent.name == "exercises":
+        raise ValueError(
+            f"{source}: a page of exercises is made of its tasks; edit them in course_lib/exercises/tasks."
+        )
     edition = editions_of(source)[-1]
     if not edition.is_file():
         raise FileNotFoundError(f"{edition}: no such notebook; build it first.")
@@ -208,7 +210,9 @@ def _is_newer(one: Path, other: Path) -> bool:
 
 def _read(source: Path, edition: Path) -> NotebookNode:
     """An edition without outputs; cell ids follow from the source's text, so that they change only with it."""
-    notebook = jupytext.read(source, fmt="py:percent")
+    is_page = source.parent.name == "exercises"
+    text = page_text(source) if is_page else source.read_text(encoding="utf-8")
+    notebook = jupytext.reads(text, fmt="py:percent")
     used: set[str] = set()
     for cell in notebook.cells:
         digest = hashlib.sha256(cell.source.encode()).hexdigest()

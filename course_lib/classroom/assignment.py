@@ -4,15 +4,15 @@ import hashlib
 import random
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from course_lib.exercises.solutions import cleared, pages
-from course_lib.exercises.tasks import Task, tasks_of
+from course_lib.exercises.load import tasks_of
+from course_lib.exercises.page import Cell, cells, cleared, frames
+from course_lib.exercises.task import Task
 from course_lib.set_up import FOLDED, with_set_up
 
 CHECK = re.compile(r'^check\("(\d\d\.\d)", (\w+)\)$')
@@ -30,11 +30,6 @@ Each task asks for a function or a class, and the cell below it checks yours wit
 helps a little, called again a little more. A task earns its points if its check says "correct" and if your answer also
 does what it should with other inputs, when it is graded. Together {points} points. Leave the cells with checks as they
 are; you may add cells of your own."""
-DRAWN = {  # what a variant may draw: a number that the solution and the check do not fix
-    "04.3": ("shift: int = 4", "shift: int = {}", (3, 4, 5, 6)),
-    "04.6": ("val_fraction: float = 0.2", "val_fraction: float = {}", (0.15, 0.2, 0.25, 0.3)),
-    "05.4": ("decay: float = 0.7", "decay: float = {}", (0.5, 0.6, 0.7, 0.8)),
-}
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class Assignment:
         variant: the seed of the numbers drawn for it, or None for those of the course.
         tasks: by number, such as "04.2".
         names: what each task asks for, such as "SimpleCNNWithBatchNorm".
-        points: of each task: the first, a line or two, counts 1, the last, a piece of work, 4, and the others 2.
+        points: of each task.
         source: the teacher's notebook, with solutions, hidden tests and nbgrader's metadata.
     """
 
@@ -74,7 +69,8 @@ class Assignment:
         """The function or class that solves each task, by its number; runs the code cells of the page."""
         namespace: dict[str, Any] = {"__name__": self.stem}
         for cell in self.source.cells:
-            if cell.cell_type == "code" and not _is_ours(cell.source):
+            says = cell.metadata.get("nbgrader", {})
+            if cell.cell_type == "code" and not says.get("grade") and not cell.source.startswith("progress("):
                 exec(compile(cell.source, f"<{self.stem}>", "exec"), namespace)
         return {number: namespace[name] for number, name in self.names.items()}
 
@@ -89,56 +85,47 @@ def assignment(lesson: str, variant: int | None = None) -> Assignment:
     Raises:
         ValueError: no such lesson, or none of its tasks draws numbers.
     """
-    found: dict[str, Path] = {page.name[:2]: page for page in pages()}
-    lesson = lesson.zfill(2)
+    found, lesson = frames(), lesson.zfill(2)
     if lesson not in found:
         raise ValueError(f"lesson {lesson}: has no exercises; there are {', '.join(found)}.")
-    drawn = [number for number in DRAWN if number[:2] == lesson]
-    if variant is not None and not drawn:
-        others = ", ".join(sorted({number[:2] for number in DRAWN}))
-        raise ValueError(f"lesson {lesson}: no task draws numbers, so it has no variants; lessons {others} have.")
-    text = found[lesson].read_text(encoding="utf-8")
-    if variant is not None:
-        for number in drawn:
-            old, new, choices = DRAWN[number]
-            assert old in text, f"{number}: {old!r} is not on its page"
-            text = text.replace(old, new.format(random.Random(f"{variant} {number}").choice(choices)))
     tasks = {task.number: task for task in tasks_of(int(lesson))}
-    points = {number: 1 if place == 0 else 4 if place == len(tasks) - 1 else 2 for place, number in enumerate(tasks)}
-    source = jupytext.reads(text, fmt="py:percent")
-    names = {match[1]: match[2] for cell in source.cells if (match := CHECK.match(cell.source))}
-    page = Assignment(lesson, found[lesson].stem, variant, tasks, names, points, source)
-    _mark(page)
-    return page
+    drawn = {number: task.drawn[1] for number, task in tasks.items() if task.drawn}
+    if variant is not None and not drawn:
+        others = ", ".join(other for other in found if any(task.drawn for task in tasks_of(int(other))))
+        raise ValueError(f"lesson {lesson}: no task draws numbers, so it has no variants; lessons {others} have.")
+    defaults: dict[str, object] = {}
+    if variant is not None:
+        defaults = {number: random.Random(f"{variant} {number}").choice(among) for number, among in drawn.items()}
+    page, names = cells(found[lesson], defaults), {number: task.name for number, task in tasks.items()}
+    source = jupytext.reads("\n\n".join(cell.text for cell in page), fmt="py:percent")
+    points = {number: task.points for number, task in tasks.items()}
+    made = Assignment(lesson, found[lesson].stem, variant, tasks, names, points, source)
+    _mark(made, page)
+    return made
 
 
-def _is_ours(code: str) -> bool:
-    """Whether a cell checks or tells, and so is no part of an answer."""
-    return code.startswith(("check(", "progress("))
-
-
-def _mark(page: Assignment) -> None:
+def _mark(page: Assignment, cells: list[Cell]) -> None:
     """Give the page its introduction, its points and nbgrader's metadata."""
-    cells = page.source.cells
     first = next(iter(page.tasks))
-    heading, total = cells[0].source.partition("\n")[0], sum(page.points.values())
-    cells[0].source = INTRODUCTION.format(heading=heading, first=first, points=total)
-    for place, cell in enumerate(cells):
+    heading, total = page.source.cells[0].source.partition("\n")[0], sum(page.points.values())
+    page.source.cells[0].source = INTRODUCTION.format(heading=heading, first=first, points=total)
+    for place, (cell, ours) in enumerate(zip(page.source.cells, cells, strict=True)):
         cell.id = f"{page.stem[:2]}-{place:02}"
         is_set_up = "setup" in cell.metadata.get("tags", ())
         cell.metadata = nbformat.from_dict(FOLDED if is_set_up else {})
         if is_set_up:
             cell.source = with_set_up(cell.source)
-        if number := next((n for n in page.tasks if cell.source.startswith(f"## {n} ")), None):
+        key = ours.number.replace(".", "-")  # nbgrader takes no dot
+        if ours.kind == "statement":
             title, _, rest = cell.source.partition("\n")
-            count = page.points[number]
+            count = page.points[ours.number]
             cell.source = f"{title}\n\n**{count} point{'s' if count > 1 else ''}**\n\n{rest.strip()}"
-        if match := CHECK.match(cell.source):
-            number, name = match.groups()
-            key = number.replace(".", "-")  # nbgrader takes no dot
-            cell.source = HIDDEN.format(check=cell.source, number=number, name=name, variant=page.variant)
-            _tell_nbgrader(cell, f"check-{key}", grade=True, locked=True, points=page.points[number])
-            _tell_nbgrader(cells[place - 1], f"task-{key}", solution=True)
+        elif ours.kind == "answer":
+            _tell_nbgrader(cell, f"task-{key}", solution=True)
+        elif ours.kind == "check":
+            about = {"number": ours.number, "name": page.names[ours.number], "variant": page.variant}
+            cell.source = HIDDEN.format(check=cell.source, **about)
+            _tell_nbgrader(cell, f"check-{key}", grade=True, locked=True, points=page.points[ours.number])
         cell.source = cell.source.replace("import check, hint, progress, solution", "import check, hint, progress")
     page.source.nbformat_minor = 5
     page.source.metadata = nbformat.from_dict(

@@ -9,19 +9,20 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment, assignment
-from course_lib.classroom.hidden import hidden_check
-from course_lib.classroom.hidden.draw import Draw
-from course_lib.classroom.plain import from_json, readable, to_json
+from course_lib.classroom.plain import from_json, readable
 from course_lib.classroom.reading import UnfitError, answered, read_answers
 from course_lib.classroom.results import Results
 from course_lib.classroom.rosters import read_roster
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
 from course_lib.classroom.submissions import Submission, submissions
 from course_lib.classroom.tables import read_table
+from course_lib.exercises.engine import fault, verdict
+from course_lib.exercises.task import Observation, Wrong, observation
 from course_lib.files import as_path, write_atomically
 
 Record = dict[str, Any]
@@ -166,21 +167,37 @@ class _Judge:
         try:
             if "stopped" in said:
                 return _no_points(readable(said["stopped"]))
-            public = readable(said["state"], 20)
-            findings = [(readable(what, 40), readable(text, 600)) for what, text in said["findings"]][:4]
+            public, findings = self._public(number, said)
             if "raised" in said:
-                reason = f"with other inputs it raised {readable(said['raised'], 40)}"
+                name = readable(said["raised"], 40)
+                reason = f"with other inputs it raised {name}" if name != "Wrong" else "with other inputs it was wrong"
                 return _no_points(reason, public=public, findings=findings)
-            observed = from_json(said["observed"]) if "observed" in said else None
+            if "hidden" not in said:
+                return _no_points("", public=public, findings=findings)
+            hidden = _read_observation(said["hidden"])
         except Exception:  # of whatever kind a stranger thought of
             return _no_points("what its process reported is no report")
-        if "observed" not in said:
-            return _no_points("", public=public, findings=findings)
-        check = hidden_check(number)
-        wanted = from_json(to_json(check.observe(self._solutions[number], Draw(seed))))
-        fault = check.fault(observed, wanted, seed)
-        earned = self._page.points[number] if not fault and public == "correct" else 0
-        return {"points": earned, "public": public, "hidden": not fault, "reason": fault, "findings": findings}
+        task = self._page.tasks[number]
+        wrong = fault(task, hidden, observation(task, self._solutions[number], seed), seed)
+        earned = self._page.points[number] if not wrong and public == "correct" else 0
+        return {"points": earned, "public": public, "hidden": not wrong, "reason": wrong, "findings": findings}
+
+    def _public(self, number: str, said: Any) -> tuple[str, list[tuple[str, str]]]:
+        """The verdict of the page's own check, and what is to be said of it."""
+        observed = _read_observation(said["public"])
+        if "state" in said:  # it failed in there
+            told = {what: readable(text, 600) for what, text in said["findings"]}
+            failure: Exception = Wrong(told.get("found", ""), told.get("expected", ""), told.get("likely slip", ""))
+            failure = NotImplementedError() if said["state"] == "not attempted" else failure
+            observed = replace(observed, error=failure)
+        result = verdict(self._page.tasks[number], observed)
+        return result.state, [(what, readable(text, 600)) for what, text in result.findings]
+
+
+def _read_observation(said: Any) -> Observation:
+    """What a sandbox says it has observed."""
+    rounds, default = from_json(said)
+    return Observation(list(rounds), None, default)
 
 
 def _no_points(reason: str, *, public: str = "not run", findings: Iterable[Any] = ()) -> dict[str, Any]:

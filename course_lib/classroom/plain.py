@@ -9,25 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from course_lib.exercises.values import Other, shown
+
 LARGEST = 90_000  # numbers in a tensor
 MOST_ITEMS = 50_000  # of all lists and dictionaries in a report
 MOST_KEYS = 1_000  # of a dictionary: equal hashes make each more slow
 
+DTYPES = {str(kind).removeprefix("torch."): kind for kind in vars(torch).values() if isinstance(kind, torch.dtype)}
+
 
 def to_json(value: object) -> Any:
-    """A value as JSON can hold it; of what is no number, text, tensor or collection of them, the name of its type."""
+    """A value as JSON can hold it; of what is no number, text, tensor or collection of them, its type and looks."""
     if hasattr(value, "ndim") and hasattr(value, "item") and value.ndim == 0:
         value = value.item()
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Tensor) and value.numel() <= LARGEST:
         numbers = value.detach().cpu().double().numpy().astype("<f8")
-        return {"tensor": list(value.shape), "numbers": base64.b64encode(numbers.tobytes()).decode()}
+        said = {"tensor": list(value.shape), "numbers": base64.b64encode(numbers.tobytes()).decode()}
+        return said | {"dtype": str(value.dtype).removeprefix("torch.")}
     if isinstance(value, list | tuple):
         return {"list": [to_json(item) for item in value]}
     if isinstance(value, dict):
         return {"dict": [[to_json(key), to_json(item)] for key, item in value.items()]}
-    return {"type": type(value).__name__}
+    return {"type": type(value).__name__, "text": shown(value)}
 
 
 def readable(value: object, length: int = 300) -> str:
@@ -59,11 +64,11 @@ def from_json(given: Any) -> Any:
         numbers = np.frombuffer(base64.b64decode(given["numbers"], validate=True), dtype="<f8").copy()
         if any(not 0 <= size <= LARGEST for size in given["tensor"]) or math.prod(given["tensor"]) != len(numbers):
             raise ValueError("a tensor of another shape")
-        return torch.from_numpy(numbers).reshape(given["tensor"])
+        return torch.from_numpy(numbers).reshape(given["tensor"]).to(DTYPES[given["dtype"]])
     if "list" in given:
         return [from_json(item) for item in given["list"]]
     if "dict" in given:
         if len(given["dict"]) > MOST_KEYS:
             raise ValueError("too large a dictionary")
         return {from_json(key): from_json(item) for key, item in given["dict"]}
-    return f"<{given['type']}>"
+    return Other(readable(given["type"], 40), readable(given["text"], 120))

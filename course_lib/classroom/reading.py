@@ -6,7 +6,7 @@ from typing import Any
 
 from course_lib.classroom.assignment import CHECK, Assignment
 from course_lib.classroom.plain import read_json, readable
-from course_lib.exercises.solutions import cleared
+from course_lib.exercises.page import cleared
 
 MOST_ITEMS = 3_000_000  # in a notebook, with all that its cells have shown
 MOST_CELLS = 5_000

@@ -11,7 +11,7 @@ from traitlets.config import Config
 from course_lib.classroom.assignment import assignment
 from course_lib.files import as_path, write_atomically
 
-STUB = "# your code here\nraise NotImplementedError"  # as `course_lib.exercises.solutions.cleared` leaves it
+STUB = "# your code here\nraise NotImplementedError"  # as `course_lib.exercises.page.cleared` leaves it
 
 
 def release(lesson: str, out: str | Path, variant: int | None = None) -> Path:

@@ -136,7 +136,7 @@ def _in_a_fork(shell: Any, number: str, name: str, job: dict[str, Any], most: in
         os.close(reader)
         try:
             with os.fdopen(writer, "w") as report:
-                json.dump(_judged(number, shell.user_ns[name], job["seed"]), report)
+                json.dump(_observed(number, shell.user_ns[name], job["seed"]), report)
         finally:
             os._exit(0)
     os.close(writer)
@@ -168,22 +168,22 @@ def _read(reader: int, seconds: float, most: int) -> bytes:
             raise ValueError("it is too much")
 
 
-def _judged(number: str, answer: Any, seed: int) -> dict[str, Any]:
-    """What the public check says of an answer, and what the hidden one observes."""
-    from course_lib.classroom.hidden import hidden_check
-    from course_lib.classroom.hidden.draw import Draw, as_at_first
+def _observed(number: str, answer: Any, seed: int) -> dict[str, Any]:
+    """What is observed of an answer with the inputs of the page, and then with secret ones; it is judged outside."""
     from course_lib.classroom.plain import to_json
-    from course_lib.exercises.engine import judge
-    from course_lib.exercises.tasks import find_task
+    from course_lib.exercises.engine import failed
+    from course_lib.exercises.load import find_task
+    from course_lib.exercises.task import observation
 
-    with as_at_first():
-        said = judge(find_task(number), answer)
-    report: dict[str, Any] = {"state": said.state, "findings": [list(pair) for pair in said.findings]}
-    if said.state == "not attempted":
-        return report
-    try:
-        with as_at_first():
-            report["observed"] = to_json(hidden_check(number).observe(answer, Draw(seed)))
-    except Exception as error:
-        report["raised"] = type(error).__name__  # its text might tell the inputs
-    return report
+    task = find_task(number)
+    observed = observation(task, answer)
+    report: dict[str, Any] = {"public": to_json([observed.rounds, observed.default])}
+    if observed.error:
+        said = failed(task, observed.error)
+        report |= {"state": said.state, "findings": [list(pair) for pair in said.findings]}
+        if said.state == "not attempted":
+            return report
+    hidden = observation(task, answer, seed)
+    if hidden.error:
+        return report | {"raised": type(hidden.error).__name__}  # its text might tell the inputs
+    return report | {"hidden": to_json([hidden.rounds, hidden.default])}

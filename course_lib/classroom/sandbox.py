@@ -18,6 +18,7 @@ from typing import IO, Any
 from course_lib.classroom.plain import read_json, readable
 from course_lib.classroom.walls import FOLDER_BYTES, TOGETHER_BYTES
 from course_lib.classroom.worker import KILL, MEMORY, READY
+from course_lib.exercises.load import FOLDER, without_answers
 
 PACKAGE = Path(__file__).parents[1]
 START_S = 180  # to load torch from a slow disk
@@ -46,7 +47,7 @@ class Sandbox:
     """A process that forks submissions to one lesson's exercises, one at a time, each behind walls of its own.
 
     In the sandbox there is no network; of the disk only the programs can be seen, and none of them be changed; one
-    folder can be written, which no other submission sees. The exercises' solutions are not there.
+    folder can be written, which no other submission sees. Of the exercises there is what is above `# Answers`.
 
     Args:
         lesson: such as "04".
@@ -140,7 +141,7 @@ class Sandbox:
         settings |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "COURSE_DATA": "simulated", "COURSE_DEVICE": "cpu"}
         settings |= {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(PACKAGE.parent)}
         if self._sandboxed:
-            command = [*bubblewrap(), *command]
+            command = [*bubblewrap(self._tasks_without_answers()), *command]
         with theirs, tempfile.TemporaryFile() as said:
             self._process = subprocess.Popen(
                 command,
@@ -155,6 +156,15 @@ class Sandbox:
             if not self._says(READY, START_S):
                 self._end()
                 raise OSError(_did_not_start(said))
+
+    def _tasks_without_answers(self) -> Path:
+        """A folder with the files of the tasks as the sandbox may see them."""
+        folder = Path(self._folder.name) / "tasks"
+        folder.mkdir()
+        for path in FOLDER.glob("*.py"):
+            text = without_answers(path.read_text(encoding="utf-8"))
+            (folder / path.name).write_text(text, encoding="utf-8")
+        return folder
 
     def _says(self, what: bytes, seconds: float) -> bool:
         self._control.settimeout(seconds)
@@ -283,8 +293,8 @@ class _Blamed:
         return self._times.get(at, 0)
 
 
-def bubblewrap() -> list[str]:
-    """The command that shows programs only, and runs what follows it."""
+def bubblewrap(tasks: Path) -> list[str]:
+    """The command that shows programs only, and `tasks` in place of the exercises, and runs what follows it."""
     shown = [
         Path(folder)
         for folder in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
@@ -300,8 +310,9 @@ def bubblewrap() -> list[str]:
             command += ["--symlink", str(path.readlink()), str(path)]
         elif path.exists():
             command += ["--ro-bind", str(path), str(path)]
-    solutions = Path(sysconfig.get_path("data")) / "share" / "course-lib"
-    command += ["--tmpfs", str(solutions)] if solutions.is_dir() else []
+    command += ["--ro-bind", str(tasks), str(FOLDER)]
+    frames = Path(sysconfig.get_path("data")) / "share" / "course-lib"
+    command += ["--tmpfs", str(frames)] if frames.is_dir() else []
     command += ["--perms", "0755", "--size", str(FOLDER_BYTES), "--tmpfs", "/box"]
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]  # else a user's own, to fill without limit
     return [*command, "--chdir", "/box"]

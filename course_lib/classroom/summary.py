@@ -7,7 +7,7 @@ from typing import Any
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.feedback import heading
 from course_lib.classroom.likeness import Answer, read_answer
-from course_lib.exercises.solutions import cleared
+from course_lib.exercises.page import cleared
 
 Record = dict[str, Any]
 Answers = dict[str, dict[str, Answer | None]]  # of each student, by task

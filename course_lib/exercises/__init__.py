@@ -1,10 +1,9 @@
 """Exercises that check themselves: `check` an answer, ask for a `hint` or the `solution`, see your `progress`.
 
-The checks of each lesson are in `lesson_1` to `lesson_6`, the pages in notebooks/source/exercises.
+Each task is a file in `tasks`; README.md says how to add one.
 """
 
 from course_lib.exercises.engine import Result, check
-from course_lib.exercises.record import hint, progress
-from course_lib.exercises.solutions import solution
+from course_lib.exercises.record import hint, progress, solution
 
 __all__ = ["Result", "check", "hint", "progress", "solution"]

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from course_lib.exercises import record
-from course_lib.exercises.tasks import Task, Wrong, find_task
+from course_lib.exercises.load import find_task
+from course_lib.exercises.task import Answer, Observation, Task, Wrong, decide, observation
 from course_lib.markup import with_code
 
 State = Literal["not attempted", "incorrect", "correct"]
@@ -82,25 +81,57 @@ def check(number: str, answer: Callable[..., object]) -> Result:
     return result
 
 
-def judge(task: Task, answer: Callable[..., object]) -> Result:
+def judge(task: Task, answer: Answer) -> Result:
+    """What comes of an answer with the inputs of the page."""
     if not callable(answer):
-        expected = f'the function itself, without a call: check("{task.number}", name)'
+        expected = f'the function itself, without a call: check("{task.number}", {task.name})'
         return Result(task, "incorrect", (("found", f"{type(answer).__name__}, a value"), ("expected", expected)))
+    return verdict(task, observation(task, answer))
+
+
+def verdict(task: Task, observed: Observation) -> Result:
+    """What is to be said of what was observed of an answer with the inputs of the page."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(0)
-            notice = task.judge(answer)
+        decide(task, observed, observation(task, task.solution))
     except Wrong as wrong:
-        findings = (("found", wrong.found), ("expected", wrong.expected), ("likely slip", wrong.slip))
-        return Result(task, "incorrect", tuple((what, text) for what, text in findings if text))
-    except Exception as error:
-        if isinstance(error, NotImplementedError) and not str(error):  # what stands in place of a solution
-            return Result(task, "not attempted")
-        found = f"{type(error).__name__}: {' '.join(str(error).split())}{_learners_line(error)}"
-        slip = next((said for pattern, said in ERRORS.items() if re.search(pattern, str(error))), "")
-        findings = (("found", found), ("expected", "an answer that runs to its end"), ("likely slip", slip))
-        return Result(task, "incorrect", tuple((what, text) for what, text in findings if text))
-    return Result(task, "correct", (("notice", notice),))
+        return _refused(task, wrong)
+    return failed(task, observed.error) if observed.error else Result(task, "correct", (("notice", task.notice),))
+
+
+def fault(task: Task, observed: Observation, wanted: Observation, seed: int) -> str:
+    """What is wrong with what was observed of an answer with secret inputs, and their kind, but not which; "" if right.
+
+    Args:
+        task: which is judged.
+        observed: numbers from a process that cannot be trusted; they may be anything.
+        wanted: what was observed of the solution.
+        seed: of the inputs.
+    """
+    try:
+        decide(task, observed, wanted, seed)
+        part = "" if len(observed.rounds) == len(wanted.rounds) else "the form of what it returns"
+    except Wrong as wrong:
+        part = wrong.part
+    except Exception:  # of another form altogether, perhaps on purpose
+        part = "the form of what it returns"
+    return f"The hidden check called it with {task.given}. Not right: {part}" if part else ""
+
+
+def failed(task: Task, error: Exception) -> Result:
+    """What is to be said of an answer that could not be observed to its end."""
+    if isinstance(error, Wrong):
+        return _refused(task, error)
+    if isinstance(error, NotImplementedError) and not str(error):  # what stands in place of a solution
+        return Result(task, "not attempted")
+    found = f"{type(error).__name__}: {' '.join(str(error).split())}{_learners_line(error)}"
+    slip = next((words for part, words in task.errors.items() if part in str(error)), "")
+    slip = slip or next((words for pattern, words in ERRORS.items() if re.search(pattern, str(error))), "")
+    return _refused(task, Wrong(found, "an answer that runs to its end", slip))
+
+
+def _refused(task: Task, wrong: Wrong) -> Result:
+    findings = (("found", wrong.found), ("expected", wrong.expected), ("likely slip", wrong.slip))
+    return Result(task, "incorrect", tuple((what, text) for what, text in findings if text))
 
 
 def _learners_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib import explain
-from course_lib.exercises.tasks import Wrong, agrees, compare, expect, shown, task
+from course_lib.exercises.legacy import Wrong, agrees, compare, expect, shown, task
 from course_lib.runtime import evaluation_mode
 
 Pair = Callable[[Tensor, Tensor], Tensor]  # of logits and classes, or of heat and masks

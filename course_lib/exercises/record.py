@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from course_lib.exercises.tasks import LESSONS, find_task, tasks_of
+from course_lib.exercises.load import LESSONS, find_task, tasks_of
 from course_lib.files import write_atomically
 
 
@@ -49,6 +49,15 @@ def hint(number: str) -> Note:
     entry["hints"] += 1
     _write(entries)
     return Note(f"Hint {entry['hints']} of {len(task.hints)}: {task.hints[entry['hints'] - 1]}")
+
+
+def solution(number: str) -> Note:
+    """One way to solve a task such as "04.2"; try two hints first.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return Note(find_task(number).source)
 
 
 def progress(lesson: int | None = None) -> Note:

@@ -8,12 +8,14 @@ import torch
 from exercise_answers import ANSWERS, Answer, load_answers
 
 from course_lib.classroom.assignment import assignment
-from course_lib.classroom.hidden import hidden_check
-from course_lib.classroom.hidden.draw import Draw
 from course_lib.classroom.plain import from_json, to_json
-from course_lib.exercises.tasks import LESSONS, tasks_of
+from course_lib.exercises.draw import Draw
+from course_lib.exercises.legacy import Legacy
+from course_lib.exercises.load import LESSONS as ALL
+from course_lib.exercises.load import find_task, tasks_of
 
 load_answers()
+LESSONS = [lesson for lesson in ALL if isinstance(tasks_of(lesson)[0], Legacy)]
 NUMBERS = [task.number for lesson in LESSONS for task in tasks_of(lesson)]
 RIGHT = [answer for answer in ANSWERS.values() if answer.right]
 SEEDS = (1, 2, 3)
@@ -25,7 +27,7 @@ def solutions() -> dict[str, Any]:
 
 
 def holds(number: str, answer: Any, solution: Any, seed: int) -> bool:
-    check = hidden_check(number)
+    check = find_task(number)._hidden()
     wanted, observed = (from_json(to_json(check.observe(given, Draw(seed)))) for given in (solution, answer))
     return check.holds(observed, wanted, seed)
 
@@ -75,6 +77,8 @@ def test_observations_survive_json_and_nothing_else_does() -> None:
     observed = {"a": (1, 2.5, None, "text", True), "b": torch.tensor([[1.0, float("nan")]]), 3: torch.tensor(2)}
     back = from_json(to_json(observed))
     assert back["a"] == [1, 2.5, None, "text", True]
-    assert torch.equal(back["b"].nan_to_num(), torch.tensor([[1.0, 0.0]], dtype=torch.float64))
+    assert torch.equal(back["b"].nan_to_num(), torch.tensor([[1.0, 0.0]]))
     assert back[3] == 2
-    assert from_json(to_json(open)) == "<builtin_function_or_method>"
+    assert from_json(to_json(open)) == ("builtin_function_or_method", repr(open))
+    for kind in (torch.int64, torch.bool, torch.float16, torch.float64):
+        assert from_json(to_json(torch.ones(2).to(kind))).dtype == kind

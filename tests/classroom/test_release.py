@@ -11,7 +11,7 @@ import pytest
 
 from course_lib.classroom.assignment import assignment
 from course_lib.classroom.release import release
-from course_lib.exercises.tasks import LESSONS
+from course_lib.exercises.load import LESSONS
 
 
 def texts(notebook: nbformat.NotebookNode) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from course_lib.exercises import check, hint, progress, solution
-from course_lib.exercises.solutions import cleared
-from course_lib.exercises.tasks import tasks_of
+from course_lib.exercises.load import tasks_of
+from course_lib.exercises.page import cleared
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_what_a_large_tensor_held_is_found_and_what_it_should_hold_is_expected()
         "def f(image, window):\n    return image.unfold(0, window, window).unfold(1, window, window).amax((2, 3)) + 1\n"
     )
     findings = dict(check("01.2", cell(code, "f")).findings)
-    assert re.search(r"f\(.*\) gave a tensor of shape \(.*\) with -?\d.* at \[0, 0\]", findings["found"])
+    assert re.search(r"max_pool_by_hand\(.*\) gave a tensor of shape \(.*\) with -?\d.* at \[0, 0\]", findings["found"])
     assert re.fullmatch(r"-?[\d.]+ there", findings["expected"])
 
 

@@ -6,14 +6,17 @@ has worked out the right ones from the solution. Whatever a submission does to t
 points only by the right numbers.
 """
 
-import importlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from course_lib.classroom.hidden.draw import Draw, as_at_first
-from course_lib.exercises.tasks import agrees
+from course_lib.exercises import check
+from course_lib.exercises.draw import Draw
+from course_lib.exercises.engine import fault
+from course_lib.exercises.load import find_task
+from course_lib.exercises.task import observation
+from course_lib.exercises.values import agrees
 
 Observe = Callable[[Any, Draw], object]
 Fault = Callable[[Any, Any, Draw], str]
@@ -51,7 +54,7 @@ class HiddenCheck:
             wrong = self.properties(observed, wanted, Draw(seed)) if self.properties else self._part(observed, wanted)
         except Exception:  # of another form altogether, perhaps on purpose
             wrong = "the form of what it returns"
-        return f"The hidden check called it with {self.inputs}. Not right: {wrong}" if wrong else ""
+        return wrong
 
     def _part(self, observed: Any, wanted: Any) -> str:
         if agrees(observed, wanted, self.tolerance):
@@ -82,12 +85,6 @@ def hidden(
     return register
 
 
-def hidden_check(number: str) -> HiddenCheck:
-    """The hidden check of a task such as "04.2"."""
-    importlib.import_module(f"course_lib.classroom.hidden.lesson_{int(number[:2])}")
-    return _checks[number]
-
-
 def demand(number: str, answer: Any, variant: int | None = None) -> None:
     """Go on if an answer is right by both its checks: what nbgrader's own grading runs.
 
@@ -102,12 +99,14 @@ def demand(number: str, answer: Any, variant: int | None = None) -> None:
         AssertionError: it is not right.
     """
     from course_lib.classroom.assignment import assignment
-    from course_lib.exercises import check
 
-    seed = secrets.randbits(62)
-    with as_at_first():
-        said, hidden = check(number, answer), hidden_check(number)
-        assert said.state == "correct", f"public check: {said}"
-        wanted = hidden.observe(assignment(number[:2], variant).solutions()[number], Draw(seed))
-        fault = hidden.fault(hidden.observe(answer, Draw(seed)), wanted, seed)
-    assert not fault, fault
+    seed, task = secrets.randbits(62), find_task(number)
+    said = check(number, answer)
+    assert said.state == "correct", f"public check: {said}"
+    wanted, observed = (
+        observation(task, given, seed) for given in (assignment(number[:2], variant).solutions()[number], answer)
+    )
+    if observed.error:
+        raise AssertionError(f"with other inputs it raised {type(observed.error).__name__}") from None
+    wrong = fault(task, observed, wanted, seed)
+    assert not wrong, wrong

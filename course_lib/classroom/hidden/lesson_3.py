@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from course_lib.classroom.hidden import hidden
-from course_lib.classroom.hidden.draw import Draw
+from course_lib.exercises.draw import Draw
 from course_lib.exercises.files import broken_pngs
+from course_lib.exercises.legacy import call
 from course_lib.exercises.lesson_3.steps import Watched, leave_old_gradients
-from course_lib.exercises.tasks import call
 
 
 def _linear(draw: Draw) -> Watched:

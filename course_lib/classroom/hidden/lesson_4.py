@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.classroom.hidden import hidden
-from course_lib.classroom.hidden.draw import Draw
-from course_lib.exercises.tasks import agrees
+from course_lib.exercises.draw import Draw
+from course_lib.exercises.legacy import agrees
 from course_lib.models import SimpleCNN
 
 

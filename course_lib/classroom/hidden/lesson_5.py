@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.classroom.hidden import hidden
-from course_lib.classroom.hidden.draw import Draw
+from course_lib.exercises.draw import Draw
 
 
 def _stages(draw: Draw) -> list[nn.Module]:

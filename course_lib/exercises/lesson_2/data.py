@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from course_lib.exercises.files import broken_pngs
-from course_lib.exercises.tasks import Wrong, call, expect, shown, task
+from course_lib.exercises.legacy import Wrong, call, expect, shown, task
 
 
 @task(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.anatomy import count_parameters
-from course_lib.exercises.tasks import Wrong, call, expect, expect_shape, shown, task
+from course_lib.exercises.legacy import Wrong, call, expect, expect_shape, shown, task
 from course_lib.models import PneumoniaCNN
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from course_lib.exercises.files import broken_pngs
-from course_lib.exercises.tasks import DEFAULTS, Wrong, expect, refuse, task
+from course_lib.exercises.legacy import DEFAULTS, Wrong, expect, refuse, task
 
 FILES = (  # in the order of the items, with Pillow's mode, height and width
     ("ant/1.png", "RGB", 32, 64),

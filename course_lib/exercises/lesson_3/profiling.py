@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from course_lib.exercises.tasks import refuse, task
+from course_lib.exercises.legacy import refuse, task
 from course_lib.runtime import keep_profiler_quiet
 
 Parts = dict[str, Callable[[], object]]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_, parameters_to_vector
 
-from course_lib.exercises.tasks import compare, expect, refuse, task
+from course_lib.exercises.legacy import compare, expect, refuse, task
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 SOFTMAX = "`F.cross_entropy` applies softmax itself: give it the logits."

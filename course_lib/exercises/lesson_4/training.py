@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from course_lib.exercises.tasks import Wrong, agrees, expect, refuse, shown, task
+from course_lib.exercises.legacy import Wrong, agrees, expect, refuse, shown, task
 from course_lib.models import SimpleCNN
 
 State = dict[str, Tensor]

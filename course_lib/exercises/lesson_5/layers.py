@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib.exercises.tasks import Wrong, agrees, expect, shown, task
+from course_lib.exercises.legacy import Wrong, agrees, expect, shown, task
 from course_lib.runtime import evaluation_mode
 
 

@@ -49,6 +49,7 @@ class Draw:
     """Random numbers of one seed."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self._generator = torch.Generator("cpu").manual_seed(seed)
 
     def whole(self, low: int, high: int, *shape: int) -> Tensor:

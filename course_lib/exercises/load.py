@@ -1,0 +1,136 @@
+"""Finding the tasks: each is a file in `tasks`, or in a teacher's own folder."""
+
+import ast
+import re
+import types
+from pathlib import Path
+from typing import Any
+
+from course_lib.exercises.legacy import legacy_tasks
+from course_lib.exercises.task import Task
+
+LESSONS = range(1, 7)
+FOLDER = Path(__file__).parent / "tasks"
+LINE = "\n# Answers"  # what is below it does not enter the sandbox
+NEEDED = ("number", "title", "name", "points", "statement", "hints", "notice", "given")
+_loaded: dict[int, list[Task]] = {}
+
+
+class TaskFileError(ValueError):
+    """A file of a task has a fault, which the message tells."""
+
+
+def tasks_of(lesson: int, *, answers: bool = True) -> list[Task]:
+    """The tasks of a lesson, in their order.
+
+    Args:
+        lesson: its number.
+        answers: False to leave solutions and slips alone, where strangers' code will run.
+
+    Raises:
+        ValueError: there is no such lesson.
+        TaskFileError: a file has a fault.
+    """
+    if lesson not in LESSONS:
+        raise ValueError(f"lesson {lesson} is not known; the lessons are {', '.join(map(str, LESSONS))}.")
+    if lesson not in _loaded:
+        found = [load(path, answers=answers) for path in FOLDER.glob(f"t{lesson:02}_*.py")] or legacy_tasks(lesson)
+        _loaded[lesson] = sorted(found, key=lambda task: task.number)
+    return _loaded[lesson]
+
+
+def find_task(number: str) -> Task:
+    """The task with a number such as "04.2".
+
+    Raises:
+        ValueError: there is none.
+    """
+    lesson = number.partition(".")[0] if isinstance(number, str) else ""
+    known = tasks_of(int(lesson)) if lesson.isdigit() and int(lesson) in LESSONS else []
+    for candidate in known:
+        if candidate.number == number:
+            return candidate
+    there = ", ".join(t.number for t in known) or 'written like "04.2", lesson and task'
+    raise ValueError(f"task {number!r} is not known; the tasks are {there}.")
+
+
+def load(path: Path, *, answers: bool = True) -> Task:
+    """The task in a file; without `answers` no more than what is above the line `# Answers`.
+
+    Raises:
+        TaskFileError: it has a fault.
+    """
+    text = path.read_text(encoding="utf-8")
+    if LINE not in text:
+        raise TaskFileError(f"{path}: no line `# Answers`; it stands between the class and its solution.")
+    module = _run(path, text if answers else without_answers(text))
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Task)]
+    own = [kind for kind in kinds if kind.__module__ == module.__name__]
+    if len(own) != 1:
+        names = ", ".join(kind.__name__ for kind in own) or "none"
+        raise TaskFileError(f"{path}: one class that inherits from Task was expected, found: {names}.")
+    task = own[0]()
+    _look_over(path, task)
+    if answers:
+        _attach_answers(path, text, task, vars(module))
+    return task
+
+
+def without_answers(text: str) -> str:
+    """What of a task's file the sandbox may see."""
+    return text.partition(LINE)[0] + LINE + "\n"
+
+
+def _run(path: Path, text: str) -> types.ModuleType:
+    module = types.ModuleType(f"course_lib.exercises.tasks.{path.stem}")
+    module.__file__ = str(path)
+    try:
+        exec(compile(text, str(path), "exec"), vars(module))
+    except Exception as error:
+        line = getattr(error, "lineno", None) or _line(error, path)
+        raise TaskFileError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _line(error: Exception, path: Path) -> int:
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(path) else line
+        trace = trace.tb_next
+    return line
+
+
+def _look_over(path: Path, task: Task) -> None:
+    """Refuse what is missing, or of another kind, above the line."""
+    kind = type(task).__name__
+    if missing := [name for name in NEEDED if not hasattr(task, name)]:
+        raise TaskFileError(f"{path}: {kind} has no {', '.join(missing)}; `Task` says what each is for.")
+    stem = f"t{task.number.replace('.', '_')}_"
+    if (
+        not re.fullmatch(r"\d\d\.\d+", task.number)
+        or path.stem.replace("_", "") != (stem + task.name).replace("_", "").lower()
+    ):
+        name = f"{stem}{re.sub(r'(?<=[a-z])(?=[A-Z])', '_', task.name).lower()}.py"
+        raise TaskFileError(f"{path}: the file of task {task.number}, {task.name}, is called {name}.")
+    if not isinstance(task.hints, tuple) or len(task.hints) < 2 or not all(isinstance(h, str) for h in task.hints):
+        raise TaskFileError(f"{path}: hints = {task.hints!r}; two texts or more were expected, each a step further.")
+    if not isinstance(task.points, int) or task.points < 1:
+        raise TaskFileError(f"{path}: points = {task.points!r}; a whole number from 1 on was expected.")
+    if type(task).inputs is Task.inputs:
+        raise TaskFileError(f"{path}: {kind} has no `inputs`; it draws the arguments that the answer is called with.")
+
+
+def _attach_answers(path: Path, text: str, task: Task, space: dict[str, Any]) -> None:
+    """Give the task its solution, slips and further answers."""
+    made = [part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef | ast.ClassDef)]
+    own = [part for part in made if part.name == task.name]
+    if len(own) != 1 or own[0].lineno < text[: text.index(LINE)].count("\n"):
+        raise TaskFileError(f"{path}: one function or class {task.name}, the solution, was expected below `# Answers`.")
+    lists = {name: space.get(name, []) for name in ("slips", "also_wrong", "also_right")}
+    for slip in [*lists["slips"], *lists["also_wrong"]]:
+        if not (isinstance(slip, tuple) and len(slip) == 2 and callable(slip[0]) and isinstance(slip[1], str)):
+            raise TaskFileError(f"{path}: {slip!r} in its slips; a pair was expected: (wrong answer, its words).")
+    first = min([own[0].lineno, *(part.lineno for part in own[0].decorator_list)])
+    task.source = "\n".join(text.splitlines()[first - 1 : own[0].end_lineno])
+    task.solution = space[task.name]
+    task.slips, task.also_wrong, task.also_right = lists.values()

@@ -1,0 +1,110 @@
+"""A page of exercises, made from its frame and its tasks."""
+
+import ast
+import re
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from course_lib.exercises.legacy import legacy_cells
+from course_lib.exercises.load import find_task, tasks_of
+from course_lib.exercises.task import Task
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's own marks
+REGION = re.compile(rf"^( *){BEGIN}\n.*?^ *{END}$", re.DOTALL | re.MULTILINE)
+PLACE = "# %% tasks\n"  # in a frame, where the tasks stand
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a page: of its frame, or of a task, whose number is there: its statement, its answer or its check."""
+
+    kind: Literal["frame", "statement", "answer", "check"]
+    number: str
+    text: str
+
+
+def frames() -> dict[str, Path]:
+    """The frame of each page by lesson, such as "04": those of the clone, else those installed with the wheel."""
+    clone = Path(__file__).parents[2] / "notebooks" / "source" / "exercises"
+    installed = Path(sysconfig.get_path("data")) / "share" / "course-lib" / "exercises"
+    folder = clone if clone.is_dir() else installed
+    return {path.name[:2]: path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
+
+
+def cells(frame: Path, defaults: dict[str, object] | None = None) -> list[Cell]:
+    """The cells of a page as jupytext's percent script has them; `defaults` are those that a variant has drawn."""
+    before, place, after = frame.read_text(encoding="utf-8").partition(PLACE)
+    if not place:
+        return [_legacy(*found, defaults or {}) for found in legacy_cells(_split(before))]
+    found = [Cell("frame", "", text) for text in _split(before)]
+    for task in tasks_of(int(frame.name[:2])):
+        heading = f"## {task.number} {task.title}\n\n{task.statement.strip()}"
+        commented = "\n".join(f"# {line}".rstrip() for line in heading.splitlines())
+        answer = marked(with_default(task, (defaults or {}).get(task.number)))
+        found.append(Cell("statement", task.number, f"# %% [markdown]\n{commented}\n"))
+        found.append(Cell("answer", task.number, f"# %%\n{answer}\n"))
+        found.append(Cell("check", task.number, f'# %%\ncheck("{task.number}", {task.name})\n'))
+    return found + [Cell("frame", "", text) for text in _split(after)]
+
+
+def page_text(frame: Path) -> str:
+    """A page as a percent script."""
+    return "\n\n".join(cell.text for cell in cells(frame))
+
+
+def cleared(code: str) -> str:
+    """Code with each solution replaced by an error that means "not attempted"."""
+    return REGION.sub(r"\1# your code here\n\1raise NotImplementedError", code)
+
+
+def solution_code(number: str) -> str:
+    """The solution of a task."""
+    return find_task(number).source
+
+
+def with_default(task: Task, value: object) -> str:
+    """The solution's source, with another default of the parameter that a variant draws unless `value` is None."""
+    if value is None or task.drawn is None:
+        return task.source
+    lines = task.source.splitlines(keepends=True)
+    function = ast.parse(task.source).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    with_defaults = function.args.args[len(function.args.args) - len(function.args.defaults) :]
+    defaults = {a.arg: node for a, node in zip(with_defaults, function.args.defaults, strict=True)}
+    node = defaults[task.drawn[0]]
+    line = lines[node.lineno - 1]
+    lines[node.lineno - 1] = line[: node.col_offset] + repr(value) + line[node.end_col_offset :]
+    return "".join(lines)
+
+
+def marked(source: str) -> str:
+    """A solution, with nbgrader's marks around each body that a learner writes; signature and docstring are given."""
+    lines = source.splitlines()
+    (answer,) = ast.parse(source).body
+    bodies = [part for part in ast.walk(answer) if isinstance(part, ast.FunctionDef)]
+    if isinstance(answer, ast.ClassDef):
+        bodies = [part for part in answer.body if isinstance(part, ast.FunctionDef)]
+    else:
+        bodies = bodies[:1]
+    for body in reversed(bodies):
+        first = body.body[0]
+        documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        start, end = (first.end_lineno if documented else first.lineno - 1), body.end_lineno
+        assert start is not None
+        inside = "\n".join(lines[start:end]).strip("\n").splitlines()
+        indent = " " * first.col_offset
+        lines[start:end] = [indent + BEGIN, *inside, indent + END]
+    return "\n".join(lines)
+
+
+def _legacy(kind: str, number: str, text: str, defaults: dict[str, object]) -> Cell:
+    if kind == "answer" and number in defaults:
+        text = f"# %%\n{with_default(find_task(number), defaults[number])}\n"
+    return Cell(kind, number, text)  # type: ignore[arg-type]
+
+
+def _split(text: str) -> list[str]:
+    """The cells of a percent script."""
+    return [f"# %%{cell}".rstrip("\n") + "\n" for cell in re.split(r"^# %%", text, flags=re.MULTILINE)[1:]]

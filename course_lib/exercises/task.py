@@ -1,0 +1,278 @@
+"""What a task is, and how an answer to it is observed and judged."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from course_lib.exercises.draw import Draw, as_at_first
+from course_lib.exercises.values import agrees, differ, of_another_kind, shown
+
+PUBLIC = 0  # the seed of the inputs on a page
+Answer = Callable[..., Any]
+Slips = Sequence[tuple[Answer, str]]
+DEFAULTS = "With all arguments given it is right: leave the defaults in the page's first line as they are."
+CHANGES = {
+    "tensor": "`x += ...`, `x[...] = ...` and methods that end with `_` write into the caller's tensor: `clone` it.",
+    "list": "`append`, `sort` and `reverse` change the caller's list: `sorted(x)` or `reversed(x)` leaves it alone.",
+    "module": "It may be in use: leave its numbers, its mode and `requires_grad` as they are.",
+}
+
+
+class Wrong(Exception):  # noqa: N818  # a verdict, not a fault of the program
+    """An answer is not right.
+
+    Args:
+        found: what the answer did.
+        expected: what it should have done.
+        slip: the likeliest reason, where there is one.
+        part: what of it is wrong, in words that tell nothing of the inputs.
+    """
+
+    def __init__(self, found: str, expected: str, slip: str = "", part: str = "the result") -> None:
+        super().__init__(found)
+        self.found, self.expected, self.slip, self.part = found, expected, slip, part
+
+
+class Task:
+    """A task of a page of exercises: a class of its own, in a file of its own, of which everything else is made.
+
+    A subclass says what is below and has `inputs`; where that is not enough, it also has `use`, which calls an answer
+    and returns what is to be looked at, or `judge`, which says what is right where many answers are. Below the line
+    `# Answers` its file holds the solution, a function or class called `name`, and lists of answers: `slips`, wrong
+    ones with the sentence for whoever's answer comes to the same; `also_wrong`, with words of what else refuses them;
+    and `also_right`.
+
+    Attributes:
+        number: lesson and task, such as "04.2".
+        title: as on the page.
+        name: what the answer is called.
+        points: that it counts as graded work.
+        statement: what is asked for, in Markdown.
+        hints: in the order in which they are given, none of them the solution.
+        notice: one more thing, for those who have solved it.
+        given: what kind of inputs are drawn, as a student may know it.
+        tolerance: by how much numbers may differ, absolutely or relatively.
+        forbidden: a pattern of PyTorch's functions that the answer may not call, and what to do instead.
+        errors: words of an error's message, and the slip behind it.
+        drawn: a parameter of the answer, and the defaults of which a variant for a section of a class has one.
+    """
+
+    number: str
+    title: str
+    name: str
+    points: int
+    statement: str
+    hints: tuple[str, ...]
+    notice: str
+    given: str
+    tolerance: float = 1e-4
+    forbidden: tuple[str, str] | None = None
+    errors: Mapping[str, str] = {}
+    drawn: tuple[str, tuple[Any, ...]] | None = None
+
+    solution: Answer
+    source: str
+    slips: Slips = ()
+    also_wrong: Slips = ()
+    also_right: Sequence[Answer] = ()
+
+    def __init__(self) -> None:
+        self._made: dict[int, list[Any]] = {}  # what is observed of each slip
+
+    def inputs(self, draw: Draw) -> Iterable[tuple[Any, ...]]:
+        """The arguments of each call: drawn from a public seed for the page's check, from a secret one in grading."""
+        raise NotImplementedError
+
+    def use(self, answer: Answer, *arguments: Any) -> Any:
+        """What comes of an answer: numbers, texts, tensors and collections of them; or a dictionary of its parts.
+
+        A part is called as in a sentence, "the loss". Raises `Wrong` about what no number can show.
+        """
+        return call(answer, *arguments)
+
+    def shown(self, *arguments: Any) -> str:
+        """Arguments as feedback names them."""
+        return f"{self.name}({', '.join(map(shown, arguments))})"
+
+    def judge(self, observed: list[Any], wanted: list[Any], draw: Draw) -> None:
+        """Go on if what was observed of an answer is right; `wanted` was observed of the solution.
+
+        There is less of `observed` where the answer failed.
+
+        Raises:
+            Wrong: it is not, with the sentence of the first slip of which the same was observed.
+        """
+        rounds = list(self.inputs(draw))
+        for arguments, found, right in zip(rounds, observed, wanted, strict=False):
+            for part, value in parts(right).items():
+                came = part_of(found, part)
+                if not agrees(came, value, self.tolerance):
+                    of = f"{self.shown(*arguments)} gave"
+                    of = of if part == RESULT else f"{part}, with {self.shown(*arguments)}, was"
+                    slip = self._slip(part, observed, draw) or of_another_kind(came, value)
+                    if not slip and self._only_defaults(rounds, observed, wanted):
+                        slip = DEFAULTS
+                    raise Wrong(*differ(of, came, value, self.tolerance), slip, part)
+
+    def _slip(self, part: str, observed: list[Any], draw: Draw) -> str:
+        """The sentence of the first slip that has the same part in all rounds; "" for none."""
+        found = [part_of(one, part) for one in observed]
+        for slip, words in self.slips if draw.seed == PUBLIC else ():
+            if id(slip) not in self._made:
+                self._made[id(slip)] = observation(self, slip).rounds
+            made = [part_of(one, part) for one in self._made[id(slip)]][: len(found)]
+            if agrees(found, made, self.tolerance):
+                return words
+        return ""
+
+    def _only_defaults(self, rounds: list[tuple[Any, ...]], observed: list[Any], wanted: list[Any]) -> bool:
+        """Whether calls are right with all arguments given, and wrong only where some were left out."""
+        most = max(map(len, rounds))
+        full = [pair for a, *pair in zip(rounds, observed, wanted, strict=False) if len(a) == most]
+        return 0 < len(full) < len(rounds) and all(agrees(one, other, self.tolerance) for one, other in full)
+
+
+RESULT = "the result"
+
+
+def parts(observed: Any) -> dict[str, Any]:
+    """What was observed in one round, by the names of its parts, which are words with a space between."""
+    if isinstance(observed, dict) and observed and all(isinstance(key, str) and " " in key for key in observed):
+        return observed
+    return {RESULT: observed}
+
+
+def part_of(observed: Any, part: str) -> Any:
+    """One part of what was observed in a round; None if it lacks that."""
+    return observed if part == RESULT else observed.get(part) if isinstance(observed, dict) else None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What came of an answer: in each round up to the one in which it failed, if it did; and the default it has."""
+
+    rounds: list[Any]
+    error: Exception | None = None
+    default: object = None
+
+
+def observation(task: Task, answer: Answer, seed: int = PUBLIC) -> Observation:
+    """What comes of an answer for each of the inputs; in grading, this runs where the submission does."""
+    allowed, rounds = by_hand(answer, *task.forbidden) if task.forbidden else answer, list[Any]()
+    with as_at_first():  # whatever else was switched or seeded meanwhile
+        try:
+            for arguments in task.inputs(Draw(seed)):
+                rounds.append(task.use(allowed, *arguments))
+            return Observation(rounds, None, _default(answer, task.drawn[0]) if task.drawn else None)
+        except Exception as error:
+            return Observation(rounds, error)
+
+
+def decide(task: Task, observed: Observation, wanted: Observation, seed: int = PUBLIC) -> None:
+    """Go on if what was observed of an answer is right, and so is the default that a variant has drawn.
+
+    Raises:
+        Wrong: it is not.
+    """
+    if observed.error and type(task).judge is not Task.judge:
+        return
+    with as_at_first():
+        task.judge(observed.rounds, wanted.rounds, Draw(seed))
+    if task.drawn and observed.default not in (task.drawn[1] if seed == PUBLIC else (wanted.default,)):
+        found = f"`{task.drawn[0]}` is {shown(observed.default)} unless it is given"
+        raise Wrong(found, "the default of the page", "Leave the defaults in the page's first line.", "a default")
+
+
+def _default(answer: Answer, name: str) -> object:
+    """The default of a parameter."""
+    parameter = inspect.signature(answer).parameters.get(name)
+    return parameter.default if parameter else None
+
+
+def refuse(expected: str, *cases: tuple[bool, str, str]) -> None:
+    """Go on if none of the cases holds.
+
+    Args:
+        expected: what should have been instead.
+        cases: (whether it holds, what was found, the slip).
+
+    Raises:
+        Wrong: about the first that holds.
+    """
+    for holds, found, slip in cases:
+        if holds:
+            raise Wrong(found, expected, slip, expected)
+
+
+def call(answer: Answer, *arguments: Any, **named: Any) -> Any:
+    """What an answer returns for copies of tensors and lists, and for anything else as it is.
+
+    Raises:
+        Wrong: it changed a tensor, a list or a module that it was given.
+    """
+    given = _copies(arguments)
+    before = [_contents(argument) for argument in given]
+    found = answer(*given, **named)
+    for argument, contents in zip(given, before, strict=True):
+        if not agrees(_contents(argument), contents, 0):
+            kind = "list" if isinstance(argument, list) else "tensor" if isinstance(argument, Tensor) else "module"
+            changed = f"{name_of(answer)} changed the {kind} that it was given"
+            raise Wrong(changed, f"a {kind} as it was before the call", CHANGES[kind], "what it was given")
+    return found
+
+
+def expect_shape(found: object, shape: tuple[int, ...], of: str, slips: Mapping[tuple[int, ...], str]) -> None:
+    """Go on if `found` is a tensor of a shape; the sentences go with other shapes.
+
+    Raises:
+        Wrong: it is not.
+    """
+    if not isinstance(found, Tensor):
+        expected, slip = f"a tensor of shape {shape}", of_another_kind(found, torch.ones(1))
+        raise Wrong(f"{of} is {shown(found)}", expected, slip, "the kind of what it returns")
+    came = tuple(found.shape)
+    refuse(f"the shape {shape}", (came != shape, f"{of} has the shape {came}", slips.get(came, "")))
+
+
+def name_of(answer: Answer) -> str:
+    """What an answer is called."""
+    return getattr(answer, "__name__", type(answer).__name__)
+
+
+def by_hand(answer: Answer, forbidden: str, slip: str) -> Answer:
+    """The answer, which may not call functions of PyTorch whose names hold a pattern, also not by way of a module."""
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: object, args: Any = (), kwargs: Any = None) -> Any:
+            name = getattr(function, "__name__", "")
+            if re.search(forbidden, f"{getattr(function, '__module__', '')}.{name}"):
+                raise Wrong(f"{name_of(answer)} called PyTorch's `{name}`", "the same by hand", slip, "how it is made")
+            return function(*args, **(kwargs or {}))
+
+    @wraps(answer)
+    def watched(*arguments: Any, **named: Any) -> Any:
+        with Watch():
+            return answer(*arguments, **named)
+
+    return watched
+
+
+def _copies(arguments: tuple[Any, ...]) -> list[Any]:
+    return [a.clone() if isinstance(a, Tensor) else deepcopy(a) if isinstance(a, list) else a for a in arguments]
+
+
+def _contents(argument: Any) -> Any:
+    """A copy of what an answer could change."""
+    if isinstance(argument, nn.Module):
+        numbers = {name: tensor.clone() for name, tensor in argument.state_dict().items()}
+        flags = [parameter.requires_grad for parameter in argument.parameters()]
+        return numbers, flags, [module.training for module in argument.modules()]
+    return _copies((argument,))[0]
