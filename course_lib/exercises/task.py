@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import wraps
@@ -62,6 +62,7 @@ class Task:
         tolerance: by how much numbers may differ, absolutely or relatively.
         forbidden: a pattern of PyTorch's functions that the answer may not call, and what to do instead.
         errors: words of an error's message, and the slip behind it.
+        otherwise: a part of what `use` returns, and what to say of it where no slip fits.
         drawn: a parameter of the answer, and the defaults of which a variant for a section of a class has one.
     """
 
@@ -76,6 +77,7 @@ class Task:
     tolerance: float = 1e-4
     forbidden: tuple[str, str] | None = None
     errors: Mapping[str, str] = {}
+    otherwise: Mapping[str, str] = {}
     drawn: tuple[str, tuple[Any, ...]] | None = None
 
     solution: Answer
@@ -111,27 +113,31 @@ class Task:
             Wrong: it is not, with the sentence of the first slip of which the same was observed.
         """
         rounds = list(self.inputs(draw))
-        for arguments, found, right in zip(rounds, observed, wanted, strict=False):
+        for at, (found, right) in enumerate(zip(observed, wanted, strict=False)):
             for part, value in parts(right).items():
-                came = part_of(found, part)
+                came, of = part_of(found, part), self.shown(*rounds[at])
                 if not agrees(came, value, self.tolerance):
-                    of = f"{self.shown(*arguments)} gave"
-                    of = of if part == RESULT else f"{part}, with {self.shown(*arguments)}, was"
-                    slip = self._slip(part, observed, draw) or of_another_kind(came, value)
+                    slips = self._slips(part, observed, draw)
+                    slip = next(slips(slice(None)), "") or of_another_kind(came, value)
                     if not slip and self._only_defaults(rounds, observed, wanted):
                         slip = DEFAULTS
+                    slip = slip or self.otherwise.get(part, "") or next(slips(slice(at, at + 1)), "")
+                    of = f"{of} gave" if part == RESULT else f"{part}, with {of}, was"
                     raise Wrong(*differ(of, came, value, self.tolerance), slip, part)
 
-    def _slip(self, part: str, observed: list[Any], draw: Draw) -> str:
-        """The sentence of the first slip that has the same part in all rounds; "" for none."""
+    def _slips(self, part: str, observed: list[Any], draw: Draw) -> Callable[[slice], Iterator[str]]:
+        """A function from some rounds to the sentences of all slips that have the same part in these."""
         found = [part_of(one, part) for one in observed]
-        for slip, words in self.slips if draw.seed == PUBLIC else ():
-            if id(slip) not in self._made:
-                self._made[id(slip)] = observation(self, slip).rounds
-            made = [part_of(one, part) for one in self._made[id(slip)]][: len(found)]
-            if agrees(found, made, self.tolerance):
-                return words
-        return ""
+
+        def alike(rounds: slice) -> Iterator[str]:
+            for slip, words in self.slips if draw.seed == PUBLIC else ():
+                if id(slip) not in self._made:
+                    self._made[id(slip)] = observation(self, slip).rounds
+                made = [part_of(one, part) for one in self._made[id(slip)]][: len(found)]
+                if agrees(found[rounds], made[rounds], self.tolerance):
+                    yield words
+
+        return alike
 
     def _only_defaults(self, rounds: list[tuple[Any, ...]], observed: list[Any], wanted: list[Any]) -> bool:
         """Whether calls are right with all arguments given, and wrong only where some were left out."""
@@ -239,7 +245,7 @@ def expect_shape(found: object, shape: tuple[int, ...], of: str, slips: Mapping[
         expected, slip = f"a tensor of shape {shape}", of_another_kind(found, torch.ones(1))
         raise Wrong(f"{of} is {shown(found)}", expected, slip, "the kind of what it returns")
     came = tuple(found.shape)
-    refuse(f"the shape {shape}", (came != shape, f"{of} has the shape {came}", slips.get(came, "")))
+    refuse(f"the shape {shape}", (came != shape, f"the shape of {of} is {came}", slips.get(came, "")))
 
 
 def name_of(answer: Answer) -> str:

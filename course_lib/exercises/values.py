@@ -39,6 +39,8 @@ def agrees(found: object, wanted: object, tolerance: float) -> bool:
     if isinstance(wanted, int):
         return isinstance(found, int) and found == wanted
     if isinstance(wanted, float):
+        if isinstance(found, float) and math.isnan(wanted):
+            return math.isnan(found)
         return isinstance(found, int | float) and math.isclose(found, wanted, rel_tol=tolerance, abs_tol=tolerance)
     if isinstance(wanted, Mapping):
         same = isinstance(found, Mapping) and found.keys() == wanted.keys()
