@@ -1,0 +1,175 @@
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from course_lib.exercises.task import Task, refuse
+from course_lib.exercises.watched import Watched
+
+
+class LossAndAccuracy(Task):
+    number, title, name, points = "03.3", "Judge, and leave no trace", "loss_and_accuracy", 2
+    statement = """
+Write the function that you will call after each epoch. It gets a network that returns logits (B, K) and a list of
+batches, pairs of images (B, C, H, W) and labels (B,), the last of which may be shorter. Return the mean cross-entropy
+and the accuracy, a fraction in 0..1, both over all images. Compute in evaluation mode and without a record for
+gradients, and leave the network in the mode in which it came: a function that only measures should change nothing.
+"""
+    hints = (
+        "`model.training` says in which mode the network is; `model.train(mode)` takes that value back.",
+        "Sum the losses and the right answers of all images, count the images, and divide once, at the end.",
+    )
+    notice = (
+        "`model.train(mode)` sets all layers alike. Where some are kept in evaluation mode on purpose, as frozen "
+        "batch norms in lesson 5, each layer's own mode has to be noted."
+    )
+    given = "batches of unequal sizes, and a model in either mode"
+
+    def inputs(self, draw):
+        for training, sizes in ((True, [6, 6, 2]), (False, [6, 6, 2]), (True, [15, 15, 8])):
+            layers = nn.Flatten(), nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 2)
+            model, images = draw.filled(Watched(*layers)).eval(), draw.normal(sum(sizes), 3, 1, 1)
+            labels = model(images).argmax(dim=1)
+            labels[-5:] = 1 - labels[-5:]
+            yield model.train(training), list(zip(images.split(sizes), labels.split(sizes), strict=True))
+
+    def shown(self, model, batches):
+        return f"{self.name}(model, batches)"
+
+    def use(self, answer, model, batches):
+        model.passes.clear()
+        training, averages = model.training, [buffer.clone() for buffer in model.buffers()]
+        found = answer(model, batches)
+        self.leaves_no_trace(model, training)
+        return {"the loss and the accuracy": found, "the averages of batch norm": [averages, list(model.buffers())]}
+
+    def leaves_no_trace(self, model, training):
+        moved, as_before = "the network is in another mode than before the call", "the mode in which it came"
+        other = any(module.training != training for module in model.modules())
+        drops = "Dropout drops and batch norm uses the batch: call `model.eval()` before the loop."
+        record = "`eval()` changes layers only. Put the loop under `with torch.no_grad():`."
+        ends = "`with` ends a `no_grad` by itself."
+        refuse(
+            "evaluation mode", (any(mode for _, mode, _ in model.passes), "images were judged in training mode", drops)
+        )
+        refuse("no such record", (any(kept for *_, kept in model.passes), "what gradients need was recorded", record))
+        refuse("on, as before", (not torch.is_grad_enabled(), "gradients are still off", ends))
+        refuse(
+            as_before,
+            (other and training, moved, "It stays in evaluation mode, and the next epoch would train so."),
+            (other, moved, "`model.train()` at the end is a guess: note `model.training` first, and put that back."),
+        )
+
+
+# Answers
+
+
+# fmt: off
+def loss_and_accuracy(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[float, float]:
+    """Batches of images (B, C, H, W) and labels (B,) to the mean loss and the fraction of right answers."""
+    was_training = model.training
+    model.eval()
+    loss, right, seen = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in batches:
+            logits = model(images)  # (B, K)
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
+            right += (logits.argmax(dim=1) == labels).sum().item()
+            seen += len(labels)
+    model.train(was_training)
+    return loss / seen, right / seen
+# fmt: on
+
+
+def judged(means_of="", loss_of=F.cross_entropy, evaluates=True, before=None):
+    """The loop that most people write, with a mistake in its sums or its modes."""
+
+    def answer(model, batches):
+        training, loss, right, seen = model.training, 0.0, 0.0, 0
+        if evaluates:
+            model.eval()
+        with torch.no_grad():
+            for images, labels in batches:
+                logits = model(images)
+                hits = (logits.argmax(dim=1) == labels).float()
+                loss += loss_of(logits, labels).item() * (1 if "loss" in means_of else len(labels))
+                right += (hits.mean() if "accuracy" in means_of else hits.sum()).item()
+                seen += len(labels)
+        if before != "left":
+            model.train(training if before is None else True)
+        over = len(batches)
+        return loss / (over if "loss" in means_of else seen), right / (over if "accuracy" in means_of else seen)
+
+    return answer
+
+
+def changed(change):
+    """The right numbers, changed: a function of loss, accuracy, the number of images and that of batches."""
+
+    def answer(model, batches):
+        return change(*loss_and_accuracy(model, batches), sum(len(labels) for _, labels in batches), len(batches))
+
+    return answer
+
+
+def over_images(model, batches):
+    loss, accuracy = judged("loss")(model, batches)
+    return loss * len(batches) / sum(len(labels) for _, labels in batches), accuracy
+
+
+def softmaxed(logits, labels):
+    return F.cross_entropy(logits.softmax(dim=1), labels)
+
+
+def recording(model, batches):
+    training = model.training
+    model.eval()
+    for images, _ in batches:
+        model(images)
+    model.train(training)
+    return loss_and_accuracy(model, batches)
+
+
+def switches_off(model, batches):
+    torch.set_grad_enabled(False)
+    return loss_and_accuracy(model, batches)
+
+
+@torch.inference_mode()
+def all_at_once(model, batches):
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    logits, labels = (torch.cat(some) for some in zip(*[(model(x), y) for x, y in batches], strict=True))
+    for module, mode in modes.items():
+        module.training = mode
+    return [F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean()]
+
+
+alike = "Batches of unequal length count alike here: "
+slips = [
+    (judged("loss accuracy"), f"{alike}weigh each by its length, in both numbers."),
+    (judged("loss"), f"{alike}weigh the loss of each by its length."),
+    (judged("accuracy"), f"{alike}count the right answers over all images."),
+    (
+        changed(lambda loss, share, n, k: (loss, 100 * share)),
+        "The accuracy is asked for as a fraction in 0..1, not in percent.",
+    ),
+    (changed(lambda loss, share, n, k: (share, loss)), "The loss comes first, then the accuracy."),
+    (over_images, "Means of batches were added and divided by the number of images: sum up `loss * len(labels)`."),
+    (
+        changed(lambda loss, share, n, k: (loss * n / k, share)),
+        "A sum over images was divided by the number of batches.",
+    ),
+    (judged(loss_of=softmaxed), "`F.cross_entropy` applies softmax itself: give it the logits."),
+]
+also_wrong = [
+    (judged(evaluates=False), "call `model.eval()` before"),
+    (recording, "`eval()` changes layers only"),
+    (judged(before="left"), "stays in evaluation mode"),
+    (judged(before="training"), "at the end is a guess"),
+    (switches_off, "ends a `no_grad` by itself"),
+]
+also_right = [all_at_once, judged()]

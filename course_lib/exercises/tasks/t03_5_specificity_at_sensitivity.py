@@ -1,0 +1,117 @@
+import math
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_curve
+from torch import Tensor
+
+from course_lib.exercises.task import RESULT, Task
+
+
+class SpecificityAtSensitivity(Task):
+    number, title, name, points = "03.5", "A threshold, chosen before the test", "specificity_at_sensitivity", 2
+    statement = """
+A patient is predicted sick if the score is at least the threshold. Take the highest threshold that finds at least the
+fraction `sensitivity` of the sick validation patients (label 1); it is the score of one of them. Then report what
+this threshold costs on the test patients: the specificity, which is the fraction of the healthy (label 0) who are
+predicted healthy. Return the threshold and the specificity. Scores may occur more than once, and the test patients
+choose nothing.
+"""
+    hints = (
+        "Only the sick validation patients decide on the threshold; only the healthy test patients on the specificity.",
+        "Each sick patient's score is a candidate. Which fraction of the sick has at least that score?",
+    )
+    notice = (
+        "The sensitivity on test will not be exactly what was asked for: the threshold rests on a few sick "
+        "validation patients. Report it with its interval, as Part D does."
+    )
+    given = "scores with ties, and sensitivities of 70 to 97 percent"
+    otherwise = {
+        RESULT: "Count with five sick patients: how many of them must be found, and which score is the last of these?"
+    }
+
+    def inputs(self, draw):
+        shares = (15, 0.85), (40, 0.88), (13, 0.76), (20, 0.75), (16, draw.number(9, 15) / 16), (16, 0.7), (16, 0.97)
+        for sick, share in shares:
+            sides = []
+            for count in (60, 70):
+                labels = (draw.uniform(count).argsort() < sick).long()
+                sides += [((draw.uniform(count) + 0.3 * labels) * 70).round() / 100, labels]
+            yield *sides, share
+
+
+# Answers
+
+
+# fmt: off
+def specificity_at_sensitivity(
+    val_scores: Tensor,
+    val_labels: Tensor,
+    test_scores: Tensor,
+    test_labels: Tensor,
+    sensitivity: float,
+) -> tuple[float, float]:
+    """Scores (V,) and (T,) in 0..1 with labels 0 or 1, to the threshold and the specificity on test."""
+    sick = val_scores[val_labels == 1]
+    found = torch.stack([(sick >= score).float().mean() for score in sick])
+    threshold = sick[found >= sensitivity].max()
+    healthy = test_scores[test_labels == 0]
+    return threshold.item(), (healthy < threshold).float().mean().item()
+# fmt: on
+
+
+def at(threshold, scores, labels):
+    return float(threshold), (scores[labels == 0] < threshold).double().mean().item()
+
+
+def descending(scores, labels):
+    return scores[labels == 1].sort(descending=True).values
+
+
+def by_sorting(v, y, t, z, s):
+    return at(descending(v, y)[math.ceil(s * int(y.sum()) - 1e-9) - 1], t, z)
+
+
+def of_all_scores(v, y, t, z, s):
+    return at(next(c for c in v.sort().values if (v[y == 1] >= c).double().mean() >= s - 1e-9), t, z)
+
+
+def by_roc_curve(v, y, t, z, s):
+    _, found, thresholds = roc_curve(y.numpy(), v.numpy(), drop_intermediate=False)
+    threshold = thresholds[np.argmax(found >= s)]
+    return float(threshold), float(((t < threshold) & (z == 0)).sum() / (z == 0).sum())
+
+
+def with_rate(rate):
+    """An answer with the right threshold and another fraction of the test patients."""
+    return lambda v, y, t, z, s: (by_sorting(v, y, t, z, s)[0], rate(t, z, by_sorting(v, y, t, z, s)[0]).item())
+
+
+slips = [
+    (lambda v, y, t, z, s: by_sorting(t, z, t, z, s), "The test patients chose the threshold; let validation do it."),
+    (lambda v, y, t, z, s: by_sorting(v, y, v, y, s), "That is the specificity on validation."),
+    (with_rate(lambda t, z, c: (t[z == 1] >= c).double().mean()), "That is the sensitivity on test."),
+    (
+        with_rate(lambda t, z, c: (t[z == 0] >= c).double().mean()),
+        "That is the fraction of the healthy who are predicted sick: take the others.",
+    ),
+    (
+        with_rate(lambda t, z, c: (t[z == 0] <= c).double().mean()),
+        "A score equal to the threshold means ill, so that only scores below it count as healthy.",
+    ),
+    (
+        lambda v, y, t, z, s: at(descending(v, y)[int(s * int(y.sum())) - 1], t, z),
+        "Too few of the sick are found: where it is no whole number of patients, round up.",
+    ),
+    (
+        lambda v, y, t, z, s: at(descending(v, y)[math.ceil(s * int(y.sum()) - 1e-9)], t, z),
+        "One patient too far: in a sorted list, position k has k patients before it.",
+    ),
+    (lambda v, y, t, z, s: by_sorting(v, y, t, z, s + 1e-6), "Exactly the fraction is enough: `>=`."),
+    (of_all_scores, "A higher threshold finds enough of the sick, too."),
+    (lambda v, y, t, z, s: at(v[y == 1].quantile(1 - s), t, z), "`quantile` interpolates between two patients."),
+    (lambda v, y, t, z, s: at(v.quantile(1 - s), t, z), "The fraction is one of the sick, not of all patients."),
+    (lambda v, y, t, z, s: at(0.5, t, z), "0.5 finds whom it finds; the threshold depends on the sick."),
+]
+also_wrong = [(lambda v, y, t, z, s: at(v[y == 1].quantile(1 - s, interpolation="lower"), t, z), "Count with five")]
+also_right = [by_sorting, by_roc_curve]
