@@ -110,7 +110,7 @@ def _look_over(path: Path, task: Task) -> None:
         not re.fullmatch(r"\d\d\.\d+", task.number)
         or path.stem.replace("_", "") != (stem + task.name).replace("_", "").lower()
     ):
-        name = f"{stem}{re.sub(r'(?<=[a-z])(?=[A-Z])', '_', task.name).lower()}.py"
+        name = f"{stem}{re.sub(r'(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', '_', task.name).lower()}.py"
         raise TaskFileError(f"{path}: the file of task {task.number}, {task.name}, is called {name}.")
     if not isinstance(task.hints, tuple) or len(task.hints) < 2 or not all(isinstance(h, str) for h in task.hints):
         raise TaskFileError(f"{path}: hints = {task.hints!r}; two texts or more were expected, each a step further.")

@@ -79,6 +79,10 @@ def differ(of: str, found: object, wanted: object, tolerance: float) -> tuple[st
         at = next((k for k, pair in enumerate(zip(found, wanted, strict=True)) if not agrees(*pair, tolerance)), None)
         if at is not None and isinstance(wanted[at], Tensor | list | tuple):
             return differ(f"{of}, at {at},", found[at], wanted[at], tolerance)
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping) and found.keys() == wanted.keys():
+        at = next((key for key in wanted if not agrees(found[key], wanted[key], tolerance)), None)
+        if at is not None:
+            return differ(f"{of}, at {at!r},", found[at], wanted[at], tolerance)
     gave = f"{of} {shown(found)}"
     if not (isinstance(found, Tensor) and isinstance(wanted, Tensor)):
         return gave, shown(wanted)

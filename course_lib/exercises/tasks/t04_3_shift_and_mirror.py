@@ -1,0 +1,200 @@
+import random
+from itertools import product
+
+import torch
+from torch.nn import functional as F
+
+from course_lib.data import PhotoAugmentation
+from course_lib.exercises.task import Task, Wrong, expect_shape, refuse
+
+
+def matches(found, padded, axis):
+    """Where in the padded image each image lies and whether it is reversed along an axis, (N, 3); nan for nowhere."""
+    places = torch.full((len(found), 3), torch.nan)
+    height, width = found.shape[2:]
+    reach = (padded.shape[2] - height) // 2
+    for down, right, mirrored in product(range(2 * reach + 1), range(2 * reach + 1), (0, 1)):
+        window = padded[:, :, down : down + height, right : right + width]
+        same = torch.isclose(found, window.flip(axis) if mirrored else window).flatten(start_dim=1).all(dim=1)
+        places[same] = torch.tensor([down - reach, right - reach, mirrored]).float()
+    return places
+
+
+def places_of(found, images, shift):
+    """How far each image was moved down and right, and whether it was mirrored, (N, 3)."""
+    padded = {mode: F.pad(images, [shift] * 4, mode=mode) for mode in ("reflect", "constant", "circular", "replicate")}
+    places = matches(found, padded["reflect"], 3)
+    if places.isnan().any():
+        jumbled = "All rows of an image need one shift, and all its columns; rows are axis 2, columns axis 3."
+        channels, of_channels = (part.flatten(0, 1)[:, None] for part in (found, padded["reflect"]))
+        slips = [
+            (matches(found, padded["constant"], 3), "What comes into view is black; reflect the image there."),
+            (matches(found, padded["circular"], 3), "The image wraps around, as in `torch.roll`; reflect instead."),
+            (matches(found, padded["replicate"], 3), "What comes into view repeats the last pixel; reflect instead."),
+            (matches(found, padded["reflect"], 2), "They are upside down; left and right belong to the last axis."),
+            (matches(channels, of_channels, 3), "The channels of an image move apart."),
+        ]
+        slip = next((words for place, words in slips if not place.isnan().any()), jumbled)
+        found, part = "some images are not the old ones, shifted and mirrored", "all pixels from one window"
+        raise Wrong(found, part, slip, part)
+    return places
+
+
+class ShiftAndMirror(Task):
+    number, title, name, points = "04.3", "Shift and mirror, a whole batch at once", "shift_and_mirror", 2
+    statement = """
+Augmentation image by image is slow; the lesson does it for whole batches. Move each image of a batch by up to `shift`
+pixels along its height and along its width, in both directions, and mirror about half of the images left to right.
+Each image draws its own numbers from torch's global random numbers. The size stays; what comes into view at a border
+is the image reflected there, as `F.pad(..., mode="reflect")` does it. The input must stay as it was. It can be done
+without a loop over the images: think of which row and which column of the padded image each new pixel shows.
+"""
+    hints = (
+        "Pad by `shift` on all sides; then each image is a window of the padded one, at a position of its own.",
+        "Draw the windows' first rows with `torch.randint(2 * shift + 1, (N, 1))`; adding `torch.arange(H)` gives (N, H).",
+        "Mirroring reverses an image's columns: `torch.where` with a condition (N, 1) chooses for each image.",
+    )
+    notice = (
+        "With shift=4 an image comes in 9 * 9 * 2 = 162 versions, and Python does the same few steps for any batch."
+    )
+    given = "150 images that are not square, and two values of `shift`"
+    drawn = "shift", (3, 4, 5, 6)
+
+    def inputs(self, draw):
+        return [(draw.uniform(60, 2, 7, 8), shift) for shift in (2, 2, 2, 2, 2, 2, 3)]
+
+    def use(self, answer, images, shift):
+        given = images.clone()
+        found = answer(given, shift)
+        changed = not torch.equal(given, images)
+        refuse("an input that stays as it was", (changed, "the input was changed", "Write into a copy."))
+        if shift != 3:
+            return [found, True]
+        repeated = []
+        for _ in range(2):
+            torch.manual_seed(1)
+            repeated.append(answer(images.clone(), shift))
+        return [found, torch.equal(*repeated)]
+
+    def judge(self, observed, wanted, draw):
+        calls = []
+        for (images, shift), (found, _) in zip(self.inputs(draw), observed, strict=True):
+            larger = (60, 2, 7 + 2 * shift, 8 + 2 * shift)
+            slips = {larger: "Cut windows of the old size out of the padded."}
+            expect_shape(found, (60, 2, 7, 8), f"{self.name}(images, {shift})", slips)
+            calls.append(places_of(found.float(), images, shift))
+        places = torch.stack(calls[:-1])  # (calls, images, 3): down, right, mirrored
+        shares = places[:, :, 2].mean(dim=1)
+        values = min((places[..., axis].unique() for axis in (0, 1)), key=len).tolist()
+        alike = bool((places[:, :1, :2] == places[:, :, :2]).all())
+        tied, whole = torch.equal(places[..., 0], places[..., 1]), set(shares.tolist()) <= {0, 1}
+        share, fixed = shares.mean().item(), bool((places[:, :, 2] == places[0, :, 2]).all())
+        other = "after the same `torch.manual_seed`, two calls drew other numbers"
+        refuse(
+            "for each image its own shifts from -2 to 2, along height and width, and its own mirror",
+            (
+                torch.equal(places[0], places[1]),
+                "two calls drew the same numbers",
+                "Set no seed inside of the function.",
+            ),
+            (alike, "all images of a batch were shifted alike", "Draw N shifts, not one: `(N, 1)`."),
+            (share == 0, "no image was mirrored", "Reverse half of the images along their last axis."),
+            (whole, "each batch was mirrored whole or not at all", "One draw decides for all images: draw N."),
+            (fixed, "the same images were mirrored in each call", "Draw which to mirror, too."),
+            (tied, "images move as far down as to the right", "Height and width need a draw each."),
+            (len(values) == 1, "images move along one axis only", "Shift the other axis, too."),
+            (len(values) == 3, f"all shifts are in {values}", "Images move one way only; draw on both sides of 0."),
+            (len(values) == 4, f"all shifts are in {values}", "`randint` leaves out its upper end."),
+            (abs(share - 0.5) > 0.1, f"{share:.0%} of the images were mirrored", "Half of them should be."),
+            (not observed[-1][1], other, "Draw from torch: `torch.randint` and `torch.rand`."),
+        )
+
+
+# Answers
+
+
+def shift_and_mirror(images: torch.Tensor, shift: int = 4) -> torch.Tensor:
+    """Float images (N, C, H, W) to changed ones of the same shape."""
+    count, _, height, width = images.shape
+    padded = F.pad(images, [shift] * 4, mode="reflect")
+    rows = torch.randint(2 * shift + 1, (count, 1)) + torch.arange(height)  # (N, H)
+    columns = torch.randint(2 * shift + 1, (count, 1)) + torch.arange(width)  # (N, W)
+    columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)
+    of_image = torch.arange(count)[:, None, None]
+    moved = padded[of_image, :, rows[:, :, None], columns[:, None, :]]  # (N, H, W, C)
+    return moved.permute(0, 3, 1, 2)
+
+
+def windows(mode="reflect", rows=None, columns=None, mirrored=None, axis=2):
+    """Windows cut out image by image, drawn otherwise: each draw is a function of the number of images and the shift."""
+
+    def answer(images, shift=4):
+        (count, _, height, width), changed = images.shape, []
+        tops = (rows or (lambda n, s: torch.randint(2 * s + 1, (n,))))(count, shift)
+        lefts = tops if columns == "rows" else (columns or (lambda n, s: torch.randint(2 * s + 1, (n,))))(count, shift)
+        mirrors = (mirrored or (lambda n: torch.rand(n) < 0.5))(count)
+        padded = F.pad(images, [shift] * 4, mode=mode)
+        for image, top, left, mirror in zip(padded, tops, lefts, mirrors, strict=True):
+            window = image[:, top : top + height, left : left + width]
+            changed.append(window.flip(axis) if mirror else window)
+        return torch.stack(changed)
+
+    return answer
+
+
+def from_python(images, shift=4):
+    count = len(images)
+    numbers = lambda n, s: torch.tensor([random.randint(0, 2 * s) for _ in range(n)])  # noqa: E731
+    mirrors = torch.tensor([random.random() < 0.5 for _ in range(count)])
+    return windows(rows=numbers, columns=numbers, mirrored=lambda n: mirrors)(images, shift)
+
+
+def row_by_row(images, shift=4):
+    count, _, height, _ = images.shape
+    rows = torch.arange(height) + torch.randint(2 * shift + 1, (count, height))
+    padded = F.pad(images, [shift] * 4, mode="reflect")
+    return torch.stack([image[:, some, shift:-shift] for image, some in zip(padded, rows, strict=True)])
+
+
+def into_the_images(images, shift=4):
+    images[:] = shift_and_mirror(images, shift)
+    return images
+
+
+def seeded(images, shift=4):
+    torch.manual_seed(0)
+    return shift_and_mirror(images, shift)
+
+
+def one_draw(count, shift):
+    return torch.randint(2 * shift + 1, (1,)).expand(count)
+
+
+also_wrong = [
+    (windows(mode="constant"), "black"),
+    (windows(mode="circular"), "wraps around"),
+    (windows(mode="replicate"), "repeats the last pixel"),
+    (windows(axis=1), "upside down"),
+    (lambda x, shift=4: windows()(x.flatten(0, 1)[:, None], shift).view_as(x), "channels of an image move apart"),
+    (row_by_row, "need one shift"),
+    (into_the_images, "Write into a copy"),
+    (seeded, "Set no seed"),
+    (windows(rows=one_draw, columns=one_draw), "Draw N shifts"),
+    (windows(mirrored=lambda n: torch.zeros(n)), "along their last axis"),
+    (windows(mirrored=lambda n: (torch.rand(1) < 0.5).expand(n)), "One draw decides"),
+    (windows(mirrored=lambda n: torch.arange(n) % 2 == 0), "which to mirror"),
+    (windows(columns="rows"), "a draw each"),
+    (windows(rows=lambda n, s: torch.full((n,), s)), "the other axis"),
+    (
+        windows(rows=lambda n, s: torch.randint(s + 1, (n,)), columns=lambda n, s: torch.randint(s + 1, (n,))),
+        "one way only",
+    ),
+    (
+        windows(rows=lambda n, s: torch.randint(2 * s, (n,)), columns=lambda n, s: torch.randint(2 * s, (n,))),
+        "upper end",
+    ),
+    (windows(mirrored=lambda n: torch.rand(n) < 0.1), "Half of them"),
+    (from_python, "Draw from torch"),
+    (lambda x, shift=4: F.pad(x, [shift] * 4, mode="reflect"), "Cut windows"),
+]
+also_right = [windows(), lambda images, shift=4: PhotoAugmentation(shift=shift)(images)]
