@@ -16,7 +16,9 @@ from nbformat import NotebookNode
 from course_lib.authoring.compare import PICTURES, SCRIPT, STYLE, Tolerance, differences, without_widgets
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
 from course_lib.authoring.links import ROOT, linked, publish_at, with_badges, without_badges
+from course_lib.exercises.load import tasks_of
 from course_lib.exercises.page import cleared, page_text
+from course_lib.exercises.proof import faults
 from course_lib.files import write_atomically
 from course_lib.set_up import FOLDED, set_up_file, with_set_up, without_set_up
 from course_lib.widgets import page
@@ -42,9 +44,14 @@ def exercise_sources(numbers: list[str] | None = None) -> list[Path]:
 
 def editions_of(source: Path) -> list[Path]:
     """The notebooks that `source` is built into; that which says all that the source does comes last."""
-    if source.parent.name == "exercises":
+    if _is_page(source):
         return [source.parents[2] / folder / f"{source.stem}.ipynb" for folder in ("exercises", "solutions")]
     return [source.parents[1] / f"{source.stem}.ipynb"]
+
+
+def _is_page(source: Path) -> bool:
+    """Whether a source is the frame of a page of exercises, not a lesson."""
+    return source.parent.name == "exercises"
 
 
 def build(source: Path) -> list[Path]:
@@ -55,8 +62,13 @@ def build(source: Path) -> list[Path]:
 
     Raises:
         CellError: a cell failed; the notebook that was there is kept.
-        ValueError: the notebook was edited in Jupyter since, and the edit is not in `source`.
+        ValueError: the notebook was edited in Jupyter since, and the edit is not in `source`; or a task of the page
+            does not hold what it says.
     """
+    if _is_page(source):
+        wrong = [fault for task in tasks_of(int(source.name[:2])) for fault in faults(task)]
+        if wrong:
+            raise ValueError("\n".join(wrong))
     for edition in editions_of(source):
         _build(source, edition)
     return editions_of(source)
@@ -115,7 +127,7 @@ def pull(source: Path) -> bool:
         FileNotFoundError: the notebook has not been built yet.
         ValueError: `source` was edited since the notebook was, or the page is one of exercises.
     """
-    if source.parent.name == "exercises":
+    if _is_page(source):
         raise ValueError(
             f"{source}: a page of exercises is made of its tasks; edit them in course_lib/exercises/tasks."
         )
@@ -210,8 +222,7 @@ def _is_newer(one: Path, other: Path) -> bool:
 
 def _read(source: Path, edition: Path) -> NotebookNode:
     """An edition without outputs; cell ids follow from the source's text, so that they change only with it."""
-    is_page = source.parent.name == "exercises"
-    text = page_text(source) if is_page else source.read_text(encoding="utf-8")
+    text = page_text(source) if _is_page(source) else source.read_text(encoding="utf-8")
     notebook = jupytext.reads(text, fmt="py:percent")
     used: set[str] = set()
     for cell in notebook.cells:

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -311,8 +310,6 @@ def bubblewrap(tasks: Path) -> list[str]:
         elif path.exists():
             command += ["--ro-bind", str(path), str(path)]
     command += ["--ro-bind", str(tasks), str(FOLDER)]
-    frames = Path(sysconfig.get_path("data")) / "share" / "course-lib"
-    command += ["--tmpfs", str(frames)] if frames.is_dir() else []
     command += ["--perms", "0755", "--size", str(FOLDER_BYTES), "--tmpfs", "/box"]
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]  # else a user's own, to fill without limit
     return [*command, "--chdir", "/box"]

@@ -6,7 +6,6 @@ import types
 from pathlib import Path
 from typing import Any
 
-from course_lib.exercises.legacy import legacy_tasks
 from course_lib.exercises.task import Task
 
 LESSONS = range(1, 7)
@@ -34,7 +33,7 @@ def tasks_of(lesson: int, *, answers: bool = True) -> list[Task]:
     if lesson not in LESSONS:
         raise ValueError(f"lesson {lesson} is not known; the lessons are {', '.join(map(str, LESSONS))}.")
     if lesson not in _loaded:
-        found = [load(path, answers=answers) for path in FOLDER.glob(f"t{lesson:02}_*.py")] or legacy_tasks(lesson)
+        found = [load(path, answers=answers) for path in FOLDER.glob(f"t{lesson:02}_*.py")]
         _loaded[lesson] = sorted(found, key=lambda task: task.number)
     return _loaded[lesson]
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from course_lib.exercises.legacy import legacy_cells
-from course_lib.exercises.load import find_task, tasks_of
+from course_lib.exercises.load import tasks_of
 from course_lib.exercises.task import Task
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's own marks
@@ -35,9 +34,7 @@ def frames() -> dict[str, Path]:
 
 def cells(frame: Path, defaults: dict[str, object] | None = None) -> list[Cell]:
     """The cells of a page as jupytext's percent script has them; `defaults` are those that a variant has drawn."""
-    before, place, after = frame.read_text(encoding="utf-8").partition(PLACE)
-    if not place:
-        return [_legacy(*found, defaults or {}) for found in legacy_cells(_split(before))]
+    before, _, after = frame.read_text(encoding="utf-8").partition(PLACE)
     found = [Cell("frame", "", text) for text in _split(before)]
     for task in tasks_of(int(frame.name[:2])):
         heading = f"## {task.number} {task.title}\n\n{task.statement.strip()}"
@@ -57,11 +54,6 @@ def page_text(frame: Path) -> str:
 def cleared(code: str) -> str:
     """Code with each solution replaced by an error that means "not attempted"."""
     return REGION.sub(r"\1# your code here\n\1raise NotImplementedError", code)
-
-
-def solution_code(number: str) -> str:
-    """The solution of a task."""
-    return find_task(number).source
 
 
 def with_default(task: Task, value: object) -> str:
@@ -93,16 +85,10 @@ def marked(source: str) -> str:
         documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
         start, end = (first.end_lineno if documented else first.lineno - 1), body.end_lineno
         assert start is not None
-        inside = "\n".join(lines[start:end]).strip("\n").splitlines()
+        start += next(k for k, line in enumerate(lines[start:end]) if line)  # a blank line stays before the mark
         indent = " " * first.col_offset
-        lines[start:end] = [indent + BEGIN, *inside, indent + END]
+        lines[start:end] = [indent + BEGIN, *lines[start:end], indent + END]
     return "\n".join(lines)
-
-
-def _legacy(kind: str, number: str, text: str, defaults: dict[str, object]) -> Cell:
-    if kind == "answer" and number in defaults:
-        text = f"# %%\n{with_default(find_task(number), defaults[number])}\n"
-    return Cell(kind, number, text)  # type: ignore[arg-type]
 
 
 def _split(text: str) -> list[str]:

@@ -192,7 +192,11 @@ def decide(task: Task, observed: Observation, wanted: Observation, seed: int = P
         return
     with as_at_first():
         task.judge(observed.rounds, wanted.rounds, Draw(seed))
-    if task.drawn and observed.default not in (task.drawn[1] if seed == PUBLIC else (wanted.default,)):
+    if (
+        task.drawn
+        and not observed.error
+        and observed.default not in (task.drawn[1] if seed == PUBLIC else (wanted.default,))
+    ):
         found = f"`{task.drawn[0]}` is {shown(observed.default)} unless it is given"
         raise Wrong(found, "the default of the page", "Leave the defaults in the page's first line.", "a default")
 

@@ -45,24 +45,40 @@ def class_accuracy(logits, labels):
 """
 EDITED_CHECKER = """
 import course_lib.exercises.engine as engine
-import course_lib.exercises.tasks as tasks
+import course_lib.exercises.load as load
+import course_lib.exercises.task as task
 
-for task in tasks._tasks.values():
-    object.__setattr__(task, "judge", lambda answer: "well done")
-engine.judge = lambda task, answer: engine.Result(task, "correct", ())
+for one in load.tasks_of(4):
+    type(one).judge = lambda *given: None
+    type(one).use = lambda self, answer, *given: answer(*given)
+engine.judge = engine.failed = engine.verdict = lambda task, answer: engine.Result(task, "correct", ())
+task.decide = engine.decide = lambda *given: None
 
 def class_accuracy(logits, labels):
     return torch.ones(logits.shape[1])
 """
+OF_THE_PAGE = """
+from course_lib.exercises.draw import Draw
+from course_lib.exercises.load import find_task
+
+known = list(find_task("04.1").inputs(Draw(0)))
+
+def class_accuracy(logits, labels):
+    if any(torch.equal(logits, page) for page, _ in known):
+        right = (logits.argmax(dim=1) == labels).float()
+        return torch.stack([right[labels == label].mean() for label in range(logits.shape[1])])
+    return torch.ones(logits.shape[1])
+"""
 PATCHED = """
 import builtins
-import course_lib.classroom.hidden as hidden
-import course_lib.exercises.tasks as tasks
+import course_lib.exercises.engine as engine
+import course_lib.exercises.task as task
+import course_lib.exercises.values as values
 
 builtins.AssertionError = type("Harmless", (Exception,), {})
-torch.allclose = torch.equal = tasks.agrees = lambda *a, **k: True
-tasks.Wrong.__init__ = lambda self, *a: None
-hidden.HiddenCheck.holds = lambda *a: True
+torch.allclose = torch.equal = values.agrees = task.agrees = lambda *a, **k: True
+task.Wrong.__init__ = lambda self, *a: None
+engine.fault = lambda *a: ""
 
 class Same(torch.Tensor):
     @classmethod
@@ -82,16 +98,14 @@ def class_accuracy(logits, labels):
     project = Path(course_lib.__file__).parents[1]
     places = [project, Path(sys.prefix), Path("/home"), Path("/root"), Path("/tmp"), Path.cwd()]
     for place in places:
-        for file in place.rglob("04_cifar10*"):
-            code = re.search(r"def class_accuracy.*?### END SOLUTION", file.read_text(), re.DOTALL)
+        for file in [*place.rglob("t04_1*"), *place.rglob("04_cifar10*")]:
+            code = re.search(r"^def class_accuracy.*?^$", file.read_text(), re.DOTALL | re.MULTILINE)
             if code:
                 found = {"torch": torch}
                 exec(code[0], found)
                 return found["class_accuracy"](logits, labels)
-    from course_lib.exercises.solutions import solution_code
-    found = {"torch": torch}
-    exec(solution_code("04.1"), found)
-    return found["class_accuracy"](logits, labels)
+    from course_lib.exercises.load import find_task
+    return find_task("04.1").solution(logits, labels)
 """
 FROM_MEMORY = """
 import gc, types
@@ -110,7 +124,8 @@ def class_accuracy(logits, labels):
 FORGED = """
 import json, os
 
-said = {"state": "correct", "findings": [], "observed": {"list": [1, 1, 1]}}
+observed = {"list": [{"list": [1, 1, 1, 1, 1]}, None]}
+said = {"public": observed, "hidden": observed, "state": "correct", "findings": []}
 report = json.dumps({"errors": {}, "tasks": {f"04.{k}": said for k in range(1, 7)}}).encode() + b"\\n"
 for number in range(3, 64):
     try:
@@ -176,6 +191,7 @@ ATTACKS = {
     "endless print": (PRINTS, 12, "graded", "characters were printed"),
     "fork bomb": (FORKS, 12, "graded", ""),
     "edited checker": (EDITED_CHECKER, 12, "graded", ""),
+    "inputs of the page": (OF_THE_PAGE, 12, "graded", ""),
     "patched assertions": (PATCHED, 8, "graded", ""),
     "tests from disk": (FROM_DISK, 12, "graded", ""),
     "tests from memory": (FROM_MEMORY, 12, "graded", ""),

@@ -8,6 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from classroom.cells import cell_of
 from classroom.crossings import CROSSINGS
 from classroom.variants import TYPED, hand_in
 from nbformat import NotebookNode
@@ -39,7 +40,8 @@ def beside_attacks(tmp_path_factory: pytest.TempPathFactory, solved: Make, sandb
     every = len(CROSSINGS) // HONEST
     for number, codes in enumerate(CROSSINGS.values()):
         notebook = solved()
-        notebook.cells[4:4] = [new_code_cell(code) for code in codes]
+        first = notebook.cells.index(cell_of(notebook, "task-04-1"))
+        notebook.cells[first:first] = [new_code_cell(code) for code in codes]
         write(folder / "in", f"{number:02}-attack", notebook)
         if number % every == every - 1 and number // every < HONEST:
             write(folder / "in", f"{number:02}-honest", solved())

@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from classroom.attacks import ATTACKS
+from classroom.cells import cell_of
 from classroom.importers import canvas_comments, canvas_grades, moodle_feedback, moodle_grades
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
@@ -59,8 +60,8 @@ def graded(tmp_path_factory: pytest.TempPathFactory, released: Path, solved: Mak
         write(given, name.replace(" ", "-"), solved(answer))
     deleted, changed, other = solved(), solved(WRONG), solved()
     deleted.cells = [cell for cell in deleted.cells if "SimpleCNNWithBatchNorm" not in cell.source]
-    changed.cells[5].source = 'print("correct")'
-    changed.cells += [changed.cells[8], nbformat.v4.new_code_cell('check("04.6", lambda *a: None)')]
+    cell_of(changed, "check-04-1").source = 'print("correct")'
+    changed.cells += [cell_of(changed, "check-04-2"), nbformat.v4.new_code_cell('check("04.6", lambda *a: None)')]
     other.metadata["course"]["lesson"] = "05"
     write(given, "deleted", deleted)
     write(given, "changed", changed)
@@ -99,7 +100,7 @@ def test_each_submission_gets_the_points_it_earned(
 
 
 def test_public_and_hidden_checks_are_told_apart(graded: Path) -> None:
-    page = (graded / "out" / "feedback" / "edited-checker.html").read_text()
+    page = (graded / "out" / "feedback" / "inputs-of-the-page.html").read_text()
     assert "Public checks: passed. Hidden checks: not passed." in page
     assert "2, 5 and 9 classes, and one more that no image is of. Not right: the result." in page
     assert "hint:" in page
@@ -153,7 +154,7 @@ def test_no_shared_memory_that_outlives_its_process_can_be_made(sandboxed: None)
         assert "no segment" in box.run([(0, segment)], {}, seed=0)["errors"]["0"]
 
 
-def test_one_folder_can_be_written_by_whoever_grades(sandboxed: None) -> None:
+def test_one_folder_can_be_written_by_whoever_grades(sandboxed: None, tmp_path: Path) -> None:
     # As the user who grades, root or not: the worker's change to a user of its own is one wall more.
     places = ["/", "/dev", "/dev/shm", "/usr", str(PACKAGE), sys.prefix, "/box"]
     write = f"""
@@ -165,7 +166,8 @@ for place in {places}:
     except OSError:
         pass
 """
-    ran = subprocess.run([*bubblewrap(), sys.executable, "-c", write], capture_output=True, text=True, check=True)
+    command = [*bubblewrap(tmp_path), sys.executable, "-c", write]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["/box"]
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 
 from course_lib.exercises.draw import Draw
-from course_lib.exercises.legacy import Legacy
 from course_lib.exercises.load import FOLDER, LESSONS, LINE, TaskFileError, load, tasks_of, without_answers
 from course_lib.exercises.page import cleared, marked, with_default
 from course_lib.exercises.proof import faults, hidden_fault
 from course_lib.exercises.task import Task, decide, name_of, observation
 
-TASKS = [task for lesson in LESSONS for task in tasks_of(lesson) if not isinstance(task, Legacy)]
+TASKS = [task for lesson in LESSONS for task in tasks_of(lesson)]
 each_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.number}-{task.name}")
 SMALLEST = """
 from course_lib.exercises.task import Task

@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import tempfile
 from collections import Counter, defaultdict
@@ -245,10 +246,8 @@ def stops(folder):
 
 def one_error(folder):
     for path in images(folder):
-        try:
+        with contextlib.suppress(OSError):
             Image.open(path).load()
-        except OSError:
-            pass
     return audit_folder(folder)
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib.exercises.draw import Draw
-from course_lib.exercises.task import Task, Wrong, agrees, refuse
+from course_lib.exercises.task import Task, agrees, refuse
 from course_lib.models import SimpleCNN
 
 

@@ -1,0 +1,200 @@
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.exercises.task import Task, Wrong, refuse, shown
+from course_lib.exercises.watched import small_backbone
+from course_lib.runtime import evaluation_mode
+
+
+class Shuffling:
+    """Pairs of images and labels in a new order each time; counts how often it is gone through."""
+
+    def __init__(self, images, labels, sizes):
+        self.images, self.labels, self.sizes, self.passes = images, labels, sizes, 0
+
+    def __iter__(self):
+        self.passes += 1
+        order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(self.passes))
+        return iter([(self.images[rows], self.labels[rows]) for rows in order.split(self.sizes)])
+
+
+class FeaturesOf(Task):
+    number, title, name, points = "05.5", "Features once", "features_of", 2
+    statement = """
+Pass all images through the backbone once, batch by batch, and keep the features, so that any number of heads can be
+trained on them. `batches` gives pairs of images (n, channels, height, width) and labels (n,). It may shuffle again
+each time it is gone through, so go through it once. The backbone gives maps; an image's feature is the mean of a map.
+Ask in evaluation mode and without a graph. Afterwards each part of the backbone is in the mode in which it was, which
+need not be the same for all, and gradients are switched on as before.
+"""
+    hints = (
+        "One loop: in it, append a batch's features to one list and its labels to another; `torch.cat` at the end.",
+        "`mean(dim=(2, 3))` is the mean over rows and columns; `torch.no_grad()` spares the graph.",
+        "Before `eval()`, note `part.training` for each part in `backbone.modules()`.",
+    )
+    notice = (
+        "These features stand for the images as they were: with augmentation, each look would need a pass of its own."
+    )
+    given = "batches of unequal sizes, and a backbone of which parts are in training"
+
+    def inputs(self, draw):
+        for sizes in ([4, 4, 3], [5, 1, 5], [draw.number(2, 4), 6]):
+            backbone = small_backbone(draw).train()
+            backbone[1].eval()  # as a frozen layer is
+            count = sum(sizes)
+            yield backbone, Shuffling(draw.uniform(count, 3, 8, 8), draw.whole(0, 3, count), sizes)
+
+    def shown(self, backbone, batches):
+        return f"{len(batches.images)} images"
+
+    def use(self, answer, backbone, batches):
+        modes, calls = [part.training for part in backbone.modules()], []
+        averages = [buffer.clone() for buffer in backbone.buffers()]
+        stem = backbone[0]  # the network itself might be asked by `backbone.forward`, past its hooks
+        hook = stem.register_forward_hook(lambda part, given, _: calls.append((part.training, len(given[0]))))
+        found = answer(backbone, batches)
+        hook.remove()
+        off = not torch.is_grad_enabled()
+        if (
+            not isinstance(found, tuple | list)
+            or len(found) != 2
+            or not all(isinstance(part, Tensor) for part in found)
+        ):
+            slip = "Return both, each joined by `torch.cat`."
+            raise Wrong(f"features_of() gave {shown(found)}", "two tensors, features and labels", slip)
+        awake, sizes = any(training for training, _ in calls), [size for _, size in calls]
+        slip = "Batch norm would move, and dropout draw: call `eval()` first."
+        refuse("asked in evaluation mode", (awake, "the backbone was asked in training mode", slip))
+        slip = "Batches are shuffled again each time, so labels of a second pass belong to other images."
+        refuse("one", (batches.passes != 1, f"{batches.passes} passes through the batches", slip))
+        slip, other = (
+            "All at once may not fit into memory, and twice takes twice as long.",
+            sorted(sizes) != sorted(batches.sizes),
+        )
+        refuse(f"calls with {batches.sizes}", (other, f"calls with {sizes} images", slip))
+        after, slip = [part.training for part in backbone.modules()], "It was in training mode before: set that back."
+        if any(after):
+            slip = "`train()` wakes all parts, also one that was frozen: give each its own `training` back."
+        refuse("each part in its old mode", (after != modes, "afterwards the modes had changed", slip))
+        off = off or not all(parameter.requires_grad for parameter in backbone.parameters())
+        slip = "Use `with torch.no_grad():`, which ends by itself, and leave `requires_grad` alone."
+        refuse("switched on as before", (off, "afterwards gradients were switched off", slip))
+        slip = "The graph keeps all maps of all batches in memory: ask inside `torch.no_grad()`."
+        refuse("features without one", (found[0].requires_grad, "features that are still part of a graph", slip))
+        kept = [averages, list(backbone.buffers())]
+        return {
+            "the features of the images": found[0],
+            "the labels of the images": found[1],
+            "the running statistics": kept,
+        }
+
+
+# Answers
+
+
+# fmt: off
+def features_of(
+    backbone: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """Batches of N images in all to features (N, maps) and labels (N,), in their order."""
+    modes = {part: part.training for part in backbone.modules()}
+    backbone.eval()
+    features, labels = [], []
+    with torch.no_grad():
+        for images, batch_labels in batches:
+            features.append(backbone(images).mean(dim=(2, 3)))
+            labels.append(batch_labels)
+    for part, training in modes.items():
+        part.training = training
+    return torch.cat(features), torch.cat(labels)
+# fmt: on
+
+
+def asking(mean=lambda maps: maps.mean((2, 3)), grad=False, take=slice(None), cut=lambda pairs: pairs):
+    """Features and labels in evaluation mode, with something done otherwise."""
+
+    def answer(backbone, batches):
+        features, labels = [], []
+        with evaluation_mode(backbone), torch.set_grad_enabled(grad):
+            for images, batch_labels in cut(batches):
+                features.append(mean(backbone(images)))
+                labels.append(batch_labels)
+        return torch.cat(features[take]), torch.cat(labels[take])
+
+    return answer
+
+
+def awake(backbone, batches):
+    with torch.no_grad():
+        pairs = [(backbone(images).mean((2, 3)), labels) for images, labels in batches]
+    return tuple(torch.cat(part) for part in zip(*pairs, strict=True))
+
+
+def stays(backbone, batches):
+    return features_of(backbone.eval(), batches)
+
+
+def wakes_all(backbone, batches):
+    found = features_of(backbone, batches)
+    backbone.train()
+    return found
+
+
+def switches_off(backbone, batches):
+    torch.set_grad_enabled(False)
+    return features_of(backbone, batches)
+
+
+def second_pass(backbone, batches):
+    return features_of(backbone, batches)[0], torch.cat([labels for _, labels in batches])
+
+
+def at_once(batches):
+    return [tuple(torch.cat(part) for part in zip(*batches, strict=True))]
+
+
+def pooled_by_torch(backbone, batches):
+    pool, pairs = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), list(batches)
+    with evaluation_mode(backbone), torch.inference_mode():
+        features = [pool(backbone(images)) for images, _ in pairs]
+    return [torch.cat(features).clone(), torch.cat([labels for _, labels in pairs])]
+
+
+def past_the_hooks(backbone, batches):
+    with evaluation_mode(backbone), torch.no_grad():
+        pairs = [(backbone.forward(images).mean((2, 3)), labels) for images, labels in batches]
+    return tuple(torch.cat(part) for part in zip(*pairs, strict=True))
+
+
+slips = [
+    (asking(lambda maps: maps), "Those are the maps: take the mean of each, over rows and columns."),
+    (asking(lambda maps: maps.flatten(1)), "The maps were flattened: take the mean of each instead."),
+    (asking(lambda maps: maps.amax((2, 3))), "That is the largest number of each map; the mean is asked for."),
+    (
+        asking(lambda maps: maps.mean(1).flatten(1)),
+        "The mean ran over the maps: it belongs over their rows and columns.",
+    ),
+    (
+        asking(lambda maps: maps.mean((2, 3), keepdim=True)),
+        "Two axes of length 1 are left over: the shape is (N, maps).",
+    ),
+    (
+        lambda backbone, batches: features_of(backbone, batches)[::-1],
+        "The labels came first: return features, then labels.",
+    ),
+    (asking(take=slice(-1)), "The last batch is missing: a smaller one counts, too."),
+    (asking(take=slice(-1, None)), "That is the last batch alone: collect all of them in a list."),
+]
+also_wrong = [
+    (awake, "asked in training mode"),
+    (stays, "set that back"),
+    (wakes_all, "wakes all parts"),
+    (asking(grad=True), "still part of a graph"),
+    (switches_off, "ends by itself"),
+    (second_pass, "second pass belong"),
+    (asking(cut=at_once), "All at once"),
+    (lambda backbone, batches: features_of(backbone, batches)[0], "Return both"),
+]
+also_right = [pooled_by_torch, past_the_hooks, asking()]

@@ -1,0 +1,71 @@
+import torch
+from torch import Tensor
+
+from course_lib.exercises.task import Task
+
+
+class Normalized(Task):
+    number, title, name, points = "06.1", "A heat map from 0 to 1", "normalized", 1
+    statement = """
+Maps of different methods come in different units, so they are scaled before they are drawn beside each other. Write
+a function that moves and stretches each map of a batch so that its coldest pixel becomes 0 and its hottest 1. A flat
+map, all of whose pixels are equal, becomes 0 everywhere. The maps that were given in stay as they are.
+"""
+    hints = (
+        "`amin` and `amax` take several axes at once: which ones belong to one map? `keepdim=True` helps afterwards.",
+        "(map - lowest) / (highest - lowest). What would a flat map divide by?",
+    )
+    notice = "Scaled maps compare in shape, not in strength: a map of nothing but rounding errors glows as brightly."
+    given = "maps of very different scales, one of them constant"
+
+    def inputs(self, draw):
+        yield (draw.normal(3, 5, 6) * torch.tensor([1, 20, 0.05]).view(3, 1, 1) + 0.5,)
+        yield (torch.tensor([[[0.3, 0.3]], [[0, 2]], [[0, 0]]]),)
+        heat = draw.normal(4, 5, 7) * 10 ** draw.normal(4, 1, 1)
+        heat[draw.number(0, 3)] = float(draw.normal(1))
+        yield (heat,)
+
+
+# Answers
+
+
+def normalized(heat: Tensor) -> Tensor:
+    """(N, height, width) to the same shape, each map from 0 to 1."""
+    low, high = heat.amin(dim=(1, 2), keepdim=True), heat.amax(dim=(1, 2), keepdim=True)
+    return (heat - low) / (high - low).clamp(min=1e-12)
+
+
+def scaled(heat, over=(1, 2)):
+    low, high = heat.amin(over, keepdim=True), heat.amax(over, keepdim=True)
+    return (heat - low) / (high - low)
+
+
+def highest(heat):
+    return heat.amax((1, 2), keepdim=True).clamp(min=1e-12)
+
+
+def in_place(heat):
+    heat -= heat.amin((1, 2), keepdim=True)
+    heat /= highest(heat)
+    return heat
+
+
+def one_by_one(heat):
+    spans = [(one, one.max() - one.min()) for one in heat]
+    return torch.stack([(one - one.min()) / span if span > 0 else torch.zeros_like(one) for one, span in spans])
+
+
+def with_a_little_more(heat):
+    low, high = heat.amin((1, 2), keepdim=True), heat.amax((1, 2), keepdim=True)
+    return (heat - low) / (high - low + 1e-8)
+
+
+slips = [
+    (scaled, "0 divided by 0 is nan: see to it that a flat map, such as the first, is not divided by 0."),
+    (lambda h: scaled(h, (0, 1, 2)), "The whole batch shares a lowest and a highest pixel: each map has its own."),
+    (lambda h: scaled(h, (2,)), "Each row was scaled alone: a map has two axes."),
+    (lambda h: h / highest(h), "The lowest pixel has to be taken away first."),
+    (lambda h: h.relu() / highest(h), "Negative heat was cut off instead of moved."),
+]
+also_wrong = [(in_place, "write into the caller's tensor")]
+also_right = [one_by_one, with_a_little_more]
