@@ -11,7 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_lib.exercises.load import tasks_of
-from course_lib.exercises.page import Cell, cells, cleared, frames
+from course_lib.exercises.page import Cell, cells, cleared, frames, script
 from course_lib.exercises.task import Task
 from course_lib.set_up import FOLDED, with_set_up
 
@@ -97,7 +97,7 @@ def assignment(lesson: str, variant: int | None = None) -> Assignment:
     if variant is not None:
         defaults = {number: random.Random(f"{variant} {number}").choice(among) for number, among in drawn.items()}
     page, names = cells(found[lesson], defaults), {number: task.name for number, task in tasks.items()}
-    source = jupytext.reads("\n\n".join(cell.text for cell in page), fmt="py:percent")
+    source = jupytext.reads(script(page), fmt="py:percent")
     points = {number: task.points for number, task in tasks.items()}
     made = Assignment(lesson, found[lesson].stem, variant, tasks, names, points, source)
     _mark(made, page)

@@ -48,7 +48,13 @@ def cells(frame: Path, defaults: dict[str, object] | None = None) -> list[Cell]:
 
 def page_text(frame: Path) -> str:
     """A page as a percent script."""
-    return "\n\n".join(cell.text for cell in cells(frame))
+    return script(cells(frame))
+
+
+def script(cells: list[Cell]) -> str:
+    """Cells as a percent script, laid out as a formatter would."""
+    around = {"statement": "\n\n", "answer": "\n\n"}
+    return "".join(cell.text + around.get(cell.kind, "\n") for cell in cells).rstrip("\n") + "\n"
 
 
 def cleared(code: str) -> str:
