@@ -25,7 +25,8 @@ def to_json(value: object) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, Tensor) and value.numel() <= LARGEST:
-        numbers = value.detach().cpu().double().numpy().astype("<f8")
+        single = value.dtype == torch.float32
+        numbers = value.detach().cpu().double().numpy().astype("<f4" if single else "<f8")
         said = {"tensor": list(value.shape), "numbers": base64.b64encode(numbers.tobytes()).decode()}
         return said | {"dtype": str(value.dtype).removeprefix("torch.")}
     if isinstance(value, list | tuple):
@@ -61,7 +62,9 @@ def from_json(given: Any) -> Any:
     if not isinstance(given, dict):
         return given
     if "tensor" in given:
-        numbers = np.frombuffer(base64.b64decode(given["numbers"], validate=True), dtype="<f8").copy()
+        numbers = np.frombuffer(
+            base64.b64decode(given["numbers"], validate=True), "<f4" if given["dtype"] == "float32" else "<f8"
+        ).copy()
         if any(not 0 <= size <= LARGEST for size in given["tensor"]) or math.prod(given["tensor"]) != len(numbers):
             raise ValueError("a tensor of another shape")
         return torch.from_numpy(numbers).reshape(given["tensor"]).to(DTYPES[given["dtype"]])

@@ -48,9 +48,9 @@ import course_lib.exercises.engine as engine
 import course_lib.exercises.load as load
 import course_lib.exercises.task as task
 
-for one in load.tasks_of(4):
-    type(one).judge = lambda *given: None
-    type(one).use = lambda self, answer, *given: answer(*given)
+one = load.find_task("04.1")
+type(one).judge = lambda *given: None
+type(one).use = lambda self, answer, logits, labels: torch.ones(logits.shape[1])
 engine.judge = engine.failed = engine.verdict = lambda task, answer: engine.Result(task, "correct", ())
 task.decide = engine.decide = lambda *given: None
 
@@ -192,7 +192,7 @@ ATTACKS = {
     "fork bomb": (FORKS, 12, "graded", ""),
     "edited checker": (EDITED_CHECKER, 12, "graded", ""),
     "inputs of the page": (OF_THE_PAGE, 12, "graded", ""),
-    "patched assertions": (PATCHED, 8, "graded", ""),
+    "patched assertions": (PATCHED, 10, "graded", ""),
     "tests from disk": (FROM_DISK, 12, "graded", ""),
     "tests from memory": (FROM_MEMORY, 12, "graded", ""),
     "forged report": (FORGED, 0, "graded", ""),

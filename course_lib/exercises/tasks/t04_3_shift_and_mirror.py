@@ -57,7 +57,7 @@ without a loop over the images: think of which row and which column of the padde
     notice = (
         "With shift=4 an image comes in 9 * 9 * 2 = 162 versions, and Python does the same few steps for any batch."
     )
-    given = "150 images that are not square, and two values of `shift`"
+    given = "60 images that are not square, and two values of `shift`"
     drawn = "shift", (3, 4, 5, 6)
 
     def inputs(self, draw):

@@ -54,7 +54,7 @@ is wanted; then go through them once more, and let each change sides if that hel
         "scikit-learn has it as `StratifiedGroupKFold`. What no split can give you is independence that the data "
         "lack: count scenes, not pictures, when you say how sure you are."
     )
-    given = "400 labels in some 150 scenes, and other fractions and seeds"
+    given = "some hundred pictures in scenes, and two fractions and three seeds"
     drawn = "val_fraction", (0.15, 0.2, 0.25, 0.3)
 
     def inputs(self, draw):
