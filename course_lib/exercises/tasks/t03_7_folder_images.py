@@ -106,9 +106,7 @@ in the ninth hour of a training nobody wants to guess which of 40,000 it was.
         found = {"the number of a class": [label for _, label in items]}
         for (name, mode, *_), (image, _) in zip(FILES, items, strict=True):
             self.look_at(image, kind, f"the image of {name} (mode {mode})")
-            found[f"the image of {name} (mode {mode}), in the middle of 2 x 4 blocks"] = image[:, [4, 28]][
-                :, :, [4, 12, 20, 28]
-            ]
+            found[f"the image of {name} (mode {mode}), in the middle of 4 x 4 squares"] = image[:, 4::8, 4::8]
         return found
 
     def look_at(self, found, channels, of):

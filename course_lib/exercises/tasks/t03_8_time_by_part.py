@@ -1,6 +1,7 @@
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def sleeping(draw, steps):
 
     def part(name):
         calls.append(name)
-        if calls.count(name) == when + 2 and name in (slow, names[0]):  # the first call warms up
+        if (calls.count(name) - 2) % steps == when and name in (slow, names[0]):  # the first call warms up
             time.sleep(0.05 if name == slow else 0.02)
 
     return slow, {name: lambda name=name: part(name) for name in names}
@@ -114,8 +115,12 @@ moves millions of weights for one image. In each, your table must name the culpr
             part()
         for _ in range(steps - 1 if slow == "books" else 0):
             parts["books"]()  # back to the step in which it validates
-        calls, names = [], list(parts)
-        found = answer({name: lambda name=name: (calls.append(name), parts[name]()) for name in names}, steps)
+        names = list(parts)
+        for _ in range(5):  # until the machine leaves the parts alone
+            calls, seconds = [], dict.fromkeys(names, 0.0)
+            found = answer({name: partial(self.timed, name, parts[name], calls, seconds) for name in names}, steps)
+            if max(names, key=seconds.get) == slow:
+                break
         self.look_at_calls(calls, names, steps)
         self.look_at_table(found, names)
         largest = max(found, key=lambda name: found[name])
@@ -131,6 +136,12 @@ moves millions of weights for one image. In each, your table must name the culpr
             "the sum of all": sum(found.values()),
             "the slowest part": largest,
         }
+
+    def timed(self, name, part, calls, seconds):
+        calls.append(name)
+        started = time.perf_counter()
+        part()
+        seconds[name] += time.perf_counter() - started
 
     def look_at_calls(self, calls, names, steps):
         counts = {name: calls.count(name) for name in names}
