@@ -6,7 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-from course_lib.exercises.task import Task
+from course_lib.exercises.task import Answer, Task
 
 LESSONS = range(1, 7)
 FOLDER = Path(__file__).parent / "tasks"
@@ -125,11 +125,31 @@ def _attach_answers(path: Path, text: str, task: Task, space: dict[str, Any]) ->
     own = [part for part in made if part.name == task.name]
     if len(own) != 1 or own[0].lineno < text[: text.index(LINE)].count("\n"):
         raise TaskFileError(f"{path}: one function or class {task.name}, the solution, was expected below `# Answers`.")
-    lists = {name: space.get(name, []) for name in ("slips", "also_wrong", "also_right")}
-    for slip in [*lists["slips"], *lists["also_wrong"]]:
-        if not (isinstance(slip, tuple) and len(slip) == 2 and callable(slip[0]) and isinstance(slip[1], str)):
-            raise TaskFileError(f"{path}: {slip!r} in its slips; a pair was expected: (wrong answer, its words).")
     first = min([own[0].lineno, *(part.lineno for part in own[0].decorator_list)])
     task.source = "\n".join(text.splitlines()[first - 1 : own[0].end_lineno])
     task.solution = space[task.name]
-    task.slips, task.also_wrong, task.also_right = lists.values()
+    wrong: dict[str, list[tuple[Answer, str]]] = {"slips": [], "also_wrong": []}
+    for name, answers in wrong.items():
+        for slip in space.get(name, []):
+            if not (isinstance(slip, tuple) and len(slip) == 2 and isinstance(slip[1], str)):
+                raise TaskFileError(f"{path}: {slip!r} in {name}; a pair was expected: (wrong answer, its words).")
+            answers.append((_answer(path, task, space, slip[0]), slip[1]))
+    task.slips, task.also_wrong = wrong.values()
+    task.also_right = [_answer(path, task, space, answer) for answer in space.get("also_right", [])]
+
+
+def _answer(path: Path, task: Task, space: dict[str, Any], answer: object) -> Answer:
+    """An answer itself, or the solution with all that a dictionary `{"old": "new"}` changes in its source."""
+    if callable(answer):
+        return answer
+    if not isinstance(answer, dict):
+        raise TaskFileError(f'{path}: {answer!r} is no answer; a function, a class or {{"old": "new"}} was expected.')
+    source = task.source
+    for old, new in answer.items():
+        if source.count(old) != 1:
+            raise TaskFileError(f"{path}: {old!r} stands {source.count(old)} times in the solution, not once.")
+        source = source.replace(old, new)
+    changed = dict(space)
+    exec(compile(source, f"{path} with {answer}", "exec"), changed)
+    made: Answer = changed[task.name]
+    return made

@@ -1,6 +1,5 @@
 """A small network that is asked for maps and gradients, and what an answer may not leave behind in it."""
 
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -18,17 +17,15 @@ TRACES = {
     "requires_grad of the parameters": "They stay frozen, and training stands still: leave it as it is.",
     "the images": "Work on `images.detach().clone()`: the caller's were written into, or marked by `requires_grad_()`.",
 }
-OTHER_SCORES: list[tuple[Callable[[Tensor, Tensor], Tensor], str]] = [  # of logits and targets
-    (lambda logits, t: logits[:, t].sum(), "`logits[:, targets]` takes all targets for each image, not each its own."),
-    (lambda logits, t: logits.sum(), "The logits of all classes were summed: choose one for each image."),
-    (lambda logits, t: logits.amax(dim=1).sum(), "That explains the most probable class, whatever `targets` says."),
-    (lambda logits, t: own(logits.softmax(dim=1), t).sum(), "That is the gradient of a probability, not of a logit."),
-]
-
-
-def own(values: Tensor, targets: Tensor) -> Tensor:
-    """(N, classes) to the value of each image's class, (N,)."""
-    return values.gather(1, targets[:, None])[:, 0]
+OTHER_SCORES = (  # in place of `logits.gather(1, targets[:, None]).sum()`
+    ("logits[:, targets].sum()", "`logits[:, targets]` takes all targets for each image, not each its own."),
+    ("logits.sum()", "The logits of all classes were summed: choose one for each image."),
+    ("logits.amax(dim=1).sum()", "That explains the most probable class, whatever `targets` says."),
+    (
+        "logits.softmax(dim=1).gather(1, targets[:, None]).sum()",
+        "That is the gradient of a probability, not of a logit.",
+    ),
+)
 
 
 def network(draw: Draw) -> nn.Sequential:

@@ -1,9 +1,12 @@
 """Each task holds what it says, and what is wrong with a task's file is said."""
 
+import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+import course_lib
 from course_lib.exercises.draw import Draw
 from course_lib.exercises.load import FOLDER, LESSONS, LINE, TaskFileError, load, tasks_of, without_answers
 from course_lib.exercises.page import cleared, marked, with_default
@@ -73,6 +76,25 @@ def test_the_tasks_of_a_lesson_are_numbered_from_1() -> None:
         assert 5 <= len(numbers) <= 8
 
 
+def test_no_task_is_named_outside_of_its_file() -> None:
+    library, sources = Path(course_lib.__file__).parent, Path(__file__).parents[2] / "notebooks" / "source"
+    anywhere, machinery = texts_in(library, sources), texts_in(library / "exercises", library / "classroom")
+    for task in TASKS:
+        own = [path.name for path in FOLDER.glob(f"t{task.number.replace('.', '_')}_*.py")]
+        assert [*anywhere[task.number]] == own
+        assert [*machinery[task.name]] == own  # elsewhere the library's own `saliency` goes by that name
+
+
+def texts_in(*folders: Path) -> dict[str, set[str]]:
+    """The names of the files in which a text stands as a whole, by that text."""
+    found = defaultdict(set)
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found[node.value].add(path.name)
+    return found
+
+
 def test_one_file_is_a_whole_task(tmp_path: Path) -> None:
     task = load(write(tmp_path, SMALLEST))
     assert faults(task) == []
@@ -95,6 +117,8 @@ def test_one_file_is_a_whole_task(tmp_path: Path) -> None:
         ("def double(", "def twice(", "one function or class double, the solution, was expected below"),
         ("(Task)", "", "one class that inherits from Task was expected, found: none"),
         ('"That is its square.")', "3)", "a pair was expected"),
+        ("lambda n: n + n", "7", "7 is no answer"),
+        ("lambda n: n + n", '{"2 * m": "n"}', r"'2 \* m' stands 0 times in the solution, not once"),
         ("return [(number", "return [(number]", r"t01_9_double\.py, line 13: SyntaxError"),
         ("slips = [", "slips = [nothing, ", r"t01_9_double\.py, line 23: NameError"),
     ],

@@ -41,45 +41,21 @@ def max_pool_by_hand(image: torch.Tensor, window: int) -> torch.Tensor:
     return pooled
 
 
-def windows(image, size, step=None):
-    return image.unfold(0, size, step or size).unfold(1, size, step or size)
-
-
-def pooled(image, window):
-    return windows(image, window).amax(dim=(2, 3))
-
-
-def with_leftovers(image, window):
-    rows = [strip.split(window, dim=1) for strip in image.split(window)]
-    return torch.stack([torch.stack([part.max() for part in row]) for row in rows])
-
-
-def past_the_end(image, window):
-    found = torch.empty(image.shape[0] // window, image.shape[1] // window)
-    for row in range(0, image.shape[0], window):
-        for column in range(0, image.shape[1], window):
-            found[row // window, column // window] = image[row : row + window, column : column + window].max()
-    return found
-
-
-def into_the_image(image, window):
-    found = pooled(image, window)
-    image[:] = 0
-    return found
-
-
 slips = [
-    (lambda i, w: windows(i, w).mean(dim=(2, 3)), "That is the mean of each window; the largest number is asked for."),
-    (lambda i, w: windows(i, w, 1).amax(dim=(2, 3)), "The windows overlap: each begins where the last one ends."),
-    (with_leftovers, "A window that does not fit whole is left out."),
-    (lambda i, w: pooled(i, w).clamp(min=0), "A maximum that begins at 0 loses negative numbers."),
-    (lambda i, w: pooled(i, w).T, "Rows and columns are exchanged."),
+    ({".max()": ".mean()"}, "That is the mean of each window; the largest number is asked for."),
+    (
+        {"side // window for": "side - window + 1 for", "row * window, column * window": "row, column"},
+        "The windows overlap: each begins where the last one ends.",
+    ),
+    ({"side // window for": "-(-side // window) for"}, "A window that does not fit whole is left out."),
+    ({".max()": ".max().clamp(min=0)"}, "A maximum that begins at 0 loses negative numbers."),
+    ({"return pooled": "return pooled.T"}, "Rows and columns are exchanged."),
 ]
 also_wrong = [
-    (past_the_end, "only what fits whole"),
-    (into_the_image, "write into the caller's tensor"),
-    (lambda i, w: torch.nn.functional.max_pool2d(i[None], w)[0], "without `torch.nn`"),
-    (lambda i, w: pooled(i, w).numpy(), "NumPy array"),
-    (lambda i, w: pooled(i, w).clamp(min=-100), "-100.0"),
+    ({"range(height)": "range(height + 1)"}, "only what fits whole"),
+    ({"return pooled": "image[:] = 0\n    return pooled"}, "write into the caller's tensor"),
+    (lambda image, window: torch.nn.functional.max_pool2d(image[None], window)[0], "without `torch.nn`"),
+    ({"return pooled": "return pooled.numpy()"}, "NumPy array"),
+    ({".max()": ".max().clamp(min=-100)"}, "-100.0"),
 ]
-also_right = [pooled]
+also_right = [lambda image, window: image.unfold(0, window, window).unfold(1, window, window).amax(dim=(2, 3))]

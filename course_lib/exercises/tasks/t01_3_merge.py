@@ -24,6 +24,7 @@ inputs). Copy your numbers into a layer by `layer.weight.copy_(...)` under `torc
         "back they hold 21,010, merged 1,001,000. A narrow middle saves, and it restricts what can be computed."
     )
     given = "two drawn linear layers of other sizes"
+    errors = {"must match": "`nn.Linear` takes the number of inputs first, and its weight has (outputs, inputs)."}
 
     def inputs(self, draw):
         for inputs, hidden, outputs in ((6, 6, 6), (20, 10, 5), *draw.whole(2, 9, 2, 3).tolist()):
@@ -56,87 +57,37 @@ def merge(first: nn.Linear, second: nn.Linear) -> nn.Linear:
     return merged
 
 
-def linear(weight, bias=None):
-    merged = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    merged.weight = nn.Parameter(weight.detach())
-    merged.bias = None if bias is None else nn.Parameter(bias.detach())
-    return merged
-
-
-def product(first, second):
-    return second.weight @ first.weight
-
-
-def moved(first, second):
-    return second.weight @ first.bias + second.bias
-
-
-def weight_alone(first, second):
-    merged = nn.Linear(first.in_features, second.out_features)
-    merged.weight.data = product(first, second)
-    return merged
-
-
-def into_the_second(first, second):
-    with torch.no_grad():
-        second.bias += second.weight @ first.bias
-        second.weight = nn.Parameter(product(first, second))
-    return second
-
-
-def sizes_exchanged(first, second):
-    merged = nn.Linear(second.out_features, first.in_features)
-    merged.weight.data, merged.bias.data = product(first, second), moved(first, second)
-    return merged
-
-
-def with_gradients(first, second):
-    merged = nn.Linear(first.in_features, second.out_features)
-    merged.weight.copy_(product(first, second))
-    return merged
-
-
-def bare_tensor(first, second):
-    merged = nn.Linear(first.in_features, second.out_features)
-    merged.weight = product(first, second).detach()
-    return merged
-
-
 def by_asking(first, second):
-    with torch.no_grad():
-        bias = second(first(torch.zeros(first.in_features)))
-        return linear((second(first(torch.eye(first.in_features))) - bias).T, bias)
+    merged = nn.Linear(first.in_features, second.out_features)
+    merged.bias.data = second(first(torch.zeros(first.in_features))).detach()
+    merged.weight.data = (second(first(torch.eye(first.in_features))) - merged.bias).T.detach()
+    return merged
 
 
+PRODUCT, BIAS = "second.weight @ first.weight", "merged.bias.copy_(second.weight @ first.bias + second.bias)"
 slips = [
+    ({"second.weight @ first.bias +": ""}, "The first bias is lost: it goes through the second matrix, too."),
+    ({" + second.bias": ""}, "The second bias is missing: it is added as it stands."),
+    ({BIAS: "merged.bias.zero_()"}, "The biases are missing."),
     (
-        lambda f, s: linear(product(f, s), s.bias),
-        "The first bias is lost: it goes through the second matrix, as the inputs do.",
+        {"second.weight @ first.bias": "first.bias[: len(second.bias)]"},
+        "The first bias is added without the second matrix.",
     ),
-    (lambda f, s: linear(product(f, s), s.weight @ f.bias), "The second bias is missing: it is added as it stands."),
-    (lambda f, s: linear(product(f, s)), "The biases are missing."),
-    (
-        lambda f, s: linear(product(f, s), f.bias[: len(s.bias)] + s.bias),
-        "b1 is added unchanged, but the second matrix multiplies it, too.",
-    ),
-    (
-        lambda f, s: linear(f.weight @ s.weight, moved(f, s)),
-        "The matrices are exchanged: the one that acts last stands left.",
-    ),
-    (
-        lambda f, s: linear(s.weight * f.weight, moved(f, s)),
-        "`*` multiplies entry by entry; `@` is the product of matrices.",
-    ),
-    (lambda f, s: linear(product(f, s).T, moved(f, s)), "`nn.Linear` keeps (outputs, inputs): do not transpose."),
-    (sizes_exchanged, "`nn.Linear` takes the number of inputs first."),
+    ({PRODUCT: "first.weight @ second.weight"}, "The matrices are exchanged: the one that acts last stands left."),
+    ({PRODUCT: "second.weight * first.weight"}, "`*` multiplies entry by entry; `@` is the product of matrices."),
+    ({PRODUCT: f"({PRODUCT}).T"}, "`nn.Linear` keeps (outputs, inputs): do not transpose."),
 ]
 also_wrong = [
-    (lambda f, s: nn.Linear(f.in_features, s.out_features), "its weight was not set"),
-    (weight_alone, "its bias was not set"),
-    (lambda f, s: nn.Sequential(f, s), "still two layers"),
-    (lambda f, s: (product(f, s), moved(f, s)), "Make a new `nn.Linear`"),
-    (into_the_second, "It may be in use"),
-    (with_gradients, "under `torch.no_grad()`"),
-    (bare_tensor, "wrap the tensor in one"),
+    ({"first.in_features, second.out": "second.out_features, first.in"}, "takes the number of inputs first"),
+    (lambda first, second: nn.Linear(first.in_features, second.out_features), "its weight was not set"),
+    ({BIAS: "pass"}, "its bias was not set"),
+    (lambda first, second: nn.Sequential(first, second), "still two layers"),
+    (lambda first, second: second.weight @ first.weight, "Make a new `nn.Linear`"),
+    (
+        {"nn.Linear(first.in_features, second.out_features)": "second", "weight.copy_": "weight = nn.Parameter"},
+        "It may be in use",
+    ),
+    ({"no_grad": "enable_grad"}, "under `torch.no_grad()`"),
+    ({f"merged.weight.copy_({PRODUCT})": f"merged.weight = {PRODUCT}"}, "wrap the tensor in one"),
 ]
-also_right = [by_asking, lambda f, s: linear(product(f, s), f.bias @ s.weight.T + s.bias)]
+also_right = [by_asking, {"second.weight @ first.bias": "first.bias @ second.weight.T"}]

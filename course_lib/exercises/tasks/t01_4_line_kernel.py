@@ -34,7 +34,7 @@ Begin with 5x5 on paper. Many kernels will do. When yours passes, try it in the 
         for (size,), found in zip(self.inputs(draw), observed, strict=True):
             slips = {
                 (5, 5): "The size is an argument: 3 and 7 are asked for, too.",
-                (1, 1, size, size): "Return the bare table; the two axes for `F.conv2d` are added where it is used.",
+                (1, 1, size, size): "Return the bare table, without the two axes for `F.conv2d`.",
             }
             expect_shape(found, (size, size), self.shown(size), slips)
             self.judge_kernel(found.detach().double(), self.shown(size))
@@ -58,7 +58,7 @@ Begin with 5x5 on paper. Many kernels will do. When yours passes, try it in the 
                 abs(vertical) > 1e-4,
                 f"a vertical line gets {vertical:.4g}",
                 "0",
-                "Each column must add up to 0 by itself.",
+                "Each column by itself must add up to 0.",
             ),
             (abs(ramp) > 1e-4, f"brightness growing by 1 a row gets {ramp:.4g}", "0", "Weigh above and below alike."),
             (other > 1e-4, f"a line in another row gets {other:.4g}", "0 or less", "Only the middle row is positive."),
@@ -80,56 +80,34 @@ def line_kernel(size: int) -> torch.Tensor:
     return column.repeat(1, size) / size
 
 
-def rows(size, middle, others=0.0, beside=None):
-    column = torch.full((size,), float(others))
-    column[size // 2 - 1 : size // 2 + 2] = float(others if beside is None else beside)
-    column[size // 2] = middle
-    return column[:, None].repeat(1, size) / size
-
-
-def edge(size):
-    return torch.tensor([-1.0] * (size // 2) + [0.0] + [1.0] * (size // 2))[:, None].repeat(1, size)
-
-
 def dot(size):
-    kernel = -torch.ones(size, size)
+    kernel = torch.full((size, size), -1.0)
     kernel[size // 2, size // 2] = size**2 - 1
     return kernel / (size**2 - size)
 
 
-def one_sided(size):
-    kernel = rows(size, 1)
-    kernel[size // 2 - 1] = -1 / size
-    return kernel
-
-
-def thick(size):
-    return rows(size, 1, -1.5 if size == 5 else -0.75, beside=1) if size > 3 else line_kernel(3)
-
-
-def one_column(size):
-    kernel = torch.zeros(size, size)
-    kernel[:, size // 2] = -1 / (size - 1)
-    kernel[size // 2, size // 2] = 1
-    return kernel
-
-
-def hann(size):
+def weighted_along_the_line(size):
     along = torch.hann_window(size + 2, periodic=False, dtype=torch.float64)[1:-1]
-    across = torch.full((size,), -1 / (size - 1), dtype=torch.float64)
-    across[size // 2] = 1
-    return torch.outer(across, along / along.sum()) if size > 3 else line_kernel(3)
+    return line_kernel(size).double() * (along / along.mean() if size > 3 else 1)
+
+
+def others(weight, more="pass"):
+    """Another weight for all rows but the middle one, or for its neighbors."""
+    return {"-1 / (size - 1)": weight, "= 1\n": f"= 1\n    {more}\n"}
 
 
 also_wrong = [
-    (lambda size: rows(size, 1), "add up to 0."),
-    (lambda size: line_kernel(size).T, "vertical lines."),
-    (edge, "above *and* below"),
-    (lambda size: -line_kernel(size), "dark lines"),
-    (dot, "by itself"),
-    (one_sided, "above and below alike"),
-    (thick, "Only the middle row"),
-    (one_column, "A line is long"),
+    (others("0.0"), "add up to 0."),
+    ({"column.repeat(1, size)": "column.T.repeat(size, 1)"}, "vertical lines."),
+    (
+        {"torch.full((size, 1), -1 / (size - 1))": "torch.linspace(-1, 1, size)[:, None]", "= 1\n": "= 0\n"},
+        "*and* below",
+    ),
+    ({"return column": "return -column"}, "dark lines"),
+    (dot, "column by itself"),
+    (others("0.0", "column[size // 2 - 1] = -1"), "above and below alike"),
+    (others("-3 / (size - 3 or 1)", "column[size // 2 - 1 : size // 2 + 2] = 1"), "Only the middle row"),
+    ({"column.repeat(1, size) / size": "column * torch.eye(size)[size // 2]"}, "A line is long"),
     (lambda size: (line_kernel(size) * size * (size - 1)).round().long(), "scale it"),
     (lambda size: line_kernel(5), "The size is an argument"),
     (lambda size: line_kernel(size).tolist(), "Return a tensor"),
@@ -137,4 +115,4 @@ also_wrong = [
     (lambda size: torch.zeros(size, size) / 0, "divided by 0"),
     (lambda size: line_kernel(size)[None, None], "bare table"),
 ]
-also_right = [lambda size: rows(size, 1, beside=-0.5), hann]
+also_right = [others("0.0", "column[[size // 2 - 1, size // 2 + 1]] = -0.5"), weighted_along_the_line]

@@ -44,6 +44,8 @@ def pixels_seen(output: int, layers: list[tuple[int, int, int]]) -> tuple[int, i
 
 
 def by(step):
+    """The same way through the layers, with another step."""
+
     def walk(output, layers):
         first = last = output
         for layer in reversed(layers):
@@ -60,39 +62,21 @@ def by_size_and_step(output, layers):
     return [start + output * step, start + output * step + size - 1]
 
 
-def by_all_that_are_seen(output, layers):
-    seen = {output}
-    for kernel, stride, padding in layers[::-1]:
-        seen = {place * stride - padding + weight for place in seen for weight in range(kernel)}
-    return min(seen), max(seen)
-
-
-def turned(output, layers):
-    layers.reverse()
-    return pixels_seen(output, layers[::-1])
-
-
 slips = [
-    (by(lambda f, e, k, s, p: (f * s - p, e * s - p + k)), "A kernel of 3 at position 4 reads 4, 5 and 6, not 7."),
+    ({"+ kernel - 1": "+ kernel"}, "A kernel of 3 at position 4 reads 4, 5 and 6, not 7."),
     (by(lambda f, e, k, s, p: (f * s, e * s + k - 1)), "Padding is left out: it moves everything toward the front."),
     (by(lambda f, e, k, s, p: (f * s + p, e * s + p + k - 1)), "Position 0 lies in the padding: subtract it."),
     (by(lambda f, e, k, s, p: (f - p, e - p + k - 1)), "Stride is left out: windows of neighbors lie that far apart."),
-    (by(lambda f, e, k, s, p: (f * s - p, e * s + k - 1)), "Padding moves the last pixel as well as the first."),
+    ({"last * stride - padding": "last * stride"}, "Padding moves the last pixel as well as the first."),
     (by(lambda f, e, k, s, p: (f * s - p, f * s - p + k - 1)), "Only one window is followed; the last one ends later."),
     (by(lambda f, e, k, s, p: ((f - p) * s, (e - p) * s + k - 1)), "Padding is counted in pixels: multiply first."),
-    (lambda o, la: pixels_seen(o, la[::-1]), "You begin with the first layer; the output belongs to the last."),
-    (
-        lambda o, la: (pixels_seen(o, la)[0], pixels_seen(o, la)[1] + 1),
-        "That is one behind the last pixel: return the last.",
-    ),
-    (lambda o, la: pixels_seen(o, la)[1] - pixels_seen(o, la)[0] + 1, "That is how many pixels it sees, not which."),
-    (
-        lambda o, la: (max(0, pixels_seen(o, la)[0]), pixels_seen(o, la)[1]),
-        "Keep negative numbers: they lie in the padding.",
-    ),
+    ({"reversed(layers)": "layers"}, "You begin with the first layer; the output belongs to the last."),
+    ({"return first, last": "return first, last + 1"}, "That is one behind the last pixel: return the last."),
+    ({"return first, last": "return last - first + 1"}, "That is how many pixels it sees, not which."),
+    ({"return first, last": "return max(0, first), last"}, "Keep negative numbers: they lie in the padding."),
 ]
 also_wrong = [
-    (turned, "leaves it alone"),
-    (lambda o, la: tuple(map(float, pixels_seen(o, la))), "divide with `//`"),
+    ({"    first = last": "    layers.reverse()\n    first = last", "reversed(layers)": "layers"}, "leaves it alone"),
+    ({"return first, last": "return float(first), float(last)"}, "divide with `//`"),
 ]
-also_right = [by_size_and_step, by_all_that_are_seen]
+also_right = [by_size_and_step]

@@ -1,3 +1,5 @@
+from itertools import product
+
 import torch
 from torch.nn import functional as F
 
@@ -63,73 +65,54 @@ def depthwise_by_hand(
 # fmt: on
 
 
-def right(m, k, s=1, p=0, d=1):
-    """By matrix products."""
-    size, how = k.shape[-1], {"stride": s, "padding": p, "dilation": d}
-    windows = F.unfold(m[:, None], size, **how)  # (channels, size * size, places)
-    rows = (m.shape[1] + 2 * p - d * (size - 1) - 1) // s + 1
-    return (windows * k.reshape(len(k), size * size, 1)).sum(dim=1).reshape(len(m), rows, -1)
+def by_matrix_products(maps, kernels, stride=1, padding=0, dilation=1):
+    size = kernels.shape[-1]
+    windows = F.unfold(maps[:, None], size, stride=stride, padding=padding, dilation=dilation)
+    rows = (maps.shape[1] + 2 * padding - dilation * (size - 1) - 1) // stride + 1
+    return (windows * kernels.reshape(len(maps), size * size, 1)).sum(dim=1).reshape(len(maps), rows, -1)
 
 
-def four_loops(m, k, s=1, p=0, d=1):
-    sides = [(side + 2 * p - d * (k.shape[1] - 1) - 1) // s + 1 for side in m.shape[1:]]
-    out = torch.zeros(len(m), *sides)
-    for row in range(sides[0]):
-        for column in range(sides[1]):
-            for i in range(k.shape[1]):
-                for j in range(k.shape[1]):
-                    y, x = row * s + i * d - p, column * s + j * d - p
-                    if 0 <= y < m.shape[1] and 0 <= x < m.shape[2]:
-                        out[:, row, column] += m[:, y, x] * k[:, i, j]
+def four_loops(maps, kernels, stride=1, padding=0, dilation=1):
+    size, (_, height, width) = kernels.shape[1], maps.shape
+    rows, columns = ((side + 2 * padding - dilation * (size - 1) - 1) // stride + 1 for side in (height, width))
+    out = torch.zeros(len(maps), rows, columns)
+    for row, column, i, j in product(range(rows), range(columns), range(size), range(size)):
+        y, x = row * stride + i * dilation - padding, column * stride + j * dilation - padding
+        if 0 <= y < height and 0 <= x < width:
+            out[:, row, column] += maps[:, y, x] * kernels[:, i, j]
     return out
 
 
-def with_windows(apart=None, step=None, dim=(1, 2), span=None):
-    """An answer that cuts its windows in another way."""
-
-    def answer(m, k, s=1, p=0, d=1):
-        padded, reach = F.pad(m, [p] * 4), d * (k.shape[1] - 1) + 1
-        rows, columns = ((side - (span or (lambda _: reach))(k)) // s + 1 for side in padded.shape[1:])
-        out, width = torch.zeros(len(m), rows, columns), k.shape[1] if step else reach
-        for row in range(rows):
-            for column in range(columns):
-                top, left = row * (apart or s), column * (apart or s)
-                window = padded[:, top : top + width : step or d, left : left + width : step or d]
-                out[:, row, column] = (window * k).sum(dim=dim)
-        return out
-
-    return answer
-
-
+SLICES = "top : top + span : dilation, left : left + span : dilation"
 slips = [
-    (lambda m, k, *a: right(m, k.flip(1, 2), *a), "The kernels are turned; cross-correlation does not."),
-    (lambda m, k, *a: right(m, k.mT, *a), "Rows and columns of the kernels are exchanged."),
-    (lambda m, k, *a: right(m, k, *a).sum(dim=0, keepdim=True), "The channels are added up; each stays by itself."),
+    ({"window * kernels": "window * kernels.flip(1, 2)"}, "The kernels are turned; cross-correlation does not."),
+    ({"window * kernels": "window * kernels.mT"}, "Rows and columns of the kernels are exchanged."),
+    ({"return answers": "return answers.sum(0, keepdim=True)"}, "The channels are added up; each stays by itself."),
     (
-        lambda m, k, *a: right(m, k, *a).sum(dim=0),
-        "The channels are added up, and their axis is gone; each stays by itself.",
+        {"return answers": "return answers.sum(0)"},
+        "The channels are added up, and their axis is gone: keep them apart.",
     ),
-    (with_windows(dim=(0, 1, 2)), "Sum over two axes only."),
-    (with_windows(apart=1), "Positions are counted by `stride`, but windows begin side by side."),
-    (with_windows(step=1), "The size is right for `dilation`, but the windows are not spread."),
-    (lambda m, k, *a: right(m, k[:1].expand_as(k), *a), "All channels are given the first kernel."),
-    (lambda m, k, s=1, p=0, d=1: right(m, k, 1, p, d), "`stride` is not used: windows begin that many pixels apart."),
-    (lambda m, k, s=1, p=0, d=1: right(m, k, s, 0, d), "`padding` is not used: zeros belong around each map."),
-    (lambda m, k, s=1, p=0, d=1: right(m, k, s, p, 1), "`dilation` is not used: it spreads the weights apart."),
-    (lambda m, k, s=1, p=0, d=1: right(F.pad(m, (p, 0, p, 0)), k, s, 0, d), "Zeros belong on all four sides."),
+    ({"dim=(1, 2)": "dim=(0, 1, 2)"}, "Sum over two axes only."),
     (
-        lambda m, k, *a: right(m, k, *a)[:, :, : right(m, k, *a).shape[1]],
-        "Maps need not be square: columns follow from the width.",
+        {"row * stride, column * stride": "row, column"},
+        "Positions are counted by `stride`; windows begin side by side.",
     ),
-    (lambda m, k, *a: right(m, k, *a)[:, :-1, :-1], "The last position is left out: one more fits."),
-    (lambda m, k, *a: right(m, k, *a) / k[0].numel(), "That is the mean of the products; take the sum."),
+    (
+        {SLICES: "top : top + len(kernels[0]), left : left + len(kernels[0])"},
+        "The size is right for `dilation`, but the windows are not spread.",
+    ),
+    ({"window * kernels": "window * kernels[:1]"}, "All channels are given the first kernel."),
+    ({"    padded": "    stride = 1\n    padded"}, "`stride` is not used: windows begin that many pixels apart."),
+    ({"    padded": "    padding = 0\n    padded"}, "`padding` is not used: zeros belong around each map."),
+    ({"    padded": "    dilation = 1\n    padded"}, "`dilation` is not used: it spreads the weights apart."),
+    ({"padding, padding, padding, padding": "padding, 0, padding, 0"}, "Zeros belong on all four sides."),
+    ({"return answers": "return answers[:, :, :rows]"}, "Maps need not be square: columns follow from the width."),
+    ({"return answers": "return answers[:, :-1, :-1]"}, "The last position is left out: one more fits."),
+    ({".sum(": ".mean("}, "That is the mean of the products; take the sum."),
 ]
 also_wrong = [
-    (with_windows(span=lambda k: k.shape[1]), "differ in size"),
-    (lambda m, k, s=2, p=0, d=1: right(m, k, s, p, d), DEFAULTS),
-    (
-        lambda m, k, s=1, p=0, d=1: F.conv2d(m, k[:, None], None, s, p, d, len(m)),
-        "Multiply and add up each window yourself",
-    ),
+    ({"dilation * (kernels.shape[1] - 1) + 1": "kernels.shape[1]"}, "differ in size"),
+    ({"stride: int = 1": "stride: int = 2"}, DEFAULTS),
+    (lambda maps, kernels, *given: F.conv2d(maps, kernels[:, None], None, *given, len(maps)), "each window yourself"),
 ]
-also_right = [right, four_loops]
+also_right = [by_matrix_products, four_loops]

@@ -94,79 +94,6 @@ class BlurPool(nn.Module):
         return F.conv2d(padded, kernels, stride=2, groups=channels)
 
 
-def blurred(maps, table, stride=2, mode="reflect"):
-    padded = F.pad(maps, [len(table) // 2] * 4, mode=mode)
-    return F.conv2d(padded, table.expand(maps.shape[1], 1, -1, -1), stride=stride, groups=maps.shape[1])
-
-
-def largest(images):
-    return F.max_pool2d(images, 2, stride=1)
-
-
-def pooling(forward, table=lambda blur: BlurPool(blur).table):
-    """A class with another way forward, or another table."""
-
-    class Pool(nn.Module):
-        def __init__(self, blur=3):
-            super().__init__()
-            self.register_buffer("table", table(blur))
-
-        def forward(self, images):
-            return forward(images, self.table)
-
-    return Pool
-
-
-def without_border(x, t):
-    return F.conv2d(largest(x), t.expand(x.shape[1], 1, -1, -1), stride=2, groups=x.shape[1])
-
-
-def table_of(change):
-    return pooling(lambda x, t: blurred(largest(x), t), lambda blur: change(BlurPool(blur).table))
-
-
-class Parameter(BlurPool):
-    def __init__(self, blur=3):
-        super().__init__(blur)
-        del self.table
-        self.table = nn.Parameter(BlurPool(blur).table)
-
-
-class PlainAttribute(BlurPool):
-    def __init__(self, blur=3):
-        super().__init__(blur)
-        del self.table
-        self.table = BlurPool(blur).table
-
-
-class WithoutSuper(BlurPool):
-    def __init__(self, blur=3):
-        self.register_buffer("table", BlurPool(blur).table)
-
-
-class WithoutSuperOrBuffer(nn.Module):
-    def __init__(self, blur=3):
-        self.size = blur
-
-    def forward(self, images):
-        return BlurPool(self.size)(images)
-
-
-class NoModule:
-    def __init__(self, blur=3):
-        self.blur = blur
-
-
-def conv(groups, rows):
-    """Convolutions with another number of groups or kernels."""
-
-    def forward(x, t):
-        padded, channels = F.pad(largest(x), [len(t) // 2] * 4, mode="reflect"), x.shape[1]
-        return F.conv2d(padded, t.expand(*rows(channels), -1, -1), stride=2, groups=groups(channels))
-
-    return pooling(forward)
-
-
 class OneWayAfterTheOther(nn.Module):
     def __init__(self, blur=3):
         super().__init__()
@@ -181,51 +108,55 @@ class OneWayAfterTheOther(nn.Module):
         return ((maps.unfold(2, n, 2) * self.row).sum(dim=-1).unfold(3, n, 2) * self.row).sum(dim=-1)
 
 
-def as_images(x, t):
-    return blurred(largest(x).flatten(0, 1)[:, None], t).reshape(*x.shape[:2], x.shape[2] // 2, -1)
-
-
-whole = "A flat image changes its brightness: divide the table by its sum, so that it adds up to 1."
+BUFFER, LARGEST = 'self.register_buffer("table", table / table.sum())', "F.max_pool2d(images, 2, stride=1)"
+PADDED, COPIES = 'F.pad(largest, [self.border] * 4, mode="reflect")', "expand(channels, 1, -1, -1)"
 slips = [
-    (pooling(lambda x, t: blurred(largest(x), t, mode="constant")), "Zeros darken the border: mirror the map there."),
-    (pooling(lambda x, t: blurred(largest(x), t, mode="replicate")), "`reflect` does not repeat the outermost row."),
-    (table_of(lambda t: torch.ones_like(t) / t.numel()), "All weights are alike: take Pascal's triangle."),
-    (table_of(lambda t: t * 4 ** (len(t) - 1)), whole),
+    ({'"reflect"': '"constant"'}, "Zeros darken the border: mirror the map there."),
+    ({'"reflect"': '"replicate"'}, "`reflect` does not repeat the outermost row."),
+    ({"math.comb(blur - 1, k)": "1"}, "All weights are alike: take Pascal's triangle."),
+    ({" / table.sum()": ""}, "A flat image gets brighter: divide the table by its sum, so that it adds up to 1."),
+    ({"table.sum()": "row.sum()"}, "A flat image gets brighter: divide the table by its own sum, not by a row's."),
     (
-        table_of(lambda t: t * 2 ** (len(t) - 1)),
-        "A flat image changes its brightness: divide the table by its sum, not by a row's.",
+        {"return F.conv2d(padded, kernels, stride=2, groups=channels)": "return largest[..., ::2, ::2]"},
+        "Nothing is blurred before every second position is dropped.",
     ),
-    (pooling(lambda x, t: largest(x)[..., ::2, ::2]), "Nothing is blurred before every second position is dropped."),
+    ({"2, stride=1": "2", "stride=2": "stride=1"}, "The maximum drops samples before the blur: give it stride 1."),
     (
-        pooling(lambda x, t: blurred(F.max_pool2d(x, 2), t, 1)),
-        "The maximum drops samples before the blur: give it stride 1.",
+        {LARGEST: "images", "return F": "return F.max_pool2d(F", "stride=2, groups=channels)": "groups=channels), 2)"},
+        "You blur before the maximum; take the maximum first.",
     ),
-    (pooling(lambda x, t: F.max_pool2d(blurred(x, t, 1), 2)), "You blur before the maximum; take the maximum first."),
-    (pooling(lambda x, t: blurred(F.avg_pool2d(x, 2, 1), t)), "That is the mean of each window, not its maximum."),
-    (pooling(lambda x, t: blurred(x, t)), "The maximum is missing: this only blurs and steps."),
-    (pooling(lambda x, t: blurred(largest(x), t, 1)), "The step of 2 is missing: the map keeps its resolution."),
-    (pooling(lambda x, t: blurred(F.max_pool2d(x, 2), t)), "Two steps of 2 make 4: max pooling has stride 1 here."),
-    (pooling(lambda x, t: blurred(F.max_pool2d(x, 2, 1, 1), t)), "Max pooling has no padding here; the blur has."),
-    (pooling(without_border), "The border is cut off: mirror the map first."),
-    (conv(lambda c: 1, lambda c: (1, c)), "The channels are added up: `groups` keeps them apart."),
-    (conv(lambda c: 1, lambda c: (c, c)), "Each channel gets the sum of all; see `groups`."),
+    ({"max_pool2d": "avg_pool2d"}, "That is the mean of each window, not its maximum."),
+    ({LARGEST: "images"}, "The maximum is missing: this only blurs and steps."),
+    ({"stride=2": "stride=1"}, "The step of 2 is missing: the map keeps its resolution."),
+    ({"2, stride=1": "2"}, "Two steps of 2 make 4: max pooling has stride 1 here."),
+    ({"2, stride=1": "2, 1, 1"}, "Max pooling has no padding here; the blur has."),
+    ({PADDED: "largest"}, "The border is cut off: mirror the map first."),
     (
-        pooling(lambda x, t: blurred(largest(x), t), lambda blur: BlurPool(3).table),
-        "The blur has 3x3 weights whatever `blur` says.",
+        {COPIES: "expand(1, channels, -1, -1)", ", groups=channels": ""},
+        "The channels add up: `groups` keeps them apart.",
     ),
+    (
+        {COPIES: "expand(channels, channels, -1, -1)", ", groups=channels": ""},
+        "All channels add up to each: see `groups`.",
+    ),
+    ({"        self.border": "        blur = 3\n        self.border"}, "The blur is 3x3 whatever `blur` says."),
 ]
 also_wrong = [
-    (conv(lambda c: 1, lambda c: (1, 1)), "any number of channels"),
-    (conv(lambda c: c, lambda c: (1, 1)), "one table for each channel"),
-    (Parameter, "Training would change them"),
-    (PlainAttribute, "register a buffer"),
-    (pooling(lambda x, t: blurred(largest(x), t).detach()), "cuts them off"),
-    (WithoutSuper, "`super().__init__()` is missing"),
-    (WithoutSuperOrBuffer, "first line in the `__init__` of a module"),
-    (NoModule, "inherit from `nn.Module`"),
+    ({COPIES: "expand(1, 1, -1, -1)", ", groups=channels": ""}, "any number of channels"),
+    ({COPIES: "expand(1, 1, -1, -1)"}, "one table for each channel"),
+    ({BUFFER: "self.table = nn.Parameter(table / table.sum())"}, "Training would change them"),
+    ({BUFFER: "self.table = table / table.sum()"}, "register a buffer"),
+    ({"return F.conv2d(padded": "return F.conv2d(padded.detach()"}, "cuts them off"),
+    ({"super().__init__()": "pass"}, "`super().__init__()` is missing"),
+    ({"super().__init__()": "pass", BUFFER: "pass"}, "first line in the `__init__` of a module"),
+    ({"(nn.Module)": "", BUFFER: "pass"}, "inherit from `nn.Module`"),
 ]
 also_right = [
     OneWayAfterTheOther,
-    pooling(lambda x, t: blurred(largest(x), t, 1)[:, :, ::2, ::2]),
-    pooling(as_images),
+    {"stride=2, groups=channels)": "groups=channels)[:, :, ::2, ::2]"},
+    {
+        "(largest, [": "(largest.flatten(0, 1)[:, None], [",
+        "expand(channels": "expand(1",
+        "groups=channels)": "groups=1).reshape(*images.shape[:2], images.shape[2] // 2, -1)",
+    },
 ]

@@ -57,28 +57,6 @@ def largest_share(model: nn.Module) -> float:
     return max(sizes) / sum(sizes)
 
 
-def own(module, counts=lambda parameter: True):
-    return sum(p.numel() for p in module.parameters(recurse=False) if counts(p))
-
-
-def all_of(module):
-    return sum(p.numel() for p in module.parameters())
-
-
-def leaves(model):
-    sizes = [own(module) for module in model.modules() if not [*module.children()]]
-    return max(sizes) / sum(sizes)
-
-
-def usual_layers(model):
-    return max(own(m) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)) / all_of(model)
-
-
-def movable(model):
-    sizes = [own(m, lambda p: p.requires_grad) for m in model.modules()]
-    return max(sizes) / sum(sizes)
-
-
 def by_name(model):
     sizes = Counter()
     for name, parameter in model.named_parameters():
@@ -86,28 +64,22 @@ def by_name(model):
     return sizes.most_common(1)[0][1] / sizes.total()
 
 
-def children(model):
-    return list(model.children()) or [model]
-
-
+OF_ALL = {"sum(sizes)": "sum(p.numel() for p in model.parameters())"}
 slips = [
+    ({" / sum(sizes)": ""}, "That is the number of its parameters; divide it by that of the whole model."),
+    ({"max(sizes)": "100 * max(sizes)"}, "That is in percent; a fraction goes from 0 to 1."),
     (
-        lambda m: max(map(own, m.modules())),
-        "That is the number of its parameters; divide it by that of the whole model.",
+        OF_ALL | {"recurse=False": ""},
+        "`modules()` lists the model itself, too, and `parameters()` goes into its parts.",
     ),
-    (lambda m: 100 * largest_share(m), "That is in percent; a fraction goes from 0 to 1."),
-    (lambda m: 1.0, "`modules()` lists the model itself as well, and `parameters()` goes into its parts."),
-    (lambda m: max(map(all_of, children(m))) / all_of(m), "That is the largest block, which is no layer: look inside."),
+    (OF_ALL | {"recurse=False": "", "model.modules()": "model.children()"}, "That is the largest block: look inside."),
+    (OF_ALL | {"modules()": "children()"}, "Layers in blocks are missed: `children()` goes one level deep."),
+    ({"max(sizes)": "max(p.numel() for p in model.parameters())"}, "That is a weight alone; add its layer's bias."),
+    ({"modules()]": "modules() if not [*m.children()]]"}, "A module with parts may have parameters: ask every module."),
     (
-        lambda m: max(map(own, children(m))) / all_of(m),
-        "Layers in blocks are missed: `children()` goes one level deep.",
+        OF_ALL | {"modules()]": "modules() if isinstance(m, nn.Conv2d | nn.Linear)]"},
+        "Not only convolutions and linear layers have parameters.",
     ),
-    (
-        lambda m: max(p.numel() for p in m.parameters()) / all_of(m),
-        "That is a weight alone; add the bias of its layer.",
-    ),
-    (leaves, "A module with parts may hold parameters of its own, too: ask every module."),
-    (usual_layers, "Not only convolutions and linear layers have parameters."),
-    (movable, "Frozen parameters are left out; they count like the others."),
+    ({"recurse=False)": "False) if p.requires_grad"}, "Frozen parameters are left out; they count like the others."),
 ]
 also_right = [by_name]

@@ -58,61 +58,25 @@ def by_a_matrix(calls, labels):
     return [matrix.diagonal().sum() / sizes.sum(), recalls.mean(), sizes.max() / sizes.sum()]
 
 
-def recalls(calls, labels):
-    return torch.stack([(calls[labels == c] == c).float().mean() for c in labels.unique()])
-
-
-def all_recalls(calls, labels):
-    return torch.stack([(calls[labels == c] == c).float().mean() for c in range(max(*calls, *labels) + 1)])
-
-
-def precision(calls, labels):
-    hits = [((calls == c) & (labels == c)).sum() / (calls == c).sum().clamp(min=1) for c in labels.unique()]
-    return torch.stack(hits).mean()
-
-
-def with_second(second):
-    """An answer with another balanced accuracy."""
-
-    def answer(calls, labels):
-        accuracy, _, constant = fair_scores(calls, labels)
-        return accuracy, second(calls, labels).item(), constant
-
-    return answer
-
-
-def with_third(third):
-    """An answer with another accuracy of the constant."""
-    return lambda calls, labels: (*fair_scores(calls, labels)[:2], third(calls, labels))
-
-
-def predicted_alone(calls, labels):
-    hits = torch.zeros(int(calls.max()) + 1)
-    for call, label in zip(calls, labels, strict=True):
-        hits[label] += call == label
-    return fair_scores(calls, labels)
-
-
-def most_common(labels):
-    return (labels.bincount().max() / len(labels)).item()
-
-
+SECOND, ALL_CLASSES = "torch.stack(of_classes).mean()", {"labels.unique()": "range(max(*calls, *labels) + 1)"}
 slips = [
-    (with_second(lambda c, y: (c == y).float().mean()), "The second is the accuracy again: average class by class."),
-    (with_second(precision), "The second divides by the calls (precision); divide by the labels."),
-    (with_second(lambda c, y: recalls(c, y)[-1]), "The second is the recall of one class only: average over all."),
+    ({SECOND: "correct.mean()"}, "The second is the accuracy again: average class by class."),
     (
-        with_second(lambda c, y: all_recalls(c, y).mean()),
-        "A class without labels gives 0 / 0: leave it out of the average.",
+        {"correct[labels == label].mean()": "correct[calls == label].mean().nan_to_num()"},
+        "The second divides by the calls (precision); divide by the labels.",
     ),
+    ({SECOND: "of_classes[-1]"}, "The second is the recall of one class only: average over all."),
+    (ALL_CLASSES, "A class without labels gives 0 / 0: leave it out of the average."),
+    (ALL_CLASSES | {"() for": "().nan_to_num() for"}, "A class that no label has should not count as missed."),
+    ({SECOND: "(sum(of_classes) / 2)"}, "There may be more than two classes: divide by their number."),
+    ({"labels.bincount()": "calls.bincount()"}, "The constant is the most common label, not prediction."),
     (
-        with_second(lambda c, y: all_recalls(c, y).nan_to_num().mean()),
-        "A class that no label has should not count as missed.",
+        {"labels.bincount().max() / len(labels)": "1 / torch.tensor(len(labels.unique()))"},
+        "The third would be right if all classes were equally common.",
     ),
-    (with_second(lambda c, y: recalls(c, y).sum() / 2), "There may be more than two classes: divide by their number."),
-    (with_third(lambda c, y: most_common(c)), "The constant is the most common label, not prediction."),
-    (with_third(lambda c, y: 1 / len(y.unique())), "The third would be right if all classes were equally common."),
-    (with_third(lambda c, y: (y == 0).float().mean().item()), "The most common class need not be class 0."),
+    ({"bincount().max()": "bincount()[0]"}, "The most common class need not be class 0."),
 ]
-also_wrong = [(predicted_alone, "index 2 is out of bounds")]
+also_wrong = [
+    ({"    correct =": "    torch.zeros(int(calls.max()) + 1)[labels]\n    correct ="}, "index 2 is out of bounds"),
+]
 also_right = [by_a_matrix]

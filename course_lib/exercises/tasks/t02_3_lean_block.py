@@ -30,12 +30,12 @@ parameter.
 
     def inputs(self, draw):
         for sizes in ((3, 6), (2, 4, 5), (1, 5, 1), (draw.number(1, 4), draw.number(5, 8)), (3, draw.number(4, 8), 5)):
-            yield draw.normal(4, sizes[0], 9, 12), draw.number(0, 10**6), *sizes
+            yield draw.normal(4, sizes[0], 9, 12), draw.number(0, 10**6), sizes
 
-    def shown(self, images, seed, *sizes):
+    def shown(self, images, seed, sizes):
         return f"the module {self.name}{sizes} and images {tuple(images.shape)}"
 
-    def use(self, answer, images, seed, *sizes):
+    def use(self, answer, images, seed, sizes):
         block = answer(*sizes)
         if not isinstance(block, nn.Module):
             raise Wrong(shown(block), "a module", "Does the function end with `return` and an nn.Sequential?")
@@ -58,11 +58,8 @@ parameter.
             raise Wrong(f"a convolution with {conv.bias.numel()} biases", "one with a weight alone", slip)
         swapped = {(inputs, outputs, kernel, kernel): "`nn.Conv2d` takes the number of input channels first."}
         expect_shape(conv.weight, (outputs, inputs, kernel, kernel), f"the convolution's weight in {name}", swapped)
-        width, affine = (
-            norm.num_features,
-            "Its offset takes over from the bias of the convolution, so `affine` stays True.",
-        )
-        behind = "It stands behind the convolution, and so sees out_channels."
+        width, behind = norm.num_features, "It stands behind the convolution, and so sees out_channels."
+        affine = "Its offset takes over from the bias of the convolution, so `affine` stays True."
         alone = "Without running statistics the other images of a batch change a prediction: leave the default."
         refuse(f"nn.BatchNorm2d({outputs})", (width != outputs, f"nn.BatchNorm2d({width})", behind))
         refuse("one with both", (norm.bias is None, "a batch norm without scale and offset", affine))
@@ -82,36 +79,10 @@ def lean_block(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Modul
     )
 
 
-def chain(*behind, **options):
-    """A block that ends in other layers, each made for a number of channels, or has another convolution."""
-
-    def answer(in_channels, out_channels, kernel=3):
-        told = {"padding": kernel // 2, "bias": False} | options
-        return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel, **told), *(f(out_channels) for f in behind))
-
-    return answer
-
-
-def norm(channels):
-    return nn.BatchNorm2d(channels)
-
-
-def relu(channels):
-    return nn.ReLU()
-
-
-def pool(channels):
-    return nn.MaxPool2d(2)
-
-
 def zero_bias(*sizes):
-    block = chain(norm, relu, pool, bias=True)(*sizes)
-    nn.init.zeros_(block[0].bias)
+    block = lean_block(*sizes)
+    block[0].bias = nn.Parameter(0 * block[1].weight.detach())
     return block
-
-
-def exchanged(i, o, kernel=3):
-    return chain(lambda _: nn.BatchNorm2d(i), relu, pool)(o, i, kernel)
 
 
 class AsClass(nn.Module):
@@ -125,29 +96,27 @@ class AsClass(nn.Module):
         return F.relu(F.max_pool2d(self.norm(self.conv(images)), 2))  # ReLU and maximum can change places
 
 
+NORM, RELU, POOL = "nn.BatchNorm2d(out_channels),", "nn.ReLU(),", "nn.MaxPool2d(2),"
 slips = [
-    (chain(norm, pool), "ReLU is missing: negative numbers come through."),
-    (
-        chain(norm, relu, lambda _: nn.AvgPool2d(2)),
-        "That pools by the mean; the largest number of each window is asked for.",
-    ),
-    (chain(relu, norm, pool), "ReLU belongs behind batch norm, not before it."),
-    (chain(pool, norm, relu), "Pooling comes last; before batch norm it chooses others."),
-    (chain(relu, pool, norm), "Batch norm belongs directly behind the convolution."),
-    (chain(norm, relu), "Pooling is missing."),
-    (chain(norm, relu, stride=2), "A stride of 2 skips every second position; pooling looks at all of them."),
-    (chain(norm, relu, pool, padding=0), "Without padding the convolution shrinks the maps."),
-    (chain(norm, relu, pool, padding=1), "A padding of 1 fits a kernel of 3; let it grow with the kernel."),
+    ({RELU: ""}, "ReLU is missing: negative numbers come through."),
+    ({"MaxPool2d": "AvgPool2d"}, "That pools by the mean; the largest number of each window is asked for."),
+    ({RELU: "", NORM: RELU + NORM}, "ReLU belongs behind batch norm, not before it."),
+    ({POOL: "", NORM: POOL + NORM}, "Pooling comes last; before batch norm it chooses others."),
+    ({NORM: "", POOL: POOL + NORM}, "Batch norm belongs directly behind the convolution."),
+    ({POOL: ""}, "Pooling is missing."),
+    ({POOL: "", "bias=False": "bias=False, stride=2"}, "A stride of 2 skips positions; pooling looks at all of them."),
+    ({"padding=kernel // 2, ": ""}, "Without padding the convolution shrinks the maps."),
+    ({"kernel // 2": "1"}, "A padding of 1 fits a kernel of 3; let it grow with the kernel."),
 ]
 also_wrong = [
-    (chain(norm, relu, pool, bias=True), "`bias=False`"),
+    ({", bias=False": ""}, "`bias=False`"),
     (zero_bias, "bias of zeros"),
-    (chain(lambda o: nn.BatchNorm2d(o, affine=False), relu, pool), "`affine` stays"),
-    (lambda i, o, k=3: chain(lambda _: nn.BatchNorm2d(i), relu, pool)(i, o, k), "so sees out_channels"),
-    (chain(lambda o: nn.BatchNorm2d(o, track_running_stats=False), relu, pool), "running statistics"),
-    (chain(norm, relu, pool, lambda _: nn.Dropout2d(0.5)), "no dropout"),
-    (exchanged, "number of input channels first"),
-    (lambda i, o, k=5: lean_block(i, o, k), "shape of the convolution's weight"),
+    ({NORM: "nn.BatchNorm2d(out_channels, affine=False),"}, "`affine` stays"),
+    ({NORM: "nn.BatchNorm2d(in_channels),"}, "so sees out_channels"),
+    ({NORM: "nn.BatchNorm2d(out_channels, track_running_stats=False),"}, "running statistics"),
+    ({POOL: POOL + "nn.Dropout2d(0.5),"}, "no dropout"),
+    ({"in_channels, out_channels, kernel": "out_channels, in_channels, kernel"}, "number of input channels first"),
+    ({"kernel: int = 3": "kernel: int = 5"}, "shape of the convolution's weight"),
     (lambda *sizes: list(lean_block(*sizes)), "and an nn.Sequential"),
 ]
 also_right = [AsClass]

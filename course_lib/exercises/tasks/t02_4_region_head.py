@@ -101,28 +101,6 @@ class RegionHead(nn.Module):
         return self.linear(regions.flatten(1))
 
 
-def head(*pool, flatten=None, inputs=16, behind=(), bias=True):
-    """A head that pools otherwise, or has other layers behind."""
-
-    def answer(channels, num_classes):
-        linear = nn.Linear(channels * inputs, num_classes, bias=bias)
-        return nn.Sequential(*(part() for part in pool), flatten or nn.Flatten(), linear, *(part() for part in behind))
-
-    return answer
-
-
-def regions():
-    return nn.AdaptiveAvgPool2d(4)
-
-
-def pooling(pool):
-    class Pool(nn.Module):
-        def forward(self, maps):
-            return pool(maps)
-
-    return head(Pool)
-
-
 def without_the_rest(maps):
     pooled = F.avg_pool2d(maps, [max(1, side // 4) for side in maps.shape[2:]])
     return F.interpolate(pooled[..., :4, :4], size=(4, 4), mode="area")
@@ -139,31 +117,6 @@ def of_split_maps(maps):
     return torch.stack(parts, dim=2)
 
 
-class Wrapped(nn.Module):
-    def __init__(self, channels, num_classes):
-        super().__init__()
-        self.head = RegionHead(channels, num_classes)
-
-
-class Hidden(nn.Module):
-    def __init__(self, channels, num_classes):
-        super().__init__()
-        self.heads = [RegionHead(channels, num_classes)]
-
-    def forward(self, maps):
-        return self.heads[0](maps)
-
-
-class Squeezed(Wrapped):
-    def forward(self, maps):
-        return self.head(maps).squeeze()
-
-
-class WithoutSuper(nn.Module):
-    def __init__(self, channels, num_classes):
-        self.linear = nn.Linear(channels * 16, num_classes)
-
-
 class AsConvolution(nn.Module):
     def __init__(self, channels, num_classes):
         super().__init__()
@@ -173,29 +126,30 @@ class AsConvolution(nn.Module):
         return self.weigh(F.interpolate(maps, size=(4, 4), mode="area"))[:, :, 0, 0]
 
 
+REGIONS = "self.pool(maps)"
 slips = [
-    (head(lambda: nn.AdaptiveAvgPool2d(1), inputs=1), "One number per map is the mean over all of it."),
-    (Hidden, "A plain list hides it from nn.Module."),
-    (head(regions, bias=False), "The linear layer has no bias: leave `bias` at its default."),
-    (head(lambda: nn.AdaptiveMaxPool2d(4)), "That takes the largest number of each region; take their mean."),
-    (pooling(lambda maps: F.interpolate(maps, size=(4, 4))), "That takes one number of each region; take their mean."),
-    (head(nn.ReLU, regions), "A ReLU before the mean changes it; the block has its own."),
-    (pooling(by_a_whole_size), "Divide a region by its own size."),
+    ({"Pool2d(4)": "Pool2d(1)", " * 4 * 4": ""}, "One number per map is the mean over all of it."),
+    (
+        {"self.linear =": "self.linears = [", "num_classes)\n": "num_classes)]\n", "self.linear(": "self.linears[0]("},
+        "A plain list hides it from nn.Module.",
+    ),
+    ({"num_classes)\n": "num_classes, bias=False)\n"}, "The linear layer has no bias: leave `bias` at its default."),
+    ({"AdaptiveAvg": "AdaptiveMax"}, "That takes the largest number of each region; take their mean."),
+    ({REGIONS: "F.interpolate(maps, size=(4, 4))"}, "That takes one number of each region; take their mean."),
+    ({REGIONS: "self.pool(maps.relu())"}, "A ReLU before the mean changes it; the block has its own."),
+    ({REGIONS: "by_a_whole_size(maps)"}, "Divide a region by its own size."),
 ]
 also_wrong = [
-    (pooling(without_the_rest), "4 does not divide their number"),
-    (pooling(lambda maps: F.adaptive_avg_pool2d(maps, 4) * maps[0, 0].numel() / 16), "the means of its regions"),
-    (head(lambda: nn.AvgPool2d(2)), "fixed window"),
-    (head(regions, inputs=1), "5x96 and 6x3"),
-    (head(regions, flatten=nn.Flatten(0)), "1x480"),
-    (head(regions, flatten=nn.Identity()), "120x4"),
-    (head(regions, behind=[lambda: nn.Softmax(dim=1)]), "sigmoid makes probabilities"),
-    (head(regions, behind=[nn.ReLU]), "Leave out the ReLU"),
-    (pooling(of_split_maps), "empty region"),
-    (WithoutSuper, "before Module.__init__()"),
-    (Squeezed, "batch axis is gone"),
+    ({REGIONS: "without_the_rest(maps)"}, "4 does not divide their number"),
+    ({REGIONS: "self.pool(maps) * maps[0, 0].numel() / 16"}, "the means of its regions"),
+    ({"AdaptiveAvgPool2d(4)": "AvgPool2d(2)"}, "fixed window"),
+    ({" * 4 * 4": ""}, "5x96 and 6x3"),
+    ({"flatten(1)": "flatten()"}, "1x480"),
+    ({".flatten(1)": ""}, "120x4"),
+    ({"flatten(1))": "flatten(1)).softmax(dim=1)"}, "sigmoid makes probabilities"),
+    ({"flatten(1))": "flatten(1)).relu()"}, "Leave out the ReLU"),
+    ({REGIONS: "of_split_maps(maps)"}, "empty region"),
+    ({"super().__init__()": "pass"}, "`super().__init__()` is missing"),
+    ({"flatten(1))": "flatten(1)).squeeze()"}, "batch axis is gone"),
 ]
-also_right = [
-    AsConvolution,
-    lambda channels, classes: nn.Sequential(regions(), nn.Flatten(), nn.LazyLinear(classes)),
-]
+also_right = [AsConvolution, {"nn.Linear(channels * 4 * 4, num_classes)": "nn.LazyLinear(num_classes)"}]

@@ -52,55 +52,48 @@ registration returns: its `remove()` takes the guard away again.
         for _ in range(2):
             yield draw.number(3, 5), draw.number(10, 20), draw.number(30, 40)
 
-    def use(self, answer, *expected):
-        (c, h, w), model = expected, Recorder()
+    def use(self, answer, channels, height, width):
+        model, expected = Recorder(), (channels, height, width)
         handle = answer(model, *expected)
-        if not callable(getattr(handle, "remove", None)):
-            slip = "`register_forward_pre_hook` returns a handle: return it."
-            raise Wrong(f"{self.name} returned {shown(handle)}", "something with remove()", slip)
-        for images in (torch.zeros(5, c, h, w), torch.zeros(1, c, h, w)):
-            if error := refusal(model, images):
-                slip = "The hook gets the arguments as a tuple, the images as its first element."
-                slip = (
-                    slip if "tuple" in str(error) else "N may be anything: leave the first axis out of the comparison."
-                )
-                raise Wrong(f"{tuple(images.shape)} ended in {type(error).__name__}: {error}", "accepted", slip)
-            if model.arrived[-1] is not images:
-                slip = "What a pre-hook returns takes the place of the input: return nothing."
-                raise Wrong(f"the model received {shown(model.arrived[-1])}", "the images as they were", slip)
+        slip, found = "`register_forward_pre_hook` returns a handle: return it.", f"{self.name} gave {shown(handle)}"
+        refuse("something with remove()", (not callable(getattr(handle, "remove", None)), found, slip))
+        for count in (5, 1):
+            self.expect_accepted(model, torch.zeros(count, *expected))
         model.arrived.clear()
+        self.expect_refused(model, *expected)
+        slip = "A forward hook runs after the model; batch norm would have taken up the images by then."
+        refuse("an error before it", (bool(model.arrived), "the model ran before the error", slip))
+        handle.remove()
+        again = refusal(model, torch.zeros(5, channels - 2, height, width))
+        slip, found = "Register one hook, and return the handle of that one.", "it still refuses after remove()"
+        refuse("no refusal, as before the guard", (again is not None, found, slip))
+        return {"what is let through without the guard": again is None}
+
+    def expect_accepted(self, model, images):
+        if error := refusal(model, images):
+            slip = "N may be anything: leave the first axis out of the comparison."
+            if "tuple" in str(error):
+                slip = "The hook gets the arguments as a tuple, the images as its first element."
+            raise Wrong(f"{tuple(images.shape)} ended in {type(error).__name__}: {error}", "accepted", slip)
+        arrived, slip = model.arrived[-1], "What a pre-hook returns takes the place of the input: return nothing."
+        refuse("the images as they were", (arrived is not images, f"the model received {shown(arrived)}", slip))
+
+    def expect_refused(self, model, c, h, w):
         wrong_shapes = {
             (5, c - 2, h, w): "Compare the channels, too.",
             (5, c, w, h): "Height and width are exchanged: their order counts.",
             (5, c, h + 6, w + 6): "Larger images, like the 70 pixels of the lesson, are wrong as well.",
             (5, c, h - 8, w - 8): "Smaller images are wrong as well.",
-            (
-                c,
-                h,
-                w,
-            ): "That is one image without the batch axis: compare the shape without N, not its last three numbers.",
+            (c, h, w): "That is one image without the batch axis: compare the shape without N.",
             (2, 5, c, h, w): "One axis too many: compare the shape without N, not its last three numbers.",
         }
         errors = {shape: refusal(model, torch.zeros(shape)) for shape in wrong_shapes}
-        accepted = [shape for shape, error in errors.items() if error is None]
-        if accepted:
+        if accepted := [shape for shape, error in errors.items() if error is None]:
             slip = "Nothing is refused: does the hook `raise` the error, or only print or return something?"
             slip = wrong_shapes[accepted[0]] if len(accepted) < len(errors) else slip
-            raise Wrong(
-                f"shape {accepted[0]} was accepted", f"a ValueError, since (N, {c}, {h}, {w}) is asked for", slip
-            )
+            raise Wrong(f"shape {accepted[0]} was accepted", f"a ValueError, since (N, {c}, {h}, {w}) is right", slip)
         for shape, error in errors.items():
-            self.judge_error(shape, expected, error)
-        slip = "A forward hook runs after the model; batch norm would have taken up the images by then."
-        refuse("an error before it", (bool(model.arrived), "the model ran before the error", slip))
-        handle.remove()
-        left = refusal(model, torch.zeros(5, c - 2, h, w))
-        slip, found = "Register one hook, and return the handle of that one.", f"shape {(5, c - 2, h, w)} is refused"
-        refuse("accepted, as before the guard", (left is not None, f"{found} after remove(), too", slip))
-        return {
-            "what is let through or refused": [error is None for error in errors.values()],
-            "the rest": left is None,
-        }
+            self.judge_error(shape, (c, h, w), error)
 
     def judge_error(self, shape, expected, error):
         numbers = set(map(int, re.findall(r"\d+", str(error))))
@@ -136,91 +129,29 @@ def guard_shape(model: nn.Module, channels: int, height: int, width: int) -> Rem
     return model.register_forward_pre_hook(refuse_others)
 
 
-def guard(is_wrong, error=ValueError, words="{expected} expected, got {shape}; resize"):
-    """A guard that refuses, or says, something else."""
-
-    def answer(model, *expected):
-        def hook(module, inputs):
-            if is_wrong(inputs[0].shape, expected):
-                raise error(words.format(expected=expected, shape=tuple(inputs[0].shape)))
-
-        return model.register_forward_pre_hook(hook)
-
-    return answer
-
-
-def differs(shape, expected):
-    return tuple(shape[1:]) != expected
-
-
-def differs_unpacked(shape, expected):
-    _, channels, height, width = shape
-    return (channels, height, width) != expected
-
-
-def is_smaller(shape, expected):
-    return shape[1] != expected[0] or shape[2] < expected[1] or shape[3] < expected[2]
-
-
-def without_handle(model, *expected):
-    guard(differs)(model, *expected)
-
-
-def afterwards(model, *expected):
-    def hook(module, inputs, output):
-        if differs(inputs[0].shape, expected):
-            raise ValueError(f"{expected} expected, got {tuple(inputs[0].shape)}")
-
-    return model.register_forward_hook(hook)
-
-
-def of_the_tuple(model, *expected):
-    return model.register_forward_pre_hook(lambda module, images: images.shape[1:] == expected or 1 / 0)
-
-
-def verdict(model, *expected):
-    return model.register_forward_pre_hook(lambda module, inputs: inputs[0].shape[1:] == expected)
-
-
-def twice(model, *expected):
-    guard(differs)(model, *expected)
-    return guard(differs)(model, *expected)
-
-
-def with_keywords(model, channels, height, width):
-    def hook(_, inputs, named):
-        images = inputs[0] if inputs else named["images"]
-        if images.ndim != 4 or list(images.shape[1:]) != [channels, height, width]:
-            expected = f"{channels} channels of {height} x {width} pixels"
-            raise ValueError(f"expected a batch of images with {expected}, got {list(images.shape)}; resize or convert")
-
-    return model.register_forward_pre_hook(hook, with_kwargs=True, prepend=True)
-
-
-def passing_on(model, *expected):
-    def hook(module, inputs):
-        if inputs[0].shape != (len(inputs[0]), *expected):
-            raise ValueError(f"(N, *{expected}) expected; resize or convert yours, which have {inputs[0].shape}")
-        return inputs
-
-    return model.register_forward_pre_hook(hook)
-
-
+DIFFERS = "arrived[1:] != expected"
 also_wrong = [
-    (without_handle, "returns a handle: return it"),
-    (guard(differs, AssertionError), "an assert is for"),
-    (afterwards, "after the model"),
-    (guard(lambda shape, expected: shape != (1, *expected)), "N may be anything"),
-    (of_the_tuple, "as a tuple"),
-    (verdict, "takes the place of the input"),
-    (guard(lambda *_: False), "only print"),
-    (guard(lambda shape, expected: shape[-2:] != expected[1:]), "Compare the channels"),
-    (guard(is_smaller), "Larger images"),
-    (guard(lambda shape, expected: shape[-3:] != expected), "without the batch axis"),
-    (guard(lambda shape, expected: shape[-3:] != expected or len(shape) < 4), "One axis too many"),
-    (guard(differs_unpacked), "does not unpack"),
-    (guard(differs, words="wrong shape {shape}"), "say what was expected"),
-    (guard(differs, words="{expected} expected; resize the images"), "say what arrived"),
-    (twice, "handle of that one"),
+    ({"return model": "model"}, "returns a handle: return it"),
+    ({"ValueError": "AssertionError"}, "an assert is for"),
+    ({"inputs: tuple[torch.Tensor, ...]": "inputs, output", "forward_pre_hook": "forward_hook"}, "after the model"),
+    ({DIFFERS: "arrived != (1, *expected)"}, "N may be anything"),
+    ({"inputs[0].shape": "inputs.shape"}, "as a tuple"),
+    ({"        if": "        return arrived[1:] == expected\n        if"}, "takes the place of the input"),
+    ({"raise ValueError": "print"}, "only print"),
+    ({DIFFERS: "arrived[-2:] != expected[1:]"}, "Compare the channels"),
+    ({DIFFERS: "arrived[1] != channels or arrived[2] < height or arrived[3] < width"}, "Larger images"),
+    ({"arrived[1:]": "arrived[-3:]"}, "without the batch axis"),
+    ({DIFFERS: "arrived[-3:] != expected or len(arrived) < 4"}, "One axis too many"),
+    ({"        if": "        n, c, h, w = arrived\n        if"}, "does not unpack"),
+    ({"images (N, {channels}, {height}, {width}) expected, got": "wrong shape"}, "say what was expected"),
+    ({"got {arrived}": "resize"}, "say what arrived"),
+    ({"    return": "    model.register_forward_pre_hook(refuse_others)\n    return"}, "handle of that one"),
 ]
-also_right = [with_keywords, passing_on]
+also_right = [
+    {"            )\n": "            )\n        return inputs\n"},
+    {
+        "inputs: tuple[torch.Tensor, ...]": "inputs, named",
+        "inputs[0]": "[*inputs, *named.values()][0]",
+        "(refuse_others)": "(refuse_others, with_kwargs=True, prepend=True)",
+    },
+]

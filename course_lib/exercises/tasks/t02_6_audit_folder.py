@@ -1,8 +1,8 @@
-import contextlib
 import hashlib
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from itertools import combinations, pairwise  # noqa: F401  # some wrong answers use them
 from pathlib import Path
 
 from PIL import Image
@@ -67,9 +67,7 @@ IN_ORDER = {
     "counts": dict,
     "unreadable": names,
     "duplicates": lambda groups: sorted(map(names, groups)),
-    "modes": lambda modes: {
-        name: dict(of) if isinstance(of, Mapping) else of for name, of in dict(modes).items() if of
-    },
+    "modes": lambda modes: {k: dict(of) if isinstance(of, Mapping) else of for k, of in dict(modes).items() if of},
 }
 
 
@@ -112,7 +110,7 @@ before training.
         return f"{self.name}() of {kind}"
 
     def use(self, answer, kind, seed):
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
             folder, draw = Path(place), Draw(seed)
             draw_chests(folder, draw) if kind == CHESTS else draw_pets(folder, draw, added=kind == ADDED)
             before = contents(folder)
@@ -166,173 +164,64 @@ def audit_folder(folder: Path) -> dict:
     }
 
 
-def images(folder, lower=True):
-    for path in sorted(folder.glob("*/*")):
-        if (path.suffix.lower() if lower else path.suffix) in (".png", ".jpg", ".jpeg"):
-            yield path
-
-
-def named(path):
-    return f"{path.parent.name}/{path.name}"
-
-
-def mode_of(path, decode=lambda image: image.load()):
+def pixels(file):
     try:
-        with Image.open(path) as image:
-            mode = image.mode
-            decode(image)
-            return mode
+        with Image.open(file) as image:
+            return image.tobytes()
     except Exception:  # it cannot be read
-        return None
+        return file
 
 
-def equal(folder, key=Path.read_bytes, are_wrong=lambda group: len({path.parent for path in group}) > 1):
-    groups = defaultdict(list)
-    for path in images(folder):
-        groups[key(path)].append(path)
-    return [list(map(named, group)) for group in groups.values() if are_wrong(group)]
-
-
-def in_four_passes(folder):
-    files, kinds = list(images(folder)), [path.name for path in folder.iterdir() if path.is_dir()]
-    found = [(path.parent.name, mode_of(path)) for path in files]
-    return {
-        "counts": {kind: sum(path.parent.name == kind for path in files) for kind in kinds},
-        "unreadable": tuple(path.relative_to(folder) for path in files if mode_of(path) is None),
-        "duplicates": {tuple(group) for group in equal(folder)},
-        "modes": {kind: Counter(mode for k, mode in found if k == kind and mode) for kind in kinds},
-        "seconds": 1.5,
-    }
-
-
-def auditing(**entries):
-    """An answer with another entry, made of the folder and the right audit."""
-    return lambda folder: (right := audit_folder(folder)) | {key: of(folder, right) for key, of in entries.items()}
-
-
-def total(modes):
-    return sum(map(Counter, modes.values()), Counter())
-
-
-def pixels(path):
-    if mode_of(path) is None:
-        return path
-    with Image.open(path) as image:
-        return image.tobytes()
-
-
-def pairs(folder, forget=False):
-    found, seen = [], defaultdict(list)
-    for path in images(folder):
-        others = seen[path.read_bytes()]
-        found += [[named(other), named(path)] for other in others[-1:] if forget and other.parent != path.parent]
-        found += [[named(other), named(path)] for other in others if not forget and other.parent != path.parent]
-        others.append(path)
-    return found
-
-
-def header_modes(folder, right):
-    modes = defaultdict(Counter)
-    for path in images(folder):
-        if mode := mode_of(path, lambda image: None):
-            modes[path.parent.name][mode] += 1
-    return modes
-
-
-def stops(folder):
-    for path in images(folder):
-        Image.open(path).load()
-
-
-def one_error(folder):
-    for path in images(folder):
-        with contextlib.suppress(OSError):
-            Image.open(path).load()
-    return audit_folder(folder)
-
-
-def deletes(folder):
-    found = audit_folder(folder)
-    for name in found["unreadable"]:
-        (folder / name).unlink()
-    return found
-
-
-def unreadable_by(decode):
-    return lambda folder, right: [named(path) for path in images(folder) if mode_of(path, decode) is None]
-
-
-def several(group):
-    return len(group) > 1
-
-
+BYTES, CLASSES = "hashlib.sha256(file.read_bytes()).digest()", 'len({p.partition("/")[0] for p in group})'
+COUNTED, MODE, GROUPS = "counts[name] += 1", "modes[name][image.mode] += 1", "[group for group in equal.values()"
 slips = [
     (
-        auditing(counts=lambda f, _: Counter(p.parent.name for p in f.glob("*/*"))),
+        {f"            {COUNTED}\n": "", "            if": f"            {COUNTED}\n            if"},
         "A text file is no image: look at the suffix.",
     ),
+    ({".lower()": ""}, "2.JPG is missed: compare the suffix in small letters."),
+    ({COUNTED: "pass", "image.load()": f"image.load(); {COUNTED}"}, "Images that cannot be read count as well."),
     (
-        auditing(counts=lambda f, a: {k: sum(p.parent.name == k for p in images(f, lower=False)) for k in a["counts"]}),
-        "2.JPG is missed: compare the suffix in small letters.",
-    ),
-    (
-        auditing(counts=lambda f, a: {k: total({k: a["modes"][k]}).total() for k in a["counts"]}),
-        "Images that cannot be read count as well.",
-    ),
-    (
-        auditing(counts=lambda f, a: {k: n for k, n in a["counts"].items() if n}),
+        {"counts[name], modes[name] = 0, Counter()": "modes[name] = Counter()"},
         "A class folder without images counts 0, which an audit should tell.",
     ),
+    ({MODE: "pass", "image.load()": f"{MODE}; image.load()"}, "Half an image has a header, so a mode: load() first."),
+    ({"image.load()": "pass"}, "Two more have lost their ends, and open() reads the beginning only: load() them."),
+    ({"image.load()": "image.verify()"}, "half.jpg has lost its end, which verify() does not notice: load() it."),
+    ({"unreadable.append(place)": "unreadable.append(file.name)"}, "Which class is each in? Write class/name."),
+    ({CLASSES: "len(group)"}, "a.png and b.png are in one class; asked for are groups in more than one."),
+    ({BYTES: "pixels(file)"}, "3.png and anew.png have equal pixels but other bytes: compare the files."),
+    ({BYTES: "file.name"}, "These have equal names; compare the bytes."),
     (
-        auditing(unreadable=unreadable_by(lambda image: None)),
-        "Two more have lost their ends, and open() reads the beginning only: load() them.",
+        {GROUPS: "[group for files in equal.values() for group in combinations(files, 2)"},
+        "These are pairs; three equal files make one group.",
     ),
     (
-        auditing(unreadable=unreadable_by(lambda image: image.verify())),
-        "half.jpg has lost its end, and verify() does not notice that in a JPEG: load() it.",
-    ),
-    (
-        auditing(unreadable=lambda f, a: [Path(name).name for name in a["unreadable"]]),
-        "Which class is each in? Write class/name.",
-    ),
-    (
-        auditing(duplicates=lambda f, _: equal(f, are_wrong=several)),
-        "a.png and b.png are in one class; asked for are groups in more than one.",
-    ),
-    (
-        auditing(duplicates=lambda f, _: equal(f, pixels)),
-        "3.png and anew.png have equal pixels but other bytes: compare the files.",
-    ),
-    (
-        auditing(duplicates=lambda f, _: equal(f, lambda path: path.name, several)),
-        "These have equal names; compare the bytes.",
-    ),
-    (auditing(duplicates=lambda f, _: pairs(f)), "These are pairs; three equal files make one group."),
-    (
-        auditing(duplicates=lambda f, _: pairs(f, forget=True)),
+        {GROUPS: "[group for files in equal.values() for group in pairwise(files)"},
         "A third file has the same bytes: keep a list of names for each content, not one name.",
     ),
+    ({"[group for": "[group[1:] for"}, "The group lacks its first file: list all of it."),
     (
-        auditing(duplicates=lambda f, a: [sorted(group)[1:] for group in a["duplicates"]]),
-        "The group lacks its first file: list all of it.",
+        {"{name: dict(counter) for name, counter in modes.items()}": "sum(modes.values(), Counter())"},
+        "These are sums over all classes; count each class for itself.",
     ),
-    (auditing(modes=header_modes), "Half an image has a header, so a mode: load() first."),
-    (auditing(modes=lambda f, a: total(a["modes"])), "These are sums over all classes; count each class for itself."),
-    (
-        auditing(modes=lambda f, a: {k: {"RGB": total({k: of}).total()} for k, of in a["modes"].items() if of}),
-        "After convert() all have one mode; look before it.",
-    ),
+    ({"image.mode]": 'image.convert("RGB").mode]'}, "After convert() all have one mode; look before it."),
 ]
 also_wrong = [
-    (lambda folder: {"counts": audit_folder(folder)["counts"]}, "so far"),
-    (auditing(unreadable=lambda f, a: len(a["unreadable"])), "not only how many"),
-    (stops, "in a try"),
-    (one_error, "several errors"),
-    (
-        auditing(duplicates=lambda f, _: equal(f, are_wrong=lambda g: len({p.parent.name[0] for p in g}) > 1)),
-        "after a class was added",
-    ),
-    (lambda folder: [list(path.iterdir()) for path in folder.iterdir()], "Not a directory"),
-    (deletes, "tidies nothing away"),
+    ({'"unreadable": unreadable,': ""}, "so far"),
+    ({'"unreadable": unreadable': '"unreadable": len(unreadable)'}, "not only how many"),
+    ({"(OSError, SyntaxError, ValueError)": "ZeroDivisionError"}, "in a try"),
+    ({"(OSError, SyntaxError, ValueError)": "OSError"}, "several errors"),
+    ({'partition("/")[0]': 'partition("/")[0][0]'}, "after a class was added"),
+    ({" if path.is_dir()": ""}, "Not a directory"),
+    ({"unreadable.append(place)": "unreadable.append(place) or file.unlink()"}, "tidies nothing away"),
 ]
-also_right = [in_four_passes]
+also_right = [
+    {
+        BYTES: "file.read_bytes()",
+        '"counts": dict(counts)': '"seconds": 1.5, "counts": counts',
+        '"unreadable": unreadable': '"unreadable": tuple(map(Path, unreadable))',
+        '"duplicates": groups': '"duplicates": set(map(tuple, groups))',
+        "{name: dict(counter) for name, counter in modes.items()}": "modes",
+    },
+]

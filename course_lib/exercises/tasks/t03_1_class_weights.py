@@ -43,14 +43,6 @@ def class_weights(labels: Tensor, num_classes: int) -> Tensor:
     return len(labels) / (num_classes * torch.bincount(labels, minlength=num_classes))
 
 
-def double(labels, num_classes):
-    return class_weights(labels, num_classes).double()
-
-
-def in_numpy(labels, num_classes):
-    return len(labels) / (num_classes * np.bincount(labels.numpy()))
-
-
 def one_by_one(labels, num_classes):
     weights = torch.zeros(num_classes)
     for k in range(num_classes):
@@ -62,12 +54,15 @@ right = class_weights
 slips = [
     (lambda y, k: y.bincount() / len(y), "These are the fractions of the classes: the rarest must weigh most."),
     (lambda y, k: 1 / y.bincount(), "The weights are not scaled yet: their mean over the images is far below 1."),
-    (lambda y, k: len(y) / y.bincount(), "Their mean over the images is the number of classes, not 1."),
+    ({"(num_classes * ": "("}, "Their mean over the images is the number of classes, not 1."),
     (lambda y, k: y.bincount().max() / y.bincount(), "The most common class has weight 1, so the mean exceeds 1."),
     (lambda y, k: right(y, k) / right(y, k).sum(), "They sum to 1 over the classes; look at the mean over images."),
     (lambda y, k: right(y, k) / right(y, k).mean(), "Their mean over the classes is 1, not that over the images."),
     (lambda y, k: right(y, k).tolist(), "That is a list; the loss takes its weights as a tensor."),
     (lambda y, k: right(y, k)[y], "That is one weight for each image; the loss wants one for each class."),
 ]
-also_wrong = [(double, "`.float()`"), (in_numpy, "NumPy array")]
+also_wrong = [
+    (lambda y, k: right(y, k).double(), "`.float()`"),
+    (lambda y, k: len(y) / (k * np.bincount(y.numpy())), "NumPy array"),
+]
 also_right = [one_by_one]

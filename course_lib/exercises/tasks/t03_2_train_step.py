@@ -1,9 +1,7 @@
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_, parameters_to_vector
+from torch.nn.utils import parameters_to_vector
 
 from course_lib.exercises.task import Task, refuse
 from course_lib.exercises.watched import leave_old_gradients, plain_number
@@ -70,69 +68,38 @@ def train_step(
 # fmt: on
 
 
-def step(clip=clip_grad_norm_, loss=F.cross_entropy, clear="first", late=False, steps=True):
-    """A training step, right by default."""
-
-    def answer(model, optimizer, images, labels, max_norm):
-        if clear == "first":
-            optimizer.zero_grad()
-        value = loss(model(images), labels)
-        value.backward()
-        clip(model.parameters(), max_norm)
-        if clear == "middle":
-            optimizer.zero_grad()
-        if steps:
-            optimizer.step()
-        if clear == "last":
-            optimizer.zero_grad()
-        return (loss(model(images), labels) if late else value).item()
-
-    return answer
-
-
-def each_alone(parameters, norm):
-    for parameter in parameters:
-        clip_grad_norm_(parameter, norm)
-
-
-def stretch(parameters, norm):
+def by_hand(parameters, max_norm, most=1.0):
     gradients = [parameter.grad for parameter in parameters]
-    torch._foreach_mul_(gradients, norm / parameters_to_vector(gradients).norm().item())
+    torch._foreach_mul_(gradients, min(most, max_norm / parameters_to_vector(gradients).norm().item()))
 
 
-def by_hand(parameters, norm):
-    gradients = [parameter.grad for parameter in parameters]
-    length = math.sqrt(sum(gradient.square().sum().item() for gradient in gradients))
-    torch._foreach_mul_(gradients, min(1, norm / length))
-
-
-def softmaxed(logits, labels):
-    return F.cross_entropy(logits.softmax(dim=1), labels)
-
-
-def with_graph(model, optimizer, images, labels, max_norm):
-    loss = F.cross_entropy(model(images), labels)
-    train_step(model, optimizer, images, labels, max_norm)
-    return loss
-
-
+ZERO, STEP, CLIP = "optimizer.zero_grad()", "optimizer.step()", "nn.utils.clip_grad_norm_(model.parameters(), max_norm)"
 slips = [
-    (step(clear="last"), "Gradients that were there before the call got into the step: clear before `backward()`."),
-    (step(clear="never"), "The first step's gradient is still in that of the second: `zero_grad()` is missing."),
-    (step(clip=lambda *_: None), "No gradient was shortened: clip after `backward()` and before `step()`."),
-    (step(clip=clip_grad_value_), "That limits each number alone, which turns the gradient; limit its length."),
-    (step(clip=each_alone), "Each parameter was clipped for itself; clip them all together, as one long vector."),
-    (step(clip=stretch), "A gradient shorter than `max_norm` was stretched to that length; leave it as it is."),
-    (step(loss=softmaxed), "`F.cross_entropy` applies softmax itself: give it the logits."),
-    (step(loss=nn.CrossEntropyLoss(reduction="sum")), "That loss is the sum over the batch; take the mean."),
-    (step(late=True), "That is the loss after the step: return the one that `backward()` was called on."),
+    ({ZERO: "pass", STEP: f"{STEP}; {ZERO}"}, "Gradients from before the call got into the step: clear them first."),
+    ({ZERO: "pass"}, "The first step's gradient is still in that of the second: `zero_grad()` is missing."),
+    ({CLIP: "pass"}, "No gradient was shortened: clip after `backward()` and before `step()`."),
+    ({"clip_grad_norm_": "clip_grad_value_"}, "That limits each number, which turns the gradient: limit its length."),
+    (
+        {CLIP: "[nn.utils.clip_grad_norm_(p, max_norm) for p in model.parameters()]"},
+        "Each parameter was clipped for itself; clip them all together, as one long vector.",
+    ),
+    (
+        {CLIP: "by_hand(model.parameters(), max_norm, most=1e9)"},
+        "A gradient shorter than `max_norm` was stretched to that length; leave it as it is.",
+    ),
+    ({"(images)": "(images).softmax(dim=1)"}, "`F.cross_entropy` applies softmax itself: give it the logits."),
+    ({", labels)": ', labels, reduction="sum")'}, "That loss is the sum over the batch; take the mean."),
+    (
+        {"return loss": "return F.cross_entropy(model(images), labels)"},
+        "That is the loss after the step: return the one that `backward()` was called on.",
+    ),
 ]
 also_wrong = [
-    (lambda *given: torch.tensor(train_step(*given)), "makes a plain number of a tensor"),
-    (lambda model, *given: train_step(model.eval(), *given), "has no `eval()`"),
-    (step(steps=False), "Is `optimizer.step()`"),
-    (step(clear="middle"), "cleared between"),
-    (with_graph, "kept fill the memory"),
-    (lambda *given: None, "end with `return`"),
+    ({"loss.item()": "loss.detach()"}, "makes a plain number of a tensor"),
+    ({"model(images)": "model.eval()(images)"}, "has no `eval()`"),
+    ({STEP: "pass"}, "Is `optimizer.step()`"),
+    ({STEP: f"{ZERO}; {STEP}"}, "cleared between"),
+    ({"loss.item()": "loss"}, "kept fill the memory"),
+    ({"return loss.item()": "return None"}, "end with `return`"),
 ]
-also_right = [step(clip=by_hand)]
+also_right = [{"nn.utils.clip_grad_norm_": "by_hand"}]

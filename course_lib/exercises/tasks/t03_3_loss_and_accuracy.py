@@ -50,10 +50,9 @@ gradients, and leave the network in the mode in which it came: a function that o
         drops = "Dropout drops and batch norm uses the batch: call `model.eval()` before the loop."
         record = "`eval()` changes layers only. Put the loop under `with torch.no_grad():`."
         ends = "`with` ends a `no_grad` by itself."
-        refuse(
-            "evaluation mode", (any(mode for _, mode, _ in model.passes), "images were judged in training mode", drops)
-        )
-        refuse("no such record", (any(kept for *_, kept in model.passes), "what gradients need was recorded", record))
+        trained, recorded = any(mode for _, mode, _ in model.passes), any(kept for *_, kept in model.passes)
+        refuse("evaluation mode", (trained, "images were judged in training mode", drops))
+        refuse("no such record", (recorded, "what gradients need was recorded", record))
         refuse("on, as before", (not torch.is_grad_enabled(), "gradients are still off", ends))
         refuse(
             as_before,
@@ -84,60 +83,6 @@ def loss_and_accuracy(
 # fmt: on
 
 
-def judged(means_of="", loss_of=F.cross_entropy, evaluates=True, before=None):
-    """The loop that most people write, with a mistake in its sums or its modes."""
-
-    def answer(model, batches):
-        training, loss, right, seen = model.training, 0.0, 0.0, 0
-        if evaluates:
-            model.eval()
-        with torch.no_grad():
-            for images, labels in batches:
-                logits = model(images)
-                hits = (logits.argmax(dim=1) == labels).float()
-                loss += loss_of(logits, labels).item() * (1 if "loss" in means_of else len(labels))
-                right += (hits.mean() if "accuracy" in means_of else hits.sum()).item()
-                seen += len(labels)
-        if before != "left":
-            model.train(training if before is None else True)
-        over = len(batches)
-        return loss / (over if "loss" in means_of else seen), right / (over if "accuracy" in means_of else seen)
-
-    return answer
-
-
-def changed(change):
-    """The right numbers, changed: a function of loss, accuracy, the number of images and that of batches."""
-
-    def answer(model, batches):
-        return change(*loss_and_accuracy(model, batches), sum(len(labels) for _, labels in batches), len(batches))
-
-    return answer
-
-
-def over_images(model, batches):
-    loss, accuracy = judged("loss")(model, batches)
-    return loss * len(batches) / sum(len(labels) for _, labels in batches), accuracy
-
-
-def softmaxed(logits, labels):
-    return F.cross_entropy(logits.softmax(dim=1), labels)
-
-
-def recording(model, batches):
-    training = model.training
-    model.eval()
-    for images, _ in batches:
-        model(images)
-    model.train(training)
-    return loss_and_accuracy(model, batches)
-
-
-def switches_off(model, batches):
-    torch.set_grad_enabled(False)
-    return loss_and_accuracy(model, batches)
-
-
 @torch.inference_mode()
 def all_at_once(model, batches):
     modes = {module: module.training for module in model.modules()}
@@ -148,28 +93,24 @@ def all_at_once(model, batches):
     return [F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean()]
 
 
-alike = "Batches of unequal length count alike here: "
+ALIKE = "Batches of unequal length count alike here: "
+MEAN_LOSS = {', reduction="sum"': "", "loss / seen": "loss / len(batches)"}
+MEAN_RIGHT = {").sum()": ").float().mean()", "right / seen": "right / len(batches)"}
 slips = [
-    (judged("loss accuracy"), f"{alike}weigh each by its length, in both numbers."),
-    (judged("loss"), f"{alike}weigh the loss of each by its length."),
-    (judged("accuracy"), f"{alike}count the right answers over all images."),
-    (
-        changed(lambda loss, share, n, k: (loss, 100 * share)),
-        "The accuracy is asked for as a fraction in 0..1, not in percent.",
-    ),
-    (changed(lambda loss, share, n, k: (share, loss)), "The loss comes first, then the accuracy."),
-    (over_images, "Means of batches were added and divided by the number of images: sum up `loss * len(labels)`."),
-    (
-        changed(lambda loss, share, n, k: (loss * n / k, share)),
-        "A sum over images was divided by the number of batches.",
-    ),
-    (judged(loss_of=softmaxed), "`F.cross_entropy` applies softmax itself: give it the logits."),
+    (MEAN_LOSS | MEAN_RIGHT, f"{ALIKE}weigh each by its length, in both numbers."),
+    (MEAN_LOSS, f"{ALIKE}weigh the loss of each by its length."),
+    (MEAN_RIGHT, f"{ALIKE}count the right answers over all images."),
+    ({"right / seen": "100 * right / seen"}, "The accuracy is asked for as a fraction in 0..1, not in percent."),
+    ({"loss / seen, right / seen": "right / seen, loss / seen"}, "The loss comes first, then the accuracy."),
+    ({', reduction="sum"': ""}, "Means were added and divided by the number of images: sum up `loss * len(labels)`."),
+    ({"loss / seen": "loss / len(batches)"}, "A sum over images was divided by the number of batches."),
+    ({"(logits, l": "(logits.softmax(dim=1), l"}, "`F.cross_entropy` applies softmax itself: give it the logits."),
 ]
 also_wrong = [
-    (judged(evaluates=False), "call `model.eval()` before"),
-    (recording, "`eval()` changes layers only"),
-    (judged(before="left"), "stays in evaluation mode"),
-    (judged(before="training"), "at the end is a guess"),
-    (switches_off, "ends a `no_grad` by itself"),
+    ({"    model.eval()\n": ""}, "call `model.eval()` before"),
+    ({"no_grad": "enable_grad"}, "`eval()` changes layers only"),
+    ({"    model.train(was_training)\n": ""}, "stays in evaluation mode"),
+    ({"model.train(was_training)": "model.train()"}, "at the end is a guess"),
+    ({"with torch.no_grad():": "torch.set_grad_enabled(False)\n    if True:"}, "ends a `no_grad` by itself"),
 ]
-also_right = [all_at_once, judged()]
+also_right = [all_at_once]

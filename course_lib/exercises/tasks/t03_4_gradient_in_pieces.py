@@ -44,9 +44,7 @@ return the mean loss over all images, as a plain number.
         refuse("one at a time", (together, "a piece began before the last one's backward pass", alive))
         after = "Was it cleared after the last `backward()`?"
         refuse("that of the batch", (cleared, "no gradient is left", after))
-        refuse(
-            "the weights as they were", (moved, "the weights have moved", "Only the gradient is asked for, no step.")
-        )
+        refuse("the weights as they were", (moved, "the weights have moved", "Only the gradient is needed, no step."))
         return {"the gradient": parameters_to_vector(left), "the loss": loss}
 
 
@@ -65,88 +63,44 @@ def gradient_in_pieces(model: nn.Module, images: Tensor, labels: Tensor, piece_s
     return total
 
 
-def pieces(factor=lambda piece, whole, number: piece / whole, clear="before", loss_of=F.cross_entropy, rest=True):
-    """Pieces, with a mistake in what a piece counts; the loss is right where that does not tell."""
-
-    def answer(model, images, labels, size):
-        if clear == "before":
-            model.zero_grad()
-        total, parts = 0.0, list(zip(images.split(size), labels.split(size), strict=True))
-        for some, their in parts if rest else parts[: len(images) // size]:
-            if clear == "each":
-                model.zero_grad()
-            loss = loss_of(model(some), their)
-            (loss * factor(len(some), len(images), len(parts))).backward()
-            total += loss.item() * len(some) / len(images)
-        if clear == "after":
-            model.zero_grad()
-        return total
-
-    return answer
-
-
-def with_loss(of_pieces):
-    """An answer with the right gradient, and another loss made of those of all pieces."""
-
-    def answer(model, images, labels, size):
-        gradient_in_pieces(model, images, labels, size)
-        with torch.no_grad():
-            parts = zip(images.split(size), labels.split(size), strict=True)
-            return of_pieces(torch.stack([F.cross_entropy(model(x), y) for x, y in parts])).item()
-
-    return answer
-
-
-def together(model, images, labels, size):
-    model.zero_grad()
-    parts = zip(images.split(size), labels.split(size), strict=True)
-    loss = sum(F.cross_entropy(model(x), y, reduction="sum") for x, y in parts) / len(images)
-    loss.backward()
-    return loss.item()
-
-
-def steps_too(model, *given):
-    total = gradient_in_pieces(model, *given)
-    torch.optim.SGD(model.parameters(), lr=0.1).step()
-    return total
-
-
-def softmaxed(logits, labels):
-    return F.cross_entropy(logits.softmax(dim=1), labels)
-
-
-def divided_at_the_end(model, images, labels, size):
-    total = pieces(lambda piece, *_: piece)(model, images, labels, size)
-    for parameter in model.parameters():
-        parameter.grad /= len(images)
-    return total
-
-
+ZERO, BACKWARD, ADD = "model.zero_grad()", "loss.backward()", "total += loss.item()"
+NUMBER = "-(-len(images) // piece_size)"  # of pieces
 slips = [
-    (pieces(clear="never"), "The gradient of an earlier batch is still in the sum: clear it before the loop."),
-    (pieces(lambda *_: 1, clear="each"), "Only the last piece is left, and unscaled: clear once, before the loop."),
-    (pieces(clear="each"), "Only the last piece is left: clear once, before the loop, not inside it."),
-    (pieces(rest=False), "The images that fill no whole piece were left out."),
-    (pieces(lambda *_: 1), "`backward()` adds: scale each piece's loss down before it."),
+    ({ZERO: "pass"}, "The gradient of an earlier batch is still in the sum: clear it before the loop."),
+    ({ZERO: "pass", BACKWARD: f"{ZERO}; (loss / share).backward()"}, "The last piece is left, unscaled: clear once."),
+    ({ZERO: "pass", BACKWARD: f"{ZERO}; {BACKWARD}"}, "Only the last piece is left: clear once, before the loop."),
     (
-        pieces(lambda piece, whole, number: 1 / number),
+        {"zip(": "list(zip(", "strict=True)": "strict=True))[: len(images) // piece_size]"},
+        "The images that fill no whole piece were left out.",
+    ),
+    ({BACKWARD: "(loss / share).backward()"}, "`backward()` adds: scale each piece's loss down before it."),
+    (
+        {BACKWARD: f"(loss / share / {NUMBER}).backward()"},
         "Pieces of unequal length count alike here: scale by length, not by the number of pieces.",
     ),
     (
-        lambda m, x, y, size: pieces(lambda *_: 1 / size)(m, x, y, size),
+        {BACKWARD: "(loss / share / piece_size).backward()"},
         "`F.cross_entropy` has divided by the piece's length already: take its fraction of N.",
     ),
-    (pieces(lambda piece, *_: piece), "That is the gradient of a sum over the images: divide by their number."),
-    (pieces(loss_of=softmaxed), "`F.cross_entropy` applies softmax itself: give it the logits."),
-    (with_loss(lambda losses: losses[-1]), "The gradient is right; the loss is that of the last piece."),
-    (with_loss(torch.mean), "The gradient is right; in the loss, too, a piece counts by its length."),
-    (with_loss(torch.sum), "The gradient is right; the losses were added up without scaling."),
+    ({BACKWARD: "(loss * len(images)).backward()"}, "That is the gradient of a sum: divide by the number of images."),
+    ({"(some), t": "(some).softmax(dim=1), t"}, "`F.cross_entropy` applies softmax itself: give it the logits."),
+    ({ADD: "total = loss.item() / share"}, "The gradient is right; the loss is that of the last piece."),
+    ({ADD: f"{ADD} / share / {NUMBER}"}, "The gradient is right; in the loss, too, a piece counts by its length."),
+    ({ADD: f"{ADD} / share"}, "The gradient is right; the losses were added up without scaling."),
 ]
 also_wrong = [
-    (lambda *given: torch.tensor(gradient_in_pieces(*given)), "makes a plain number of a tensor"),
-    (together, "Losses that wait"),
-    (lambda model, x, y, size: gradient_in_pieces(model, x, y, len(x)), "cuts a batch"),
-    (steps_too, "no step"),
-    (pieces(clear="after"), "that of the batch"),
+    ({"return total": "return torch.tensor(total)"}, "makes a plain number of a tensor"),
+    (
+        {BACKWARD: "pass", "loss.item()": "loss", "return total": "total.backward()\n    return total.item()"},
+        "Losses that wait",
+    ),
+    ({"images.split(piece_size), labels.split(piece_size)": "[images], [labels]"}, "cuts a batch"),
+    ({"return": "torch.optim.SGD(model.parameters(), lr=0.1).step()\n    return"}, "no step"),
+    ({"return": f"{ZERO}\n    return"}, "that of the batch"),
 ]
-also_right = [divided_at_the_end]
+also_right = [
+    {
+        BACKWARD: "(loss * len(images)).backward()",
+        "return": "for parameter in model.parameters():\n        parameter.grad /= len(images)\n    return",
+    },
+]

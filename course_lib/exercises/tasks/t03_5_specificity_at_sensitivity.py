@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import torch
 from sklearn.metrics import roc_curve
@@ -60,58 +58,30 @@ def specificity_at_sensitivity(
 # fmt: on
 
 
-def at(threshold, scores, labels):
-    return float(threshold), (scores[labels == 0] < threshold).double().mean().item()
-
-
-def descending(scores, labels):
-    return scores[labels == 1].sort(descending=True).values
-
-
-def by_sorting(v, y, t, z, s):
-    return at(descending(v, y)[math.ceil(s * int(y.sum()) - 1e-9) - 1], t, z)
-
-
-def of_all_scores(v, y, t, z, s):
-    return at(next(c for c in v.sort().values if (v[y == 1] >= c).double().mean() >= s - 1e-9), t, z)
-
-
-def by_roc_curve(v, y, t, z, s):
+def by_roc_curve(v, y, t, z, sensitivity):
     _, found, thresholds = roc_curve(y.numpy(), v.numpy(), drop_intermediate=False)
-    threshold = thresholds[np.argmax(found >= s)]
+    threshold = thresholds[np.argmax(found >= sensitivity)]
     return float(threshold), float(((t < threshold) & (z == 0)).sum() / (z == 0).sum())
 
 
-def with_rate(rate):
-    """An answer with the right threshold and another fraction of the test patients."""
-    return lambda v, y, t, z, s: (by_sorting(v, y, t, z, s)[0], rate(t, z, by_sorting(v, y, t, z, s)[0]).item())
-
-
+THRESHOLD, BELOW = "sick[found >= sensitivity].max()", "healthy < threshold"
+PLACE = "int((1 - sensitivity) * len(sick) + 1e-9)"
 slips = [
-    (lambda v, y, t, z, s: by_sorting(t, z, t, z, s), "The test patients chose the threshold; let validation do it."),
-    (lambda v, y, t, z, s: by_sorting(v, y, v, y, s), "That is the specificity on validation."),
-    (with_rate(lambda t, z, c: (t[z == 1] >= c).double().mean()), "That is the sensitivity on test."),
+    ({"val_scores[val_": "test_scores[test_"}, "The test patients chose the threshold; let validation do it."),
+    ({"test_scores[test_": "val_scores[val_"}, "That is the specificity on validation."),
+    ({"test_labels == 0": "test_labels == 1", BELOW: "healthy >= threshold"}, "That is the sensitivity on test."),
+    ({BELOW: "healthy >= threshold"}, "That is the fraction of the healthy who are predicted sick: take the others."),
+    ({BELOW: "healthy <= threshold"}, "A score equal to the threshold means ill: only scores below it are healthy."),
     (
-        with_rate(lambda t, z, c: (t[z == 0] >= c).double().mean()),
-        "That is the fraction of the healthy who are predicted sick: take the others.",
-    ),
-    (
-        with_rate(lambda t, z, c: (t[z == 0] <= c).double().mean()),
-        "A score equal to the threshold means ill, so that only scores below it count as healthy.",
-    ),
-    (
-        lambda v, y, t, z, s: at(descending(v, y)[int(s * int(y.sum())) - 1], t, z),
+        {THRESHOLD: "sick.sort().values[len(sick) - int(sensitivity * len(sick))]"},
         "Too few of the sick are found: where it is no whole number of patients, round up.",
     ),
-    (
-        lambda v, y, t, z, s: at(descending(v, y)[math.ceil(s * int(y.sum()) - 1e-9)], t, z),
-        "One patient too far: in a sorted list, position k has k patients before it.",
-    ),
-    (lambda v, y, t, z, s: by_sorting(v, y, t, z, s + 1e-6), "Exactly the fraction is enough: `>=`."),
-    (of_all_scores, "A higher threshold finds enough of the sick, too."),
-    (lambda v, y, t, z, s: at(v[y == 1].quantile(1 - s), t, z), "`quantile` interpolates between two patients."),
-    (lambda v, y, t, z, s: at(v.quantile(1 - s), t, z), "The fraction is one of the sick, not of all patients."),
-    (lambda v, y, t, z, s: at(0.5, t, z), "0.5 finds whom it finds; the threshold depends on the sick."),
+    ({THRESHOLD: f"sick.sort().values[{PLACE} - 1]"}, "One patient too far: position k has k patients before it."),
+    ({"found >= sensitivity": "found > sensitivity"}, "Exactly the fraction is enough: `>=`."),
+    ({".max()": ".min()"}, "A higher threshold finds enough of the sick, too."),
+    ({THRESHOLD: "sick.quantile(1 - sensitivity)"}, "`quantile` interpolates between two patients."),
+    ({THRESHOLD: "val_scores.quantile(1 - sensitivity)"}, "The fraction is one of the sick, not of all patients."),
+    ({THRESHOLD: "torch.tensor(0.5)"}, "0.5 finds whom it finds; the threshold depends on the sick."),
 ]
-also_wrong = [(lambda v, y, t, z, s: at(v[y == 1].quantile(1 - s, interpolation="lower"), t, z), "Count with five")]
-also_right = [by_sorting, by_roc_curve]
+also_wrong = [({THRESHOLD: 'sick.quantile(1 - sensitivity, interpolation="lower")'}, "Count with five")]
+also_right = [{THRESHOLD: f"sick.sort().values[{PLACE}]"}, by_roc_curve]

@@ -1,5 +1,4 @@
 import copy
-import math
 
 from torch import nn
 
@@ -41,7 +40,7 @@ epoch, its batch norm averages included. A loss that only equals the best one is
                 break
         try:
             stopping.restore(model)
-        except NotImplementedError:
+        except NotImplementedError:  # still to be written
             raise
         except (TypeError, AttributeError, RuntimeError) as error:
             slip = "Was a state kept? The first loss is a new best, however large: begin with float('inf')."
@@ -77,88 +76,29 @@ class EarlyStopping:
         model.load_state_dict(self.state)
 
 
-class Stopping:
-    """A right answer; the others change one method of it."""
-
-    def __init__(self, patience):
-        self.patience, self.lowest, self.waited, self.kept = patience, math.inf, 0, None
-
-    def better(self, loss):
-        return loss < self.lowest
-
-    def stop(self, loss, model):
-        self.waited += 1
-        if self.better(loss):
-            self.lowest, self.waited = loss, 0
-            self.keep(model)
-        return self.waited >= self.patience
-
-    def keep(self, model):
-        self.kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-    def restore(self, model):
-        model.load_state_dict(self.kept)
-
-
-def stopping(**methods):
-    return type("EarlyStopping", (Stopping,), methods)
-
-
-def stop_without_reset(self, loss, model):
-    self.count = getattr(self, "count", 0) + (not self.better(loss))
-    Stopping.stop(self, loss, model)
-    return self.count >= self.patience
-
-
-def stop_against_the_last(self, loss, model):
-    said = Stopping.stop(self, loss, model)
-    self.lowest = loss
-    return said
-
-
-def keep_parameters(self, model):
-    self.kept = copy.deepcopy(list(model.parameters()))
-
-
-def restore_parameters(self, model):
-    for mine, best in zip(model.parameters(), self.kept, strict=True):
-        mine.data.copy_(best)
-
-
-def stop_or_none(self, loss, model):
-    return True if Stopping.stop(self, loss, model) else None
-
-
-def by_a_list(self, loss, model):
-    self.losses = [*getattr(self, "losses", []), loss]
-    Stopping.stop(self, loss, model)
-    return len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.patience
-
-
+BETTER, RETURN, COPY = "loss < self.best", "return self.waited >= self.patience", "copy.deepcopy(model.state_dict())"
 slips = [
+    ({RETURN: "return self.waited > self.patience"}, "One epoch too late: `patience` epochs in a row are enough."),
+    ({RETURN: f"{RETURN} - 1"}, "One epoch too early: the best epoch itself is not one of the `patience`."),
+    ({"waited = loss, 0": "waited = loss, self.waited - 1"}, "A new best must set the count of epochs back to 0."),
+    ({BETTER: "loss <= self.best"}, "A loss equal to the best is no new best."),
+    ({"        return": "        self.best = loss\n        return"}, "Compare with the best loss, not with the last."),
+    ({"return ": ""}, "It never says stop: does `stop` return its verdict?"),
     (
-        lambda patience: Stopping(patience + 1),
-        "One epoch too late: stop when `patience` epochs in a row were no better.",
-    ),
-    (
-        lambda patience: Stopping(patience - 1),
-        "One epoch too early: the best epoch itself is not one of the `patience`.",
-    ),
-    (stopping(stop=stop_without_reset), "A new best must set the count of waiting epochs back to 0."),
-    (stopping(better=lambda self, loss: loss <= self.lowest), "A loss equal to the best is no new best."),
-    (stopping(stop=stop_against_the_last), "Compare with the best loss so far, not with the last one."),
-    (
-        stopping(stop=lambda *given: Stopping.stop(*given) and None),
-        "It never says stop: does `stop` return its verdict?",
-    ),
-    (
-        stopping(keep=keep_parameters, restore=restore_parameters),
+        {
+            COPY: "copy.deepcopy(list(model.parameters()))",
+            "model.load_state_dict(self.state)": "[p.data.copy_(q) for p, q in zip(model.parameters(), self.state)]",
+        },
         "Batch norm's averages were not kept: `parameters()` lacks them, `state_dict()` does not.",
     ),
-    (
-        stopping(keep=lambda self, model: setattr(self, "kept", model.state_dict())),
-        "The last epoch's state is there: copy the state at each best, and load that into the model.",
-    ),
+    ({COPY: "model.state_dict()"}, "The last epoch's state is there: copy the state at each best, and load it."),
 ]
-also_wrong = [(stopping(better=lambda self, loss: loss < 0), "however large")]
-also_right = [Stopping, stopping(stop=stop_or_none), stopping(stop=by_a_list)]
+also_wrong = [({'float("inf")': "0"}, "however large")]
+also_right = [
+    {COPY: "{name: tensor.clone() for name, tensor in model.state_dict().items()}"},
+    {RETURN: f"{RETURN} or None"},
+    {
+        "self.waited += 1": "self.losses = [*getattr(self, 'losses', []), loss]",
+        RETURN: "return len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.patience",
+    },
+]

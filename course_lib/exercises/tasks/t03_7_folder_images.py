@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
-from torchvision.transforms.v2 import functional as V
+from torchvision.transforms.v2 import functional as V  # noqa: F401  # some wrong answers use it
 
 from course_lib.exercises.draw import Draw
 from course_lib.exercises.files import broken_pngs
@@ -19,7 +19,7 @@ FILES = (  # in the order of the items, with Pillow's mode, height and width
     ("bee/1.png", "RGBA", 64, 32),
     ("cat/1.png", "I;16", 96, 64),
     ("cat/2.jpeg", "RGB", 32, 32),
-    ("dog/1.png", "L", 8, 16),
+    ("dog/1.png", "L", 16, 32),  # no smaller: what `resize` does at an edge would reach into the next square
     ("eel/1.png", "L", 48, 96),
 )
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
@@ -88,9 +88,8 @@ in the ninth hour of a training nobody wants to guess which of 40,000 it was.
             root = Path(folder) / "animals"
             if kind == "white":
                 write_white(root)
-                return {
-                    "how far white is from 1, in percent": [100 - 100 * answer(root, size=7)[k][0] for k in range(3)]
-                }
+                images = [answer(root, size=7)[index][0] for index in range(3)]
+                return {"how far white is from 1, in percent": [100 - 100 * image for image in images]}
             write_images(root, Draw(seed))
             if kind == "broken":
                 return {"whether errors name the file": self.errors_of(answer, root)}
@@ -131,12 +130,9 @@ in the ninth hour of a training nobody wants to guess which of 40,000 it was.
         try:
             data = answer(root, size=32, channels=1)
         except (OSError, RuntimeError, SyntaxError, ValueError) as error:
-            slip = (
-                "Read a file in `__getitem__`: with 40,000 files memory would not do, and one bad file would stop all."
-            )
-            raise Wrong(
-                f"making the dataset read a broken file ({type(error).__name__})", "no file read", slip
-            ) from error
+            found = f"making the dataset read a broken file ({type(error).__name__})"
+            slip = "Read a file in `__getitem__`: memory holds no 40,000 files, and one bad file would stop all."
+            raise Wrong(found, "no file read", slip) from error
         for index, name in enumerate(broken, 7):
             try:
                 data[index]
@@ -183,183 +179,66 @@ class FolderImages(Dataset):
 # fmt: on
 
 
-class Folder:
-    """A right answer with torchvision; the others change a part of it."""
-
-    def __init__(self, root, *, size, channels=1):
-        self.classes = self.order(f.name for f in root.glob("[!.]*") if f.is_dir())
-        found = [(path, k) for k, name in enumerate(self.classes) for path in self.listed(root / name)]
-        self.paths, self.labels, self.size, self.channels = [p for p, _ in found], [k for _, k in found], size, channels
-
-    order = staticmethod(sorted)
-
-    def listed(self, folder):
-        return sorted(folder.glob("[!.]*"))
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, index):
-        try:
-            return self.image(self.paths[index]), self.labels[index]
-        except Exception as error:
-            raise RuntimeError(f"broken: {self.paths[index].name}") from error
-
-    def image(self, path):
-        return V.resize(self.read(path), [self.size, self.size], antialias=True).expand(self.channels, -1, -1)
-
-    def read(self, path):
-        """float (1 or channels, height, width)."""
-        with Image.open(path) as opened:
-            usual = opened if opened.mode == "I;16" else opened.convert("L" if self.channels == 1 else "RGB")
-            return V.to_dtype(V.to_image(usual), torch.float32, scale=True)
-
-
-def folder(**methods):
-    return type("FolderImages", (Folder,), methods)
-
-
-def changed(change):
-    """An answer that changes the right image: a function of it and the data set."""
-    return folder(image=lambda self, path: change(Folder.image(self, path), self))
-
-
-def small(self, path, mode=None):
-    with Image.open(path) as opened:
-        gray, usual = opened.mode == "I;16" and mode == "F", "L" if self.channels == 1 else "RGB"
-        return (opened if mode == "" else opened.convert("F" if gray else usual)).resize((self.size, self.size))
-
-
-def tensor(picture):
-    return torch.from_numpy(np.atleast_3d(np.array(picture, dtype=np.float32)) / 255).permute(2, 0, 1)
-
-
-def deep_by_hand(self, path):
-    with Image.open(path) as opened:
-        deep = Image.fromarray((np.asarray(opened) // 256).astype("uint8")) if opened.mode == "I;16" else opened
-        usual = deep.convert("L" if self.channels == 1 else "RGB").resize((self.size, self.size))
-    return torch.tensor(np.array(usual) / 255).float().view(self.size, self.size, -1).movedim(2, 0)
-
-
-def mean_of_colors(self, path):
-    with Image.open(path) as opened:
-        usual = opened if opened.mode in ("I;16", "L") else opened.convert("RGB")
-        image = V.to_dtype(V.to_image(usual), torch.float32, scale=True)
-    return image.mean(dim=0, keepdim=True) if self.channels == 1 else image
-
-
-def cropped(self, path):
-    image = V.center_crop(V.resize(self.read(path), [self.size]), [self.size, self.size])
-    return image.expand(self.channels, -1, -1)
-
-
-def padded(self, path):
-    with Image.open(path) as opened:
-        return tensor(ImageOps.pad(opened.convert("L" if self.channels == 1 else "RGB"), (self.size, self.size)))
-
-
-def with_opacity(self, path):
-    image = tensor(small(self, path, ""))
-    return image if len(image) > 1 else image.expand(3, -1, -1)
-
-
-class Color(Folder):
-    def __init__(self, root, *, size, channels=3):
-        super().__init__(root, size=size, channels=channels)
-
-
-class FilesAreClasses(Folder):
-    def __init__(self, root, **given):
-        super().__init__(root, **given)
-        self.classes = sorted(path.name for path in root.glob("[!.]*"))
-
-
-class AllAtOnce(Folder):
-    def __init__(self, root, **given):
-        super().__init__(root, **given)
-        self.images = [self.image(path) for path in self.paths]
-
-    def __getitem__(self, index):
-        return self.images[index], self.labels[index]
-
-
-class NamesForLabels(Folder):
-    def __getitem__(self, index):
-        image, label = super().__getitem__(index)
-        return image, self.classes[label]
-
-
-class NamesNoFile(Folder):
-    def __getitem__(self, index):
-        return self.image(self.paths[index]), self.labels[index]
-
-
-class OneError(Folder):
-    def __getitem__(self, index):
-        try:
-            return self.image(self.paths[index]), self.labels[index]
-        except OSError as error:
-            raise ValueError(f"broken: {self.paths[index].name}") from error
-
-
-class Zeros(Folder):
-    def __getitem__(self, index):
-        try:
-            return super().__getitem__(index)
-        except RuntimeError:
-            return torch.zeros(self.channels, self.size, self.size), self.labels[index]
-
-
+DEPTH, GRAY, ERRORS = (
+    "65535 if deep else 255",
+    '"L" if self.channels == 1 else "RGB"',
+    "(OSError, SyntaxError, ValueError)",
+)
+SQUARE = 'F.interpolate(image[None], (self.size,) * 2, mode="bilinear", antialias=True)[0]'
+AXES, EXPAND, LISTED = ".permute(2, 0, 1)", ".expand(self.channels, -1, -1)", 'f.glob("[!.]*")'
 slips = [
+    ({'opened.mode.startswith("I")': "False"}, "All is white: `convert` cuts off at 255. Divide by 65535 before."),
+    ({DEPTH: "255"}, "16 bits end at 65535: divide by that."),
+    ({DEPTH: "65535 if deep else 1"}, "8 bits end at 255: divide by that."),
+    ({DEPTH: "65536 if deep else 256"}, "The largest number of 8 bits is 255, not 256."),
+    ({"channels: int = 1": "channels: int = 3"}, DEFAULTS),
+    ({DEPTH: "np.array(usual).max()"}, "A file's own maximum hides how it was exposed: divide by 255 or 65535."),
+    ({AXES: f"{AXES}.flip(0)"}, "Red and blue are exchanged: Pillow reads RGB, OpenCV BGR."),
+    ({AXES: ".permute(2, 1, 0)"}, "Rows and columns are exchanged: `permute(2, 0, 1)`."),
+    ({AXES: ".reshape(-1, *pixels.shape[:2])"}, "`reshape` and `view` move no axis: `permute(2, 0, 1)` does."),
     (
-        folder(image=lambda self, path: tensor(small(self, path))),
-        "All is white: `convert` cuts 16 bits off at 255. Divide by 65535 before.",
+        {GRAY: '"RGB"', "image[None]": "(image.mean(0, keepdim=True) if self.channels == 1 else image)[None]"},
+        "Pillow's gray weighs green most and blue least: `convert('L')` does it.",
     ),
     (
-        folder(image=lambda self, path: tensor(small(self, path, "F")).expand(self.channels, -1, -1)),
-        "16 bits end at 65535: divide by that.",
+        {SQUARE: "V.center_crop(V.resize(image, [self.size]), [self.size])"},
+        "The sides of the picture are missing: squeeze it, do not crop it.",
     ),
-    (changed(lambda image, _: image * 255), "8 bits end at 255: divide by that."),
-    (changed(lambda image, _: image * 255 / 256), "The largest number of 8 bits is 255, not 256."),
-    (Color, DEFAULTS),
     (
-        changed(lambda image, _: image / image.max()),
-        "A file's own maximum hides how it was exposed: divide by 255 or 65535.",
+        {SQUARE: "V.resize(V.center_crop(image, [max(image.shape)]), [self.size] * 2)"},
+        "There is a border where the picture should be: squeeze it, do not pad it.",
     ),
-    (changed(lambda image, _: image.flip(0)), "Red and blue are exchanged: Pillow reads RGB, OpenCV BGR."),
-    (changed(lambda image, _: image.mT), "Rows and columns are exchanged: `permute(2, 0, 1)`."),
-    (
-        changed(lambda image, self: image.permute(1, 2, 0).reshape(image.shape)),
-        "`reshape` and `view` move no axis, they cut it up again: `permute(2, 0, 1)` moves them.",
-    ),
-    (folder(read=mean_of_colors), "Pillow's gray weighs green most and blue least: `convert('L')` does it."),
-    (folder(image=cropped), "The sides of the picture are missing: squeeze it, do not crop it."),
-    (folder(image=padded), "There is a border where the picture should be: squeeze it, do not pad it."),
-    (changed(lambda image, _: image * 255 / 65535), "This file has 8 bits: divide by 255, not by 65535."),
-    (
-        folder(listed=lambda self, path: sorted(path.glob("[!.]*"))[::-1]),
-        "That is another file: sort a class's files by name.",
-    ),
-    (NamesForLabels, "A label is a position in `classes`, not the name."),
+    ({DEPTH: "65535"}, "This file has 8 bits: divide by 255, not by 65535."),
+    ({f"sorted({LISTED})": f"sorted({LISTED})[::-1]"}, "That is another file: sort a class's files by name."),
+    ({"), label": "), self.classes[label]"}, "A label is a position in `classes`, not the name."),
 ]
 also_wrong = [
-    (changed(lambda image, _: image.double()), "torch.float32"),
-    (folder(image=with_opacity), "is its opacity"),
-    (changed(lambda image, _: image[:1] if torch.equal(image[0], image[-1]) else image), "three equal channels"),
-    (changed(lambda image, _: image.expand(3, -1, -1)), "must become one channel"),
-    (changed(lambda image, _: image.permute(1, 2, 0)), "The channels come first"),
+    ({"return square": "return square.double()"}, "torch.float32"),
+    ({GRAY: "opened.mode", EXPAND: ".expand(max(3, len(square)), -1, -1)"}, "is its opacity"),
+    ({EXPAND: ""}, "three equal channels"),
+    ({EXPAND: ".expand(3, -1, -1)"}, "must become one channel"),
+    ({EXPAND: ".permute(1, 2, 0)"}, "The channels come first"),
+    ({SQUARE: "V.resize(image, [self.size])"}, "whatever its own"),
+    ({EXPAND: ".numpy()"}, "Use `torch.from_numpy`"),
+    ({LISTED: "f.iterdir()"}, "begins with a dot"),
+    ({LISTED: 'f.glob("*.png")'}, "take all files"),
+    ({'sorted(root.glob("[!.]*"))': 'sorted(root.glob("[!.]*"), key=lambda f: f.name[::-1])'}, "order of the disk"),
+    ({"if folder.is_dir()": ""}, "is_dir()"),
     (
-        folder(image=lambda self, path: V.resize(self.read(path), [self.size]).expand(self.channels, -1, -1)),
-        "whatever its own",
+        {"= size, channels": "= size, channels\n        [self[k] for k in range(len(self))]"},
+        "Read a file in `__getitem__`",
     ),
-    (folder(image=small), "Use `torch.from_numpy`"),
-    (folder(listed=lambda self, path: sorted(path.iterdir())), "begins with a dot"),
-    (folder(listed=lambda self, path: sorted(path.glob("*.png"))), "take all files"),
-    (folder(order=staticmethod(lambda names: sorted(names, key=lambda name: name[::-1]))), "order of the disk"),
-    (FilesAreClasses, "is_dir()"),
-    (AllAtOnce, "Read a file in `__getitem__`"),
-    (NamesNoFile, "Catch it where"),
-    (OneError, "several errors"),
-    (Zeros, "must not pass"),
+    ({"{path} cannot": "it cannot"}, "Catch it where"),
+    ({ERRORS: "OSError"}, "several errors"),
+    (
+        {'raise ValueError(f"{path} cannot be read as an image: {error}") from error': "pixels = np.zeros((9, 9))"},
+        "must not pass",
+    ),
 ]
-also_right = [Folder, folder(image=deep_by_hand)]
+also_right = [
+    {SQUARE: "V.resize(image, [self.size] * 2, antialias=True)"},
+    {
+        f"convert({GRAY})": f"convert({GRAY}).resize((self.size, self.size))",
+        f"np.array(usual, dtype=np.float32) / ({DEPTH})": "np.float32(np.array(usual) // (256 if deep else 1)) / 255",
+    },
+]

@@ -42,20 +42,6 @@ def class_accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return torch.stack([right[labels == label].mean() for label in range(logits.shape[1])])
 
 
-def by_prediction(logits, labels):
-    predicted = logits.argmax(dim=1)
-    return torch.stack([(labels[predicted == k] == k).float().mean() for k in range(logits.shape[1])])
-
-
-def over_the_batch(logits, labels):
-    right = (logits.argmax(dim=0) == labels).float()
-    return torch.stack([right[labels == label].mean() for label in range(logits.shape[1])])
-
-
-def of_all_images(logits, labels):
-    return class_accuracy(logits, labels).nan_to_num() * labels.bincount(minlength=logits.shape[1]) / len(labels)
-
-
 def by_matrix(logits, labels):
     right = (logits.argmax(dim=1) == labels).float()
     classes = F.one_hot(labels, logits.shape[1]).float()
@@ -63,11 +49,14 @@ def by_matrix(logits, labels):
 
 
 slips = [
-    (over_the_batch, "`dim=0` looks for the surest image of each class; take the maximum of each row."),
-    (lambda z, y: class_accuracy(z, y).nan_to_num(), "0 would mean that all were wrong; for no images use nan."),
-    (lambda z, y: class_accuracy(z, y)[y.unique()], "Classes without images are left out; they have a column, too."),
-    (by_prediction, "Of those predicted so, that many are right: precision. Group by the labels."),
-    (of_all_images, "You divide by the number of all images; divide by that of the class."),
+    ({"dim=1": "dim=0"}, "`dim=0` looks for the surest image of each class; take the maximum of each row."),
+    ({".mean()": ".mean().nan_to_num()"}, "0 would mean that all were wrong; for no images use nan."),
+    ({"range(logits.shape[1])": "labels.unique()"}, "Classes without images are left out; they have a column, too."),
+    (
+        {"labels == label": "logits.argmax(dim=1) == label"},
+        "That is the precision: group by the labels, not by predictions.",
+    ),
+    ({".mean()": ".sum() / len(labels)"}, "You divide by the number of all images; divide by that of the class."),
     (lambda z, y: (z.argmax(dim=1) == y).float().mean(), "That is one accuracy over all classes together."),
 ]
 also_right = [

@@ -15,7 +15,7 @@ def matches(found, padded, axis):
     reach = (padded.shape[2] - height) // 2
     for down, right, mirrored in product(range(2 * reach + 1), range(2 * reach + 1), (0, 1)):
         window = padded[:, :, down : down + height, right : right + width]
-        same = torch.isclose(found, window.flip(axis) if mirrored else window).flatten(start_dim=1).all(dim=1)
+        same = torch.isclose(found, window.flip(axis) if mirrored else window, atol=1e-4).flatten(1).all(dim=1)
         places[same] = torch.tensor([down - reach, right - reach, mirrored]).float()
     return places
 
@@ -92,11 +92,7 @@ without a loop over the images: think of which row and which column of the padde
         other = "after the same `torch.manual_seed`, two calls drew other numbers"
         refuse(
             "for each image its own shifts from -2 to 2, along height and width, and its own mirror",
-            (
-                torch.equal(places[0], places[1]),
-                "two calls drew the same numbers",
-                "Set no seed inside of the function.",
-            ),
+            (torch.equal(places[0], places[1]), "two calls drew the same numbers", "Set no seed in the function."),
             (alike, "all images of a batch were shifted alike", "Draw N shifts, not one: `(N, 1)`."),
             (share == 0, "no image was mirrored", "Reverse half of the images along their last axis."),
             (whole, "each batch was mirrored whole or not at all", "One draw decides for all images: draw N."),
@@ -105,7 +101,7 @@ without a loop over the images: think of which row and which column of the padde
             (len(values) == 1, "images move along one axis only", "Shift the other axis, too."),
             (len(values) == 3, f"all shifts are in {values}", "Images move one way only; draw on both sides of 0."),
             (len(values) == 4, f"all shifts are in {values}", "`randint` leaves out its upper end."),
-            (abs(share - 0.5) > 0.1, f"{share:.0%} of the images were mirrored", "Half of them should be."),
+            (abs(share - 0.5) > 0.12, f"{share:.0%} of the images were mirrored", "Half of them should be."),
             (not observed[-1][1], other, "Draw from torch: `torch.randint` and `torch.rand`."),
         )
 
@@ -125,76 +121,48 @@ def shift_and_mirror(images: torch.Tensor, shift: int = 4) -> torch.Tensor:
     return moved.permute(0, 3, 1, 2)
 
 
-def windows(mode="reflect", rows=None, columns=None, mirrored=None, axis=2):
-    """Windows cut out image by image, drawn otherwise: each draw is a function of the number of images and the shift."""
-
-    def answer(images, shift=4):
-        (count, _, height, width), changed = images.shape, []
-        tops = (rows or (lambda n, s: torch.randint(2 * s + 1, (n,))))(count, shift)
-        lefts = tops if columns == "rows" else (columns or (lambda n, s: torch.randint(2 * s + 1, (n,))))(count, shift)
-        mirrors = (mirrored or (lambda n: torch.rand(n) < 0.5))(count)
-        padded = F.pad(images, [shift] * 4, mode=mode)
-        for image, top, left, mirror in zip(padded, tops, lefts, mirrors, strict=True):
-            window = image[:, top : top + height, left : left + width]
-            changed.append(window.flip(axis) if mirror else window)
-        return torch.stack(changed)
-
-    return answer
+def one_by_one(images, shift=4):
+    (_, _, height, width), changed = images.shape, []
+    for image in F.pad(images, [shift] * 4, mode="reflect"):
+        top, left = torch.randint(2 * shift + 1, (2,))
+        window = image[:, top : top + height, left : left + width]
+        changed.append(window.flip(2) if torch.rand(()) < 0.5 else window)
+    return torch.stack(changed)
 
 
-def from_python(images, shift=4):
-    count = len(images)
-    numbers = lambda n, s: torch.tensor([random.randint(0, 2 * s) for _ in range(n)])  # noqa: E731
-    mirrors = torch.tensor([random.random() < 0.5 for _ in range(count)])
-    return windows(rows=numbers, columns=numbers, mirrored=lambda n: mirrors)(images, shift)
+def from_python(count):
+    return torch.tensor([[random.random()] for _ in range(count)])
 
 
-def row_by_row(images, shift=4):
-    count, _, height, _ = images.shape
-    rows = torch.arange(height) + torch.randint(2 * shift + 1, (count, height))
-    padded = F.pad(images, [shift] * 4, mode="reflect")
-    return torch.stack([image[:, some, shift:-shift] for image, some in zip(padded, rows, strict=True)])
+MIRROR = "columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)"
+ROWS, COLUMNS = (f"{axis} = torch.randint(2 * shift + 1, (count, 1))" for axis in ("rows", "columns"))
+RETURN = "return moved.permute(0, 3, 1, 2)"
 
 
-def into_the_images(images, shift=4):
-    images[:] = shift_and_mirror(images, shift)
-    return images
-
-
-def seeded(images, shift=4):
-    torch.manual_seed(0)
-    return shift_and_mirror(images, shift)
-
-
-def one_draw(count, shift):
-    return torch.randint(2 * shift + 1, (1,)).expand(count)
+def drawn_by(draw):
+    """Rows and columns drawn in another way."""
+    return {ROWS: f"rows = {draw}", COLUMNS: f"columns = {draw}"}
 
 
 also_wrong = [
-    (windows(mode="constant"), "black"),
-    (windows(mode="circular"), "wraps around"),
-    (windows(mode="replicate"), "repeats the last pixel"),
-    (windows(axis=1), "upside down"),
-    (lambda x, shift=4: windows()(x.flatten(0, 1)[:, None], shift).view_as(x), "channels of an image move apart"),
-    (row_by_row, "need one shift"),
-    (into_the_images, "Write into a copy"),
-    (seeded, "Set no seed"),
-    (windows(rows=one_draw, columns=one_draw), "Draw N shifts"),
-    (windows(mirrored=lambda n: torch.zeros(n)), "along their last axis"),
-    (windows(mirrored=lambda n: (torch.rand(1) < 0.5).expand(n)), "One draw decides"),
-    (windows(mirrored=lambda n: torch.arange(n) % 2 == 0), "which to mirror"),
-    (windows(columns="rows"), "a draw each"),
-    (windows(rows=lambda n, s: torch.full((n,), s)), "the other axis"),
-    (
-        windows(rows=lambda n, s: torch.randint(s + 1, (n,)), columns=lambda n, s: torch.randint(s + 1, (n,))),
-        "one way only",
-    ),
-    (
-        windows(rows=lambda n, s: torch.randint(2 * s, (n,)), columns=lambda n, s: torch.randint(2 * s, (n,))),
-        "upper end",
-    ),
-    (windows(mirrored=lambda n: torch.rand(n) < 0.1), "Half of them"),
-    (from_python, "Draw from torch"),
-    (lambda x, shift=4: F.pad(x, [shift] * 4, mode="reflect"), "Cut windows"),
+    ({'"reflect"': '"constant"'}, "black"),
+    ({'"reflect"': '"circular"'}, "wraps around"),
+    ({'"reflect"': '"replicate"'}, "repeats the last pixel"),
+    ({MIRROR: MIRROR.replace("columns", "rows")}, "upside down"),
+    (lambda x, shift=4: shift_and_mirror(x.flatten(0, 1)[:, None], shift).reshape(x.shape), "of an image move apart"),
+    ({"(count, 1)) + torch.arange(height)": "(count, height)) + torch.arange(height)"}, "need one shift"),
+    ({RETURN: "images[:] = moved.permute(0, 3, 1, 2)\n    return images"}, "Write into a copy"),
+    ({"    count, _": "    torch.manual_seed(0)\n    count, _"}, "Set no seed"),
+    (drawn_by("torch.randint(2 * shift + 1, (1, 1))"), "Draw N shifts"),
+    ({"< 0.5": "< 0"}, "along their last axis"),
+    ({"torch.rand(count, 1)": "torch.rand(1, 1)"}, "One draw decides"),
+    ({"torch.rand(count, 1) < 0.5": "torch.arange(count)[:, None] % 2 == 0"}, "which to mirror"),
+    ({COLUMNS: "columns = rows[:, :1]"}, "a draw each"),
+    ({ROWS: "rows = torch.full((count, 1), shift)"}, "the other axis"),
+    (drawn_by("torch.randint(shift + 1, (count, 1))"), "one way only"),
+    (drawn_by("torch.randint(2 * shift, (count, 1))"), "upper end"),
+    ({"< 0.5": "< 0.1"}, "Half of them"),
+    ({"torch.rand(count, 1)": "from_python(count)"}, "Draw from torch"),
+    ({RETURN: "return padded"}, "Cut windows"),
 ]
-also_right = [windows(), lambda images, shift=4: PhotoAugmentation(shift=shift)(images)]
+also_right = [one_by_one, lambda images, shift=4: PhotoAugmentation(shift=shift)(images)]

@@ -42,11 +42,9 @@ numbers are copied. The function returns nothing and leaves the model alone. The
             model.state_dict()["1.num_batches_tracked"].add_(50)
             before = copy.deepcopy(model.state_dict())
             answer(average, model, decay)
-            changed, goes_on = (
-                not agrees(model.state_dict(), before, 1e-6),
-                "Training goes on with it; write into `average`.",
-            )
-            refuse("a model as it was", (changed, "the model was changed", goes_on))
+            changed = not agrees(model.state_dict(), before, 0)
+            slip = "Training goes on with it; write into `average`."
+            refuse("a model as it was", (changed, "the model was changed", slip))
             states.append(copy.deepcopy(dict(average.state_dict())))
         return {"the state of `average` after each step": states}
 
@@ -64,46 +62,6 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
             mean.copy_(new_state[name])
 
 
-def averaging(copied=("num_batches_tracked",), skipped=("nothing",), exchanged=False):
-    """A running mean of some tensors, with others copied or skipped."""
-
-    def answer(average, model, decay):
-        for (name, mean), new in zip(average.state_dict().items(), model.state_dict().values(), strict=True):
-            share = 1 - decay if exchanged else decay
-            if not name.endswith(skipped):
-                mean.copy_(new if name.endswith(copied) else share * mean + (1 - share) * new)
-
-    return answer
-
-
-def names_only(average, model, decay):
-    for mean, new in zip(average.parameters(), model.parameters(), strict=True):
-        mean = decay * mean + (1 - decay) * new
-
-
-def in_place_for_all(average, model, decay):
-    for name, mean in average.state_dict().items():
-        mean.mul_(decay).add_((1 - decay) * model.state_dict()[name])
-
-
-def with_gradient(average, model, decay):
-    for mean, new in zip(average.parameters(), model.parameters(), strict=True):
-        mean.mul_(decay).add_(new, alpha=1 - decay)
-
-
-def into_the_model(average, model, decay):
-    update_average(average, model, decay)
-    model.load_state_dict(average.state_dict())
-
-
-@torch.no_grad()
-def by_lerp(average, model, decay):
-    for mean, new in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(new, 1 - decay)
-    for mean, new in zip(average.buffers(), model.buffers(), strict=True):
-        mean.copy_(decay * mean + (1 - decay) * new if mean.is_floating_point() else new)
-
-
 def by_loading(average, model, decay):
     new, old = copy.deepcopy(model.state_dict()), average.state_dict()
     for name, tensor in new.items():
@@ -112,22 +70,25 @@ def by_loading(average, model, decay):
     average.load_state_dict(new)
 
 
-buffers = "running_mean", "running_var", "num_batches_tracked"
+AVERAGE, COPY = "mean.mul_(decay).add_(new_state[name], alpha=1 - decay)", "mean.copy_(new_state[name])"
 slips = [
-    (names_only, "Nothing was written into `average`: a name that is bound to a new tensor leaves it as it was."),
+    (lambda average, model, decay: None, "Nothing was written into `average`: `name = ...` makes another tensor."),
+    ({"mean.is_floating_point()": "False"}, "That is a copy of the model; of the mean so far nothing is left."),
     (
-        lambda a, m, decay: a.load_state_dict(m.state_dict()),
-        "That is a copy of the model; of the mean so far nothing is left.",
+        {AVERAGE: "mean.mul_(1 - decay).add_(new_state[name], alpha=decay)"},
+        "Exchanged: `decay` goes with the old mean.",
     ),
-    (averaging(exchanged=True), "The weights are exchanged: `decay` belongs to the old mean."),
-    (averaging(skipped=buffers), "Only parameters were averaged; the running statistics of batch norm are buffers."),
-    (averaging(copied=buffers), "The running statistics were copied; average them like the weights."),
-    (averaging(skipped=buffers[2:]), "The buffers of whole numbers were left out: copy them."),
-    (averaging(copied=("nothing",)), "Whole numbers are not averaged but copied."),
+    (
+        {"        if": "        if name not in dict(model.named_parameters()):\n            continue\n        if"},
+        "Only parameters were averaged; the running statistics of batch norm are buffers.",
+    ),
+    ({"if mean": "if 'running' not in name and mean"}, "The running statistics were copied: average them, too."),
+    ({COPY: "pass"}, "The buffers of whole numbers were left out: copy them."),
+    ({COPY: "mean.copy_(decay * mean + (1 - decay) * new_state[name])"}, "Whole numbers are not averaged but copied."),
 ]
 also_wrong = [
-    (in_place_for_all, "Copy buffers of whole numbers"),
-    (with_gradient, "torch.no_grad()"),
-    (into_the_model, "Training goes on with it"),
+    ({"mean.is_floating_point()": "True"}, "Copy buffers of whole numbers"),
+    ({"state_dict().items()": "named_parameters()"}, "torch.no_grad()"),
+    ({COPY: f"{COPY}\n    model.load_state_dict(average.state_dict())"}, "Training goes on with it"),
 ]
-also_right = [by_lerp, by_loading]
+also_right = [by_loading, {AVERAGE: "mean.lerp_(new_state[name], 1 - decay)"}]

@@ -56,21 +56,6 @@ def compare_settings(plain: Sequence[float], changed: Sequence[float]) -> tuple[
     return mean, error, bool(abs(mean) > reach)
 
 
-def judged(ddof=1, apart=False, power=0.5, sign=1, level=0.975, used=1, reach=None, above=False):
-    """The comparison, with a mistake in it."""
-
-    def answer(plain, changed):
-        n, differences = len(plain), np.subtract(changed, plain)
-        spread = differences.std(ddof=ddof)
-        if apart:
-            spread = np.hypot(np.std(plain, ddof=1), np.std(changed, ddof=1))
-        mean, error = sign * differences.mean(), spread / n**power
-        far = (reach or stats.t.ppf(level, n - used)) * error
-        return mean, error, bool(mean > far or (mean < -far and not above))
-
-    return answer
-
-
 def by_scipy(plain, changed):
     test = stats.ttest_rel(changed, plain)
     mean = np.mean(np.array(changed) - np.array(plain))
@@ -86,14 +71,20 @@ def by_hand(plain, changed):
 
 
 slips = [
-    (judged(apart=True), "That treats the lists as unrelated. Seed i is in both: take differences first."),
-    (judged(ddof=0), "Divide by n - 1, not by n, in the standard deviation: numpy wants `ddof=1` for it."),
-    (judged(power=0), "That is the deviation of one difference; for their mean, divide by the root of n."),
-    (judged(power=1), "Divide the standard deviation by the root of n, not by n."),
-    (judged(reach=1.96), "1.96 is for many numbers; with few, take the quantile of the t distribution."),
-    (judged(level=0.95), "95% between two ends leaves 2.5% beyond each: the quantile is 0.975."),
-    (judged(used=0), "One degree of freedom went into the mean: n - 1 are left."),
-    (judged(sign=-1), "The sign is turned around: `changed` minus `plain`."),
-    (judged(above=True), "A change that does harm excludes 0, too: take the size of the mean."),
+    (
+        {"differences.std()": "pairs.std(dim=1).norm()"},
+        "The lists belong together, seed by seed: take differences first.",
+    ),
+    (
+        {"differences.std()": "differences.std(correction=0)"},
+        "Divide by n - 1, not by n, in the standard deviation: numpy wants `ddof=1` for it.",
+    ),
+    ({" / count**0.5": ""}, "That is the deviation of one difference; for their mean, divide by the root of n."),
+    ({"count**0.5": "count"}, "Divide the standard deviation by the root of n, not by n."),
+    ({"stats.t.ppf(0.975, df=count - 1)": "1.96"}, "1.96 is for many numbers; take the quantile of t for few."),
+    ({"0.975": "0.95"}, "95% between two ends leaves 2.5% beyond each: the quantile is 0.975."),
+    ({"df=count - 1": "df=count"}, "One degree of freedom went into the mean: n - 1 are left."),
+    ({"pairs[1] - pairs[0]": "pairs[0] - pairs[1]"}, "The sign is turned around: `changed` minus `plain`."),
+    ({"abs(mean)": "mean"}, "A change that does harm excludes 0, too: take the size of the mean."),
 ]
 also_right = [by_scipy, by_hand]

@@ -1,5 +1,4 @@
 import random
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -124,11 +123,9 @@ is wanted; then go through them once more, and let each change sides if that hel
             slip = "The whole has the right fraction, its classes do not: look at each class."
         elif abs(of_scenes - fraction) < 0.006:
             slip = "You took that fraction of the scenes; scenes differ in size, so count pictures."
-        text = ", ".join(f"{share:.2f}" for share in shares)
+        found = f"{of} validates on these fractions of the classes: {', '.join(f'{share:.2f}' for share in shares)}"
         far = max(abs(share - fraction) for share in shares) > 0.05
-        refuse(
-            f"{fraction} of each, within 0.05", (far, f"{of} validates on these fractions of the classes: {text}", slip)
-        )
+        refuse(f"{fraction} of each, within 0.05", (far, found, slip))
 
 
 # Answers
@@ -163,32 +160,10 @@ def split_by_scene(
 # fmt: on
 
 
-def sides(scenes, in_val):
-    val = [index for index, scene in enumerate(scenes) if scene in in_val]
-    return [index for index, scene in enumerate(scenes) if scene not in in_val], val
-
-
 def by_folds(labels, scenes, val_fraction=0.2, seed=0):
     cut = StratifiedGroupKFold(20, shuffle=True, random_state=seed).split(labels, labels, scenes)
-    folds = [fold for _, fold in cut]
-    number = round(20 * val_fraction)
+    folds, number = [fold for _, fold in cut], round(20 * val_fraction)
     return np.concatenate(folds[number:]), torch.tensor(np.concatenate(folds[:number]))
-
-
-def class_by_class(labels, scenes, val_fraction=0.2, seed=0):
-    """Scenes by their most frequent class, each class filled up to its share."""
-    draw, in_val = np.random.default_rng(seed), set()
-    shows = {scene: [] for scene in sorted(set(scenes))}
-    for label, scene in zip(labels, scenes, strict=True):
-        shows[scene].append(label)
-    for label in sorted(set(labels)):
-        wanted = val_fraction * labels.count(label) - sum(shows[scene].count(label) for scene in in_val)
-        of_class = [scene for scene in shows if statistics.mode(shows[scene]) == label]
-        for scene in draw.permutation(of_class).tolist():
-            if shows[scene].count(label) <= wanted + 1:
-                in_val.add(scene)
-                wanted -= shows[scene].count(label)
-    return sides(scenes, in_val)
 
 
 def best_of_many(labels, scenes, val_fraction=0.2, seed=0):
@@ -203,90 +178,29 @@ def best_of_many(labels, scenes, val_fraction=0.2, seed=0):
     return np.setdiff1d(np.arange(len(labels)), val), np.array(val)
 
 
-def by_pictures(labels, scenes, val_fraction=0.2, seed=0):
-    order = list(range(len(labels)))
-    random.Random(seed).shuffle(order)
-    number = round(val_fraction * len(labels))
-    return order[number:], order[:number]
-
-
-def tearing_scenes(labels, scenes, val_fraction=0.2, seed=0):
-    draw, val = random.Random(seed), []
-    for label in sorted(set(labels)):
-        of_class = sorted({scene for scene, shows in zip(scenes, labels, strict=True) if shows == label})
-        draw.shuffle(of_class)
-        chosen = set(of_class[: round(val_fraction * len(of_class))])
-        val += [i for i in range(len(labels)) if labels[i] == label and scenes[i] in chosen]
-    return [i for i in range(len(labels)) if i not in val], val
-
-
 def by_scenes(labels, scenes, val_fraction=0.2, seed=0):
     return next(GroupShuffleSplit(1, test_size=val_fraction, random_state=seed).split(labels, labels, scenes))
 
 
-def until_full(fits):
-    """Scenes in a random order, each taken that still fits."""
-
-    def answer(labels, scenes, val_fraction=0.2, seed=0, order=None):
-        order, in_val, taken = list(set(scenes)) if order == "set" else sorted(set(scenes)), set(), Counter()
-        random.Random(seed).shuffle(order)
-        for scene in order:
-            shows = Counter(label for label, other in zip(labels, scenes, strict=True) if other == scene)
-            if fits(taken + shows, shows, Counter(labels), val_fraction):
-                in_val.add(scene)
-                taken += shows
-        return sides(scenes, in_val)
-
-    return answer
-
-
-def as_a_whole(taken, shows, total, fraction):
-    return taken.total() <= fraction * total.total()
-
-
-def of_each_class(taken, shows, total, fraction):
-    return all(taken[label] <= fraction * total[label] + 1 for label in shows)
-
-
-def of_a_set(labels, scenes, val_fraction=0.2, seed=0):
-    return until_full(of_each_class)(labels, scenes, val_fraction, seed, order="set")
-
-
-def without_mixed(labels, scenes, val_fraction=0.2, seed=0):
-    shows = {scene: {label for label, other in zip(labels, scenes, strict=True) if other == scene} for scene in scenes}
-    train, val = class_by_class(labels, scenes, val_fraction, seed)
-    return [i for i in train if len(shows[scenes[i]]) == 1], val
-
-
-def as_masks(labels, scenes, val_fraction=0.2, seed=0):
-    val = class_by_class(labels, scenes, val_fraction, seed)[1]
-    return [index not in val for index in range(len(labels))], [index in val for index in range(len(labels))]
-
-
-def as_names(labels, scenes, val_fraction=0.2, seed=0):
-    return [{scenes[index] for index in side} for side in class_by_class(labels, scenes, val_fraction, seed)]
-
-
-def at_random(labels, scenes, val_fraction=0.2, seed=0):
-    return by_folds(labels, scenes, val_fraction, int(torch.randint(1000, ())))
-
-
+RETURN, DRAW, START = "return train, val", "random.Random(seed)", "    total = Counter(labels)"
 also_wrong = [
-    (by_pictures, "You divide pictures"),
-    (tearing_scenes, "torn apart"),
+    ({RETURN: "return [i for i in range(len(labels)) if i % 5], range(0, len(labels), 5)"}, "You divide pictures"),
+    ({START: f"    scenes = [f'{{s}} {{k}}' for s, k in zip(scenes, labels)]\n{START}"}, "torn apart"),
     (by_scenes, "scenes differ in size"),
-    (until_full(as_a_whole), "its classes do not"),
-    (lambda y, s, val_fraction=0.2, seed=0: class_by_class(y, s, val_fraction, seed)[::-1], "Training comes first"),
-    (at_random, "Draw from `random.Random(seed)`"),
-    (lambda y, s, val_fraction=0.2, seed=0: by_folds(y, s, val_fraction, 0), "What does the seed change"),
-    (without_mixed, "What is not for validation"),
-    (lambda y, s, val_fraction=0.2, seed=0: by_folds(y, s, 0.1, seed), "is it used"),
-    (of_a_set, "Sort the scenes first"),
     (
-        lambda y, s, val_fraction=0.2, seed=0: (range(len(y)), class_by_class(y, s, val_fraction, seed)[1]),
-        "is not for training",
+        {
+            "(found[label] / total[label] - val_fraction) ** 2 for label in total": "[(found.total() / total.total() - val_fraction) ** 2]"
+        },
+        "its classes do not",
     ),
-    (as_names, "positions in `labels`"),
-    (as_masks, "[True, True"),
+    ({RETURN: "return val, train"}, "Training comes first"),
+    ({DRAW: "random"}, "Draw from `random.Random(seed)`"),
+    ({DRAW: "random.Random(0)"}, "What does the seed change"),
+    ({"not in in_val]": "not in in_val and len(of_scene[scene]) == 1]"}, "What is not for validation"),
+    ({"- val_fraction": "- 0.1"}, "is it used"),
+    ({"sorted(of_scene)": "list(set(of_scene))"}, "Sort the scenes first"),
+    ({RETURN: "return range(len(labels)), val"}, "is not for training"),
+    ({RETURN: "return [[scenes[index] for index in side] for side in (train, val)]"}, "positions in `labels`"),
+    ({RETURN: "return [[index in side for index in range(len(labels))] for side in (train, val)]"}, "True"),
 ]
-also_right = [by_folds, class_by_class, best_of_many]
+also_right = [by_folds, best_of_many]

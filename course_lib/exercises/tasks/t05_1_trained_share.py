@@ -30,9 +30,8 @@ reached what you meant.
         yield nn.Linear(3, 2), "a layer that learns"
         yield small_backbone(draw).requires_grad_(False), "a network that is all frozen"
         for a, b in draw.whole(2, 9, 3, 2).tolist():
-            drawn = nn.Sequential(
-                nn.Conv2d(2, a, 3), nn.Sequential(nn.Conv2d(a, b, 1), nn.BatchNorm2d(b)), nn.Linear(b, 2)
-            )
+            block = nn.Sequential(nn.Conv2d(a, b, 1), nn.BatchNorm2d(b))
+            drawn = nn.Sequential(nn.Conv2d(2, a, 3), block, nn.Linear(b, 2))
             for parameter in drawn.parameters():
                 parameter.requires_grad_(draw.number(0, 2) > 0)
             yield drawn, "a network whose layers are frozen by chance"

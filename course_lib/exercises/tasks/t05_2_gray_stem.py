@@ -52,11 +52,9 @@ and training the new one must not change it. So the weights of ImageNet serve X-
         with torch.no_grad():
             for parameter in gray.parameters():
                 parameter.add_(1)
-        shares, same = (
-            not agrees([p.detach() for p in conv.parameters()], before, 0),
-            "Both layers hold the same tensor: copy its numbers instead.",
-        )
-        refuse("two layers that share nothing", (shares, "training the new layer changes the old one", same))
+        shares = not agrees([parameter.detach() for parameter in conv.parameters()], before, 0)
+        slip = "Both layers hold the same tensor: copy its numbers instead."
+        refuse("two layers that share nothing", (shares, "training the new layer changes the old one", slip))
         return {"the output without the bias": output, "the bias of the layer": bias}
 
     def look_at(self, gray, conv):
@@ -69,11 +67,8 @@ and training the new one must not change it. So the weights of ImageNet serve X-
         shape, right = tuple(gray.weight.shape), (conv.out_channels, 1, *conv.kernel_size)
         slip = "`sum(dim=1, keepdim=True)` keeps the axis of the colors, with length 1."
         refuse(f"{right}", (shape != right, f"a weight of the shape {shape}", slip))
-        channels, slip = (
-            gray.in_channels,
-            "The weights are for one channel, but the layer says otherwise: set this, too.",
-        )
-        refuse("1", (channels != 1, f"gray_stem().in_channels is {channels}", slip))
+        slip = "The weights are for one channel, but the layer says otherwise: set this, too."
+        refuse("1", (gray.in_channels != 1, f"gray_stem().in_channels is {gray.in_channels}", slip))
         for name in ("stride", "padding", "dilation", "padding_mode"):
             kept, right = getattr(gray, name), getattr(conv, name)
             slip = f"Hand over `conv.{name}` as it is, rows and columns included."
@@ -105,76 +100,34 @@ def gray_stem(conv: nn.Conv2d) -> nn.Conv2d:
     return gray
 
 
-def stem(weight=lambda conv: conv.weight.sum(1, keepdim=True), bias=True, biased=False, **other):
-    """An answer with something else in the new layer."""
-
-    def answer(conv):
-        kept = {name: getattr(conv, name) for name in ("stride", "padding", "dilation", "padding_mode")} | other
-        gray = nn.Conv2d(1, conv.out_channels, conv.kernel_size, bias=biased or conv.bias is not None, **kept)
-        gray.weight = nn.Parameter(weight(conv).detach())
-        if bias and conv.bias is not None:
-            gray.bias = nn.Parameter(conv.bias.detach().clone())
-        return gray
-
-    return answer
-
-
-def seen_by_the_eye(conv):
-    return (conv.weight * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-
-
-def asleep(conv):
-    gray = gray_stem(conv)
-    gray.weight.requires_grad = False
-    return gray
-
-
-def sharing(conv):
-    gray = gray_stem(conv)
-    gray.bias = conv.bias
-    return gray
-
-
-def into_the_given(conv):
-    conv.in_channels, conv.weight = 1, nn.Parameter(conv.weight.detach().sum(1, keepdim=True))
-    return conv
-
-
 def copied(conv):
     gray = copy.deepcopy(conv)
-    gray.weight = nn.Parameter(sum(conv.weight.detach().split(1, dim=1)))
+    gray.weight, gray.in_channels = nn.Parameter(sum(conv.weight.detach().split(1, dim=1))), 1
     return gray
 
 
-def copied_with_channels(conv):
-    gray = copied(conv)
-    gray.in_channels = 1
-    return gray
-
-
+SUM, EYE = "conv.weight.sum(dim=1, keepdim=True)", "torch.tensor([0.299, 0.587, 0.114])[:, None, None]"
+WEIGHT, BIAS, RETURN = f"gray.weight.copy_({SUM})", "gray.bias.copy_(conv.bias)", "    return gray"
 slips = [
+    ({".sum(dim": ".mean(dim"}, "The slices were averaged: a third of the strength. Add them up."),
+    ({SUM: "conv.weight[:, :1]"}, "One color's slice was taken alone: add up all three."),
     (
-        stem(lambda conv: conv.weight.mean(1, keepdim=True)),
-        "The slices were averaged: a third of the strength. Add them up.",
-    ),
-    (stem(lambda conv: conv.weight[:, :1].clone()), "One color's slice was taken alone: add up all three."),
-    (
-        stem(seen_by_the_eye),
+        {"conv.weight.sum": f"(conv.weight * {EYE}).sum"},
         "Brightness to the eye is for turning color into gray; here the image is gray, so just add up.",
     ),
 ]
 also_wrong = [
-    (stem(lambda conv: torch.randn(conv.out_channels, 1, *conv.kernel_size)), "keep its random ones"),
-    (stem(bias=False), "bias is not that of the old"),
-    (stem(stride=1), "Hand over `conv.stride`"),
-    (stem(padding=0), "Hand over `conv.padding`"),
-    (stem(dilation=1), "Hand over `conv.dilation`"),
-    (stem(padding_mode="zeros"), "Hand over `conv.padding_mode`"),
-    (stem(biased=True), "says whether"),
-    (asleep, "asks for no gradient"),
-    (sharing, "same tensor"),
-    (into_the_given, "that was given in was changed"),
-    (copied, "otherwise: set this"),
-    (stem(lambda conv: conv.weight.sum(1)), "keeps the axis"),
+    ({WEIGHT: "pass"}, "keep its random ones"),
+    ({BIAS: "pass"}, "bias is not that of the old"),
+    ({"stride=conv.stride,": ""}, "Hand over `conv.stride`"),
+    ({"padding=conv.padding,": ""}, "Hand over `conv.padding`"),
+    ({"dilation=conv.dilation,": ""}, "Hand over `conv.dilation`"),
+    ({"padding_mode=conv.padding_mode,": ""}, "Hand over `conv.padding_mode`"),
+    ({"bias=conv.bias is not None,": ""}, "says whether"),
+    ({RETURN: f"    gray.weight.requires_grad = False\n{RETURN}"}, "asks for no gradient"),
+    ({BIAS: "gray.bias = conv.bias"}, "same tensor"),
+    ({RETURN: f"    conv.in_channels = 1\n{RETURN}"}, "that was given in was changed"),
+    ({"        1,": "        3,", WEIGHT: f"gray.weight = nn.Parameter({SUM})"}, "otherwise: set this"),
+    ({WEIGHT: "gray.weight = nn.Parameter(conv.weight.sum(dim=1))"}, "keeps the axis"),
 ]
-also_right = [copied_with_channels, stem()]
+also_right = [copied]

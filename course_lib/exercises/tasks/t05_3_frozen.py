@@ -67,9 +67,7 @@ you are given, or return a module that wraps it.
         refuse("all weights as they were", (bool(weights), f"training changed {', '.join(weights)}", slip))
         slip = "`requires_grad` is for weights; statistics move in training mode, without any gradient."
         if asleep:
-            slip = (
-                "`eval()` lasts until the next `train()` of the network around it: see that the backbone ignores that."
-            )
+            slip = "`eval()` lasts until the next `train()` of the network around it: the backbone has to ignore that."
         if all("batches" in name for name in moved):
             slip = "The means stand still, but in training mode batch norm does not use them: it has to be in evaluation mode."
         refuse("all statistics as they were", (bool(moved), f"training changed {', '.join(moved)}", slip))
@@ -95,21 +93,6 @@ def frozen(backbone: nn.Module) -> nn.Module:
     return Frozen().train()
 
 
-class Asleep(nn.Module):
-    """Sleeps, with a forward pass of its own."""
-
-    def __init__(self, inside, forward=None):
-        super().__init__()
-        self.inside, self.ask = inside.eval(), forward or inside
-
-    def train(self, mode=True):
-        self.training = mode
-        return self
-
-    def forward(self, images):
-        return self.ask(images)
-
-
 def without_train(backbone):
     backbone.requires_grad_(False).eval()
     backbone.train = lambda mode=True: backbone
@@ -123,6 +106,8 @@ def before_each_pass(backbone):
 
 
 def norms(change):
+    """An answer that freezes the weights, and does something to each batch norm."""
+
     def answer(backbone):
         for part in backbone.requires_grad_(False).modules():
             if isinstance(part, nn.BatchNorm2d):
@@ -149,8 +134,8 @@ def without_chance(backbone):
 also_wrong = [
     (lambda backbone: backbone.requires_grad_(False), "statistics move in training mode"),
     (lambda backbone: backbone.requires_grad_(False).eval(), "lasts until the next"),
-    (Asleep, "all weights as they were"),
-    (lambda backbone: Asleep(backbone.requires_grad_(False), torch.no_grad()(backbone.forward)), "passes through"),
+    ({".requires_grad_(False)": ""}, "all weights as they were"),
+    ({"return self": "with torch.no_grad():\n                return self"}, "passes through"),
     (norms(sleeps), "dropout is awake"),
     (without_chance, "batch at hand"),
     (norms(lambda part: setattr(part, "momentum", 0)), "The means stand still"),

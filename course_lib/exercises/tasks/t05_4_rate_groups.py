@@ -54,9 +54,10 @@ that several stages share belongs to the last of them alone: optimizers refuse o
 
     def rates_of(self, groups, stages):
         """The rate of each parameter in groups, by its name, if exactly those that learn are there, each once."""
-        names = {
-            id(p): f"{name} of stages[{k}]" for k, stage in enumerate(stages) for name, p in stage.named_parameters()
-        }
+        named = [
+            (p, f"{name} of stages[{k}]") for k, stage in enumerate(stages) for name, p in stage.named_parameters()
+        ]
+        names = {id(parameter): name for parameter, name in named}
         learn = {id(p) for stage in stages for p in stage.parameters() if p.requires_grad}
         rates = {}
         if not isinstance(groups, list | tuple):
@@ -103,68 +104,31 @@ def rate_groups(
 # fmt: on
 
 
-def grouping(counts=bool, keep=lambda stage, p: p.requires_grad, order=reversed, empty=False, once=True, most=99):
-    """Groups, with something done otherwise."""
-
-    def answer(stages, rate, decay=0.7):
-        groups, taken, steps = [], set(), 0
-        for stage in order(stages):
-            learning = [p for p in stage.parameters() if keep(stage, p) and (not once or id(p) not in taken)]
-            taken.update(map(id, learning))
-            if learning or empty:
-                groups.append({"params": learning, "lr": rate * decay ** min(steps, most)})
-            steps += bool(counts(list(stage.parameters())))
-        return groups
-
-    return answer
-
-
-def of_the_first(stages, rate, decay=0.7):
-    groups, taken = [], set()
-    depth = sum(any(True for _ in stage.parameters()) for stage in stages)
-    for stage in stages:
-        own = [p for p in stage.parameters() if p.requires_grad and id(p) not in taken]
-        depth -= any(True for _ in stage.parameters())
-        taken.update(map(id, own))
-        if own:
-            groups.append({"params": own, "lr": rate * decay**depth})
-    return groups
-
-
-def turning(stages, rate, decay=0.7):
-    stages.reverse()
-    return grouping(order=list)(stages, rate, decay)
-
-
-def other_names(stages, rate, decay=0.7):
-    return [{"params": g["params"], "rate": g["lr"]} for g in rate_groups(stages, rate, decay)]
-
-
-def one_by_one(stages, rate, decay=0.7):
-    groups = rate_groups(stages, rate, decay)
-    return tuple({"params": p, "lr": group["lr"]} for group in groups for p in group["params"])
-
-
-def learns(quantifier):
-    return lambda stage, p: quantifier(q.requires_grad for q in stage.parameters())
-
-
+START, SHRINK, LEARNS, NEW = "    groups, taken", "rate = decay * rate", "p.requires_grad and", "id(p) not in taken"
 slips = [
-    (lambda s, r, d=0.7: rate_groups(s, r, 1), "All have one rate: multiply it by `decay` from stage to stage."),
-    (lambda s, r, d=0.7: rate_groups(s, r * d, d), "The last stage begins with `rate` itself: shrink it afterwards."),
-    (grouping(counts=lambda own: True), "A stage without parameters, a pooling, is no step down."),
-    (grouping(counts=lambda own: any(p.requires_grad for p in own)), "A frozen stage is a step, too."),
-    (of_the_first, "A shared parameter belongs to the last of its stages."),
-    (grouping(most=1), "It shrank only once: multiply by `decay` at each stage."),
-    (lambda s, r, d=0.7: rate_groups(s, r, 1 / d), "The rates grow toward the first stage: they have to shrink."),
-    (grouping(order=list), "The first stage got `rate`: the last has to, so begin there."),
+    ({SHRINK: "pass"}, "All have one rate: multiply it by `decay` from stage to stage."),
+    ({START: f"    {SHRINK}\n{START}"}, "The last stage begins with `rate` itself: shrink it afterwards."),
+    ({"continue": "pass"}, "A stage without parameters, a pooling, is no step down."),
+    ({"if not own": "if not any(p.requires_grad for p in own)"}, "A frozen stage is a step, too."),
+    (
+        {NEW: "all(p is not q for other in stages[: stages.index(stage)] for q in other.parameters())"},
+        "A shared parameter belongs to the last of its stages.",
+    ),
+    ({SHRINK: "rate = once", START: f"    once = decay * rate\n{START}"}, "It shrank once: multiply at each stage."),
+    ({"decay * rate": "rate / decay"}, "The rates grow toward the first stage: they have to shrink."),
+    ({"reversed(stages)": "stages"}, "The first stage got `rate`: the last has to, so begin there."),
 ]
 also_wrong = [
-    (other_names, "by these names"),
-    (grouping(empty=True), "no such group"),
-    (grouping(once=False), "is there twice"),
-    (grouping(keep=learns(any)), "no frozen parameter"),
-    (grouping(keep=learns(all)), "is missing"),
-    (turning, "works in place"),
+    ({'"lr"': '"rate"'}, "by these names"),
+    ({"if learning": "if own"}, "no such group"),
+    ({f" and {NEW}": ""}, "is there twice"),
+    ({LEARNS: "any(q.requires_grad for q in own) and"}, "no frozen parameter"),
+    ({LEARNS: "all(q.requires_grad for q in own) and"}, "is missing"),
+    ({"reversed(stages)": "stages.reverse() or stages"}, "works in place"),
 ]
-also_right = [one_by_one, grouping()]
+also_right = [
+    {
+        'groups.append({"params": learning, "lr": rate})': 'groups += [{"params": p, "lr": rate} for p in learning]',
+        "return groups": "return tuple(groups)",
+    },
+]

@@ -57,11 +57,8 @@ need not be the same for all, and gradients are switched on as before.
         found = answer(backbone, batches)
         hook.remove()
         off = not torch.is_grad_enabled()
-        if (
-            not isinstance(found, tuple | list)
-            or len(found) != 2
-            or not all(isinstance(part, Tensor) for part in found)
-        ):
+        parts = found if isinstance(found, tuple | list) else ()
+        if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
             slip = "Return both, each joined by `torch.cat`."
             raise Wrong(f"features_of() gave {shown(found)}", "two tensors, features and labels", slip)
         awake, sizes = any(training for training, _ in calls), [size for _, size in calls]
@@ -69,10 +66,8 @@ need not be the same for all, and gradients are switched on as before.
         refuse("asked in evaluation mode", (awake, "the backbone was asked in training mode", slip))
         slip = "Batches are shuffled again each time, so labels of a second pass belong to other images."
         refuse("one", (batches.passes != 1, f"{batches.passes} passes through the batches", slip))
-        slip, other = (
-            "All at once may not fit into memory, and twice takes twice as long.",
-            sorted(sizes) != sorted(batches.sizes),
-        )
+        slip = "All at once may not fit into memory, and twice takes twice as long."
+        other = sorted(sizes) != sorted(batches.sizes)
         refuse(f"calls with {batches.sizes}", (other, f"calls with {sizes} images", slip))
         after, slip = [part.training for part in backbone.modules()], "It was in training mode before: set that back."
         if any(after):
@@ -112,49 +107,6 @@ def features_of(
 # fmt: on
 
 
-def asking(mean=lambda maps: maps.mean((2, 3)), grad=False, take=slice(None), cut=lambda pairs: pairs):
-    """Features and labels in evaluation mode, with something done otherwise."""
-
-    def answer(backbone, batches):
-        features, labels = [], []
-        with evaluation_mode(backbone), torch.set_grad_enabled(grad):
-            for images, batch_labels in cut(batches):
-                features.append(mean(backbone(images)))
-                labels.append(batch_labels)
-        return torch.cat(features[take]), torch.cat(labels[take])
-
-    return answer
-
-
-def awake(backbone, batches):
-    with torch.no_grad():
-        pairs = [(backbone(images).mean((2, 3)), labels) for images, labels in batches]
-    return tuple(torch.cat(part) for part in zip(*pairs, strict=True))
-
-
-def stays(backbone, batches):
-    return features_of(backbone.eval(), batches)
-
-
-def wakes_all(backbone, batches):
-    found = features_of(backbone, batches)
-    backbone.train()
-    return found
-
-
-def switches_off(backbone, batches):
-    torch.set_grad_enabled(False)
-    return features_of(backbone, batches)
-
-
-def second_pass(backbone, batches):
-    return features_of(backbone, batches)[0], torch.cat([labels for _, labels in batches])
-
-
-def at_once(batches):
-    return [tuple(torch.cat(part) for part in zip(*batches, strict=True))]
-
-
 def pooled_by_torch(backbone, batches):
     pool, pairs = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), list(batches)
     with evaluation_mode(backbone), torch.inference_mode():
@@ -162,39 +114,25 @@ def pooled_by_torch(backbone, batches):
     return [torch.cat(features).clone(), torch.cat([labels for _, labels in pairs])]
 
 
-def past_the_hooks(backbone, batches):
-    with evaluation_mode(backbone), torch.no_grad():
-        pairs = [(backbone.forward(images).mean((2, 3)), labels) for images, labels in batches]
-    return tuple(torch.cat(part) for part in zip(*pairs, strict=True))
-
-
+MEAN, MODES, RESULT = ".mean(dim=(2, 3))", "part.training = training", "torch.cat(features), torch.cat(labels)"
 slips = [
-    (asking(lambda maps: maps), "Those are the maps: take the mean of each, over rows and columns."),
-    (asking(lambda maps: maps.flatten(1)), "The maps were flattened: take the mean of each instead."),
-    (asking(lambda maps: maps.amax((2, 3))), "That is the largest number of each map; the mean is asked for."),
-    (
-        asking(lambda maps: maps.mean(1).flatten(1)),
-        "The mean ran over the maps: it belongs over their rows and columns.",
-    ),
-    (
-        asking(lambda maps: maps.mean((2, 3), keepdim=True)),
-        "Two axes of length 1 are left over: the shape is (N, maps).",
-    ),
-    (
-        lambda backbone, batches: features_of(backbone, batches)[::-1],
-        "The labels came first: return features, then labels.",
-    ),
-    (asking(take=slice(-1)), "The last batch is missing: a smaller one counts, too."),
-    (asking(take=slice(-1, None)), "That is the last batch alone: collect all of them in a list."),
+    ({MEAN: ""}, "Those are the maps: take the mean of each, over rows and columns."),
+    ({MEAN: ".flatten(1)"}, "The maps were flattened: take the mean of each instead."),
+    ({".mean(": ".amax("}, "That is the largest number of each map; the mean is asked for."),
+    ({MEAN: ".mean(dim=1).flatten(1)"}, "The mean ran over the maps: it belongs over their rows and columns."),
+    ({"(2, 3)": "(2, 3), keepdim=True"}, "Two axes of length 1 are left over: the shape is (N, maps)."),
+    ({RESULT: "torch.cat(labels), torch.cat(features)"}, "The labels came first: return features, then labels."),
+    ({RESULT: "torch.cat(features[:-1]), torch.cat(labels[:-1])"}, "The last batch is missing: it counts, too."),
+    ({RESULT: "features[-1], labels[-1]"}, "That is the last batch alone: collect all of them in a list."),
 ]
 also_wrong = [
-    (awake, "asked in training mode"),
-    (stays, "set that back"),
-    (wakes_all, "wakes all parts"),
-    (asking(grad=True), "still part of a graph"),
-    (switches_off, "ends by itself"),
-    (second_pass, "second pass belong"),
-    (asking(cut=at_once), "All at once"),
-    (lambda backbone, batches: features_of(backbone, batches)[0], "Return both"),
+    ({"    backbone.eval()\n": ""}, "asked in training mode"),
+    ({MODES: "pass"}, "set that back"),
+    ({MODES: "part.train()"}, "wakes all parts"),
+    ({"no_grad": "enable_grad"}, "still part of a graph"),
+    ({"with torch.no_grad():": "torch.set_grad_enabled(False)\n    if True:"}, "ends by itself"),
+    ({"torch.cat(labels)": "torch.cat([labels for _, labels in batches])"}, "second pass belong"),
+    ({"in batches": "in [tuple(map(torch.cat, zip(*batches)))]"}, "All at once"),
+    ({", torch.cat(labels)": ""}, "Return both"),
 ]
-also_right = [pooled_by_torch, past_the_hooks, asking()]
+also_right = [pooled_by_torch, {"backbone(images)": "backbone.forward(images)"}]

@@ -1,4 +1,3 @@
-import math
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -115,72 +114,6 @@ def labels_needed(
     return {"pretrained": with_it, "scratch": without, "gain": gain, "needed": needed}
 
 
-def results(spread=statistics.stdev, gain=None, needed=None, calls=1, mean=statistics.fmean):
-    """The four results, with something done otherwise."""
-
-    def summed_up(values):
-        return mean(values), spread(values) if len(values) > 1 else None
-
-    def answer(pretrained, scratch, counts, seeds):
-        both = [
-            {n: [f(n, s) for s in seeds for _ in range(calls)][::calls] for n in counts} for f in (pretrained, scratch)
-        ]
-        first, second = ({n: summed_up(values) for n, values in table.items()} for table in both)
-        gains = {n: summed_up([a - b for a, b in zip(both[0][n], both[1][n], strict=True)]) for n in counts}
-        if gain and len(seeds) > 1:
-            gains = {n: gain(*gains[n], first[n][1], second[n][1]) for n in counts}
-        a, b = ({n: mean for n, (mean, _) in table.items()} for table in (first, second))
-        enough = min((n for n in counts if a[n] >= b[max(counts)]), default=None)
-        return {
-            "pretrained": first,
-            "scratch": second,
-            "gain": gains,
-            "needed": needed(a, b, counts) if needed else enough,
-        }
-
-    return answer
-
-
-def smallest(enough, choose=min, default=None):
-    """An answer that says otherwise what is needed: the smallest n that is enough, given both means and all counts."""
-
-    def needed(a, b, counts):
-        return choose(
-            (n for n in counts if enough(n, a, b, counts)), default=max(counts) if default == "max" else default
-        )
-
-    return results(needed=needed)
-
-
-def first_in_order(a, b, counts):
-    return next((n for n in counts if a[n] >= b[max(counts)]), None)
-
-
-def by_the_luckiest(pretrained, scratch, counts, seeds):
-    scores = {(n, seed): pretrained(n, seed) for n in counts for seed in seeds}
-    found = labels_needed(lambda *pair: scores[pair], scratch, counts, seeds)
-    target = found["scratch"][max(counts)][0]
-    enough = [n for n in counts if max(scores[n, seed] for seed in seeds) >= target]
-    return found | {"needed": min(enough, default=None)}
-
-
-def sorting(pretrained, scratch, counts, seeds):
-    counts.sort()
-    return labels_needed(pretrained, scratch, counts, seeds)
-
-
-def with_spread(of_one):
-    """An answer that makes up a spread for one seed."""
-
-    def answer(*given):
-        found = labels_needed(*given)
-        for name in ("pretrained", "scratch", "gain"):
-            found[name] = {n: (mean, of_one if spread is None else spread) for n, (mean, spread) in found[name].items()}
-        return found
-
-    return answer
-
-
 def by_tensors(pretrained, scratch, counts, seeds):
     first, second = (torch.tensor([[f(n, s) for s in seeds] for n in counts]).double() for f in (pretrained, scratch))
 
@@ -194,49 +127,50 @@ def by_tensors(pretrained, scratch, counts, seeds):
     return {**found, "scratch": rows(second), "pretrained": rows(first)}
 
 
+SPREAD, ENOUGH = "statistics.stdev(values)", "mean >= target"
+GAIN = "gain[n] = summed_up([a - b for a, b in zip(first, second, strict=True)])"
+UNPAIRED = "(a, p), (b, q) = with_it[n], without[n]; gain[n] = a - b, p and "
 slips = [
-    (results(statistics.pstdev), "It was divided by the number of seeds, not by one less."),
-    (results(lambda v: max(v) - min(v)), "That is the range; the standard deviation is asked for."),
-    (results(statistics.variance), "That is the variance: take its root."),
-    (results(lambda v: statistics.stdev(v) / len(v) ** 0.5), "That is the error of the mean: do not divide."),
-    (results(mean=statistics.median), "Not the median: the mean."),
-    (results(gain=lambda mean, spread, a, b: (-mean, spread)), "The sign: more in `pretrained` is positive."),
+    ({"stdev": "pstdev"}, "It was divided by the number of seeds, not by one less."),
+    ({SPREAD: "max(values) - min(values)"}, "That is the range; the standard deviation is asked for."),
+    ({"stdev": "variance"}, "That is the variance: take its root."),
+    ({SPREAD: f"{SPREAD} / len(values) ** 0.5"}, "That is the error of the mean: do not divide."),
+    ({"fmean": "median"}, "Not the median: the mean."),
+    ({"a - b for": "b - a for"}, "The sign: more in `pretrained` is positive."),
+    ({GAIN: f"{UNPAIRED} (p * p + q * q) ** 0.5"}, "Seeds come in pairs: subtract first, then take the spread."),
+    ({GAIN: f"{UNPAIRED} p - q"}, "The spread of differences is no difference of spreads."),
     (
-        results(gain=lambda mean, spread, a, b: (mean, math.hypot(a, b))),
-        "Seeds come in pairs: subtract first, then take the spread.",
-    ),
-    (results(gain=lambda mean, spread, a, b: (mean, a - b)), "The spread of differences is no difference of spreads."),
-    (
-        results(needed=first_in_order),
+        {"sorted(counts)": "counts", "min(enough, default=None)": "next(iter(enough), None)"},
         "That is the first in `counts` that is enough; they come in any order, so take the smallest.",
     ),
-    (smallest(lambda n, a, b, counts: a[n] >= max(b.values())), "The best mean of `scratch` was taken, not its last."),
-    (by_the_luckiest, "The luckiest seed reached it; its mean has to."),
-    (smallest(lambda n, a, b, counts: a[n] >= b[counts[-1]]), "The last in `counts` is not the largest."),
     (
-        smallest(lambda n, a, b, counts: a[n] >= b[n]),
-        "Both were compared at the same n: compare with the largest n of `scratch`.",
-    ),
-    (smallest(lambda n, a, b, counts: a[n] > b[max(counts)]), "As good is enough: `>=`, not `>`."),
-    (
-        smallest(lambda n, a, b, counts: a[n] >= b[max(counts)], max),
-        "That is the largest number that is enough; the smallest says what is needed.",
+        {"target, _ = without[max(counts)]": "target = max(mean for mean, _ in without.values())"},
+        "The best mean of `scratch` was taken, not its last.",
     ),
     (
-        smallest(lambda n, a, b, counts: b[n] >= a[max(counts)]),
+        {
+            "gain = {}, {}, {}": "gain, best = {}, {}, {}, {}",
+            "        second": "        best[n] = max(first)\n        second",
+            ENOUGH: "best[n] >= target",
+        },
+        "The luckiest seed reached it; its mean has to.",
+    ),
+    ({"max(counts)": "counts[-1]"}, "The last in `counts` is not the largest."),
+    ({ENOUGH: "mean >= without[n][0]"}, "Both were compared at the same n: compare with the largest n of `scratch`."),
+    ({ENOUGH: "mean > target"}, "As good is enough: `>=`, not `>`."),
+    ({"min(enough": "max(enough"}, "That is the largest number that is enough; the smallest says what is needed."),
+    (
+        {"without[max(counts)]": "with_it[max(counts)]", "with_it.items()": "without.items()"},
         "Which of the two has to reach which? `pretrained`, at any n, what `scratch` has at the largest.",
     ),
-    (
-        smallest(lambda n, a, b, counts: a[n] >= b[max(counts)], default="max"),
-        "Where no number is enough, say so: return `None`.",
-    ),
+    ({"default=None": "default=max(counts)"}, "Where no number is enough, say so: return `None`."),
 ]
 also_wrong = [
-    (with_spread(0.0), "0 would say that it is small"),
-    (with_spread(math.nan), "nothing is known"),
-    (results(calls=2), "keep what it returned"),
-    (lambda f, g, counts, seeds: labels_needed(f, lambda n, seed: g(n, seed + 1), counts, seeds), "easier images"),
-    (sorting, "`sorted`, not `sort`"),
+    ({"else None": "else 0.0"}, "0 would say that it is small"),
+    ({"else None": 'else float("nan")'}, "nothing is known"),
+    ({"[scratch(n, seed)": "[scratch(n, seed) and scratch(n, seed)"}, "keep what it returned"),
+    ({"scratch(n, seed)": "scratch(n, seed + 1)"}, "easier images"),
+    ({"sorted(counts)": "counts.sort() or counts"}, "`sorted`, not `sort`"),
     (lambda *given: tuple(labels_needed(*given).values()), "Return a dictionary"),
 ]
-also_right = [by_tensors, results()]
+also_right = [by_tensors]

@@ -35,37 +35,24 @@ def normalized(heat: Tensor) -> Tensor:
     return (heat - low) / (high - low).clamp(min=1e-12)
 
 
-def scaled(heat, over=(1, 2)):
-    low, high = heat.amin(over, keepdim=True), heat.amax(over, keepdim=True)
-    return (heat - low) / (high - low)
-
-
-def highest(heat):
-    return heat.amax((1, 2), keepdim=True).clamp(min=1e-12)
-
-
-def in_place(heat):
-    heat -= heat.amin((1, 2), keepdim=True)
-    heat /= highest(heat)
-    return heat
-
-
 def one_by_one(heat):
     spans = [(one, one.max() - one.min()) for one in heat]
     return torch.stack([(one - one.min()) / span if span > 0 else torch.zeros_like(one) for one, span in spans])
 
 
-def with_a_little_more(heat):
-    low, high = heat.amin((1, 2), keepdim=True), heat.amax((1, 2), keepdim=True)
-    return (heat - low) / (high - low + 1e-8)
-
-
+CLAMP, SCALED = ".clamp(min=1e-12)", "(heat - low) / (high - low)"
 slips = [
-    (scaled, "0 divided by 0 is nan: see to it that a flat map, such as the first, is not divided by 0."),
-    (lambda h: scaled(h, (0, 1, 2)), "The whole batch shares a lowest and a highest pixel: each map has its own."),
-    (lambda h: scaled(h, (2,)), "Each row was scaled alone: a map has two axes."),
-    (lambda h: h / highest(h), "The lowest pixel has to be taken away first."),
-    (lambda h: h.relu() / highest(h), "Negative heat was cut off instead of moved."),
+    ({CLAMP: ""}, "0 divided by 0 is nan: see to it that a flat map, such as the first, is not divided by 0."),
+    (
+        {"    return": "    low, high = heat.min(), heat.max()\n    return"},
+        "The whole batch shares a lowest and a highest pixel: each map has its own.",
+    ),
+    (
+        {"    return": "    low, high = heat.amin(2, keepdim=True), heat.amax(2, keepdim=True)\n    return"},
+        "Each row was scaled alone: a map has two axes.",
+    ),
+    ({SCALED: "heat / high"}, "The lowest pixel has to be taken away first."),
+    ({SCALED: "heat.relu() / high"}, "Negative heat was cut off instead of moved."),
 ]
-also_wrong = [(in_place, "write into the caller's tensor")]
-also_right = [one_by_one, with_a_little_more]
+also_wrong = [({"    return (heat - low)": "    heat -= low\n    return heat"}, "write into the caller's tensor")]
+also_right = [one_by_one, {f"(high - low){CLAMP}": "(high - low + 1e-8)"}]

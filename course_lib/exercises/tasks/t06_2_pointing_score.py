@@ -73,9 +73,6 @@ slips = [
     (lambda h, m: share(hottest(h) & m, m), "Divide by the number of hottest pixels, not of those in the mask."),
     (lambda h, m: share(h * m, h), "That is the fraction of heat inside; here only the hottest pixels count."),
     (lambda h, m: pointing_score(h, m).mean(), "That is the mean of the scores: return one for each map."),
-    (
-        lambda h, m: share(hottest(h) & m, hottest(h)),
-        "Flat maps, here the third and the sixth, point nowhere and score 0.",
-    ),
+    (lambda h, m: share(hottest(h) & m, hottest(h)), "Flat maps, here the third and the sixth, score 0."),
 ]
 also_right = [one_by_one, explain.pointing_hits]

@@ -23,12 +23,8 @@ error comes through to the caller. A tool that leaves traces changes what it was
     given = "a network in training and in evaluation, and three of its layers"
 
     def inputs(self, draw):
-        for part, layer, training, fails in (
-            (0, 1, True, False),
-            (1, 0, True, False),
-            (1, 1, False, False),
-            (1, 1, True, True),
-        ):
+        cases = (0, 1, True, False), (1, 0, True, False), (1, 1, False, False), (1, 1, True, True)
+        for part, layer, training, fails in cases:
             yield network(draw).train(training), draw.uniform(3, 2, 8, 12), part, layer, fails
 
     def shown(self, model, images, part, layer, fails):
@@ -57,51 +53,6 @@ def maps_of(model: nn.Module, images: Tensor, layer: nn.Module) -> Tensor:
     return kept[0]
 
 
-def keeping(keep=lambda inputs, output: output.detach().clone(), evaluate=True, restore=True, remove=True):
-    """The maps, with something left out."""
-
-    def answer(model, images, layer):
-        kept, before = [], model.training
-        hook = layer.register_forward_hook(lambda _, inputs, output: kept.append(keep(inputs, output)))
-        if evaluate:
-            model.eval()
-        try:
-            model(images)
-        finally:
-            if remove:
-                hook.remove()
-            if restore:
-                model.train(before)
-        return kept[0]
-
-    return answer
-
-
-def without_finally(mode_in_finally=False):
-    def answer(model, images, layer):
-        kept, before = [], model.training
-        hook = layer.register_forward_hook(lambda _, inputs, output: kept.append(output.clone()))
-        try:
-            with torch.no_grad():
-                model.eval()(images)
-        except RuntimeError:
-            if mode_in_finally:
-                hook.remove()
-            raise
-        hook.remove()
-        model.train(before)
-        return kept[0]
-
-    return answer
-
-
-def hiding(model, images, layer):
-    try:
-        return maps_of(model, images, layer)
-    except RuntimeError:
-        return None
-
-
 def with_evaluation_mode(model, images, layer):
     kept = {}
     hook = layer.register_forward_hook(lambda _, inputs, output: kept.update(maps=output.detach().clone()))
@@ -113,24 +64,19 @@ def with_evaluation_mode(model, images, layer):
     return kept["maps"]
 
 
+REMOVE, RESTORE = "        hook.remove()\n", "        model.train(was_training)\n"
 slips = [
-    (
-        keeping(lambda inputs, output: output.detach()),
-        "A layer that works in place reached the maps: `detach()` shares memory, `clone()` does not.",
-    ),
-    (
-        keeping(lambda inputs, output: inputs[0].detach().clone()),
-        "That is what came into the layer; what it returns is the hook's third argument.",
-    ),
-    (lambda *given: [maps_of(*given)], "That is a list with the maps in it: return its element."),
+    ({"output.clone()": "output.detach()"}, "A layer that works in place reached the maps: `clone()` them."),
+    ({"output.clone()": "inputs[0].clone()"}, "That came into the layer; the hook's third argument came out."),
+    ({"kept[0]": "kept"}, "That is a list with the maps in it: return its element."),
 ]
 also_wrong = [
-    (keeping(lambda inputs, output: output.clone()), "still part of its graph"),
-    (keeping(evaluate=False), "asked in training mode"),
-    (keeping(restore=False), "after the call the mode"),
-    (keeping(remove=False), "after the call the number of hooks"),
-    (without_finally(), "after the model had failed the number of hooks"),
-    (without_finally(mode_in_finally=True), "after the model had failed the mode"),
-    (hiding, "`finally` does not"),
+    ({"no_grad": "enable_grad"}, "still part of its graph"),
+    ({"    model.eval()\n": ""}, "asked in training mode"),
+    ({RESTORE: ""}, "after the call the mode"),
+    ({REMOVE: ""}, "after the call the number of hooks"),
+    ({REMOVE + RESTORE: RESTORE + REMOVE[4:]}, "after the model had failed the number of hooks"),
+    ({RESTORE: RESTORE[4:]}, "after the model had failed the mode"),
+    ({"    finally": "    except RuntimeError:\n        return None\n    finally"}, "`finally` does not"),
 ]
-also_right = [with_evaluation_mode, keeping()]
+also_right = [with_evaluation_mode]

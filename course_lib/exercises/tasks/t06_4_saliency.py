@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.exercises.task import Task
-from course_lib.exercises.traces import OTHER_SCORES, asked, network, own
+from course_lib.exercises.traces import OTHER_SCORES, asked, network
 
 
 class Saliency(Task):
@@ -46,54 +46,26 @@ def saliency(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     return gradient.abs().amax(dim=1)
 
 
-def of(channels, score=lambda logits, targets: own(logits, targets).sum()):
-    """Another summary of the channels, or the gradient of another score."""
-
-    def answer(model, images, targets):
-        pixels = images.detach().clone().requires_grad_()
-        return channels(torch.autograd.grad(score(model(pixels), targets), pixels)[0])
-
-    return answer
-
-
-def largest(slopes):
-    return slopes.abs().amax(dim=1)
-
-
-def by_backward(freeze=False):
-    def answer(model, images, targets):
-        pixels = images.clone().requires_grad_()
-        own((model.requires_grad_(False) if freeze else model)(pixels), targets).sum().backward()
-        return largest(pixels.grad)
-
-    return answer
-
-
-def marking(model, images, targets):
-    images.requires_grad_()
-    return largest(torch.autograd.grad(own(model(images), targets).sum(), images)[0])
-
-
-def in_a_copy(model, images, targets):
-    return by_backward()(copy.deepcopy(model), images.detach(), targets)
-
-
 def one_by_one(model, images, targets):
     return torch.cat([saliency(model, x[None], t[None]) for x, t in zip(images, targets, strict=True)])
 
 
+BY_BACKWARD = {
+    "(gradient,) = torch.autograd.grad(own.sum(), pixels)": "own.sum().backward()",
+    "gradient.abs()": "pixels.grad.abs()",
+}
 slips = [
-    (
-        of(lambda slopes: slopes.amax(dim=1)),
-        "A pixel that lowers the logit matters as much: take absolute values first.",
+    ({".abs()": ""}, "A pixel that lowers the logit matters as much: take absolute values first."),
+    ({".amax(": ".mean("}, "That is the mean over the channels; the largest is asked for."),
+    ({".amax(": ".sum("}, "That is the sum over the channels; the largest is asked for."),
+    *(
+        ({"own = model(pixels).gather(1, targets[:, None])": "logits = model(pixels)", "own.sum()": score}, words)
+        for score, words in OTHER_SCORES
     ),
-    (of(lambda slopes: slopes.abs().mean(dim=1)), "That is the mean over the channels; the largest is asked for."),
-    (of(lambda slopes: slopes.abs().sum(dim=1)), "That is the sum over the channels; the largest is asked for."),
-    *((of(largest, score), words) for score, words in OTHER_SCORES),
 ]
 also_wrong = [
-    (by_backward(), "gradients in the parameters"),
-    (by_backward(freeze=True), "training stands still"),
-    (marking, "the images had changed"),
+    (BY_BACKWARD, "gradients in the parameters"),
+    (BY_BACKWARD | {"model(pixels)": "model.requires_grad_(False)(pixels)"}, "training stands still"),
+    ({"images.detach().clone()": "images"}, "the images had changed"),
 ]
-also_right = [in_a_copy, one_by_one, of(largest)]
+also_right = [one_by_one, lambda model, *given: saliency(copy.deepcopy(model), *given)]

@@ -3,7 +3,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.exercises.task import Task
-from course_lib.exercises.traces import OTHER_SCORES, asked, network, own
+from course_lib.exercises.traces import OTHER_SCORES, asked, network
 from course_lib.runtime import evaluation_mode
 
 
@@ -26,12 +26,8 @@ fails. The check compares with captum, to five decimals.
     tolerance = 1e-5
 
     def inputs(self, draw):
-        for place, count, training, fails in (
-            (1, 4, True, False),
-            (0, 1, True, False),
-            (1, 5, False, False),
-            (0, 1, True, True),
-        ):
+        cases = (1, 4, True, False), (0, 1, True, False), (1, 5, False, False), (0, 1, True, True)
+        for place, count, training, fails in cases:
             yield network(draw).train(training), draw.uniform(count, 2, 8, 12), draw.whole(0, 2, count), place, fails
 
     def shown(self, model, images, targets, place, fails):
@@ -63,75 +59,6 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: nn.Module
     return F.interpolate(heat, images.shape[2:], mode="bilinear")[:, 0]
 
 
-def large(heat, mode="bilinear", corners=None):
-    return F.interpolate(heat[:, None], (8, 12), mode=mode, align_corners=corners)[:, 0]
-
-
-def weighed(maps, slopes):
-    return slopes.mean((2, 3), keepdim=True) * maps
-
-
-def heat_of(maps, slopes):
-    return weighed(maps, slopes).sum(1).relu()
-
-
-def cam(finish, score=lambda logits, targets: own(logits, targets).sum()):
-    """Grad-CAM of another score, or made otherwise of maps and gradients."""
-
-    def answer(model, images, targets, layer):
-        kept = []
-        hook = layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
-        try:
-            with evaluation_mode(model):
-                logits = model(images)
-        finally:
-            hook.remove()
-        (slopes,) = torch.autograd.grad(score(logits, targets), kept[0])
-        return finish(kept[0].detach(), slopes)
-
-    return answer
-
-
-def scaled(maps, slopes):
-    heat = large(heat_of(maps, slopes))
-    return heat / heat.amax((1, 2), keepdim=True)
-
-
-def by_backward(model, images, targets, layer):
-    """As most tutorials do it."""
-    kept, slopes, before = [], [], model.training
-    hooks = [
-        layer.register_forward_hook(lambda module, inputs, output: kept.append(output.detach())),
-        layer.register_full_backward_hook(lambda module, given, output: slopes.append(output[0])),
-    ]
-    try:
-        own(model.eval()(images), targets).sum().backward()
-    finally:
-        model.train(before)
-        for hook in hooks:
-            hook.remove()
-    return large(heat_of(kept[0], slopes[0]))
-
-
-def awake(model, images, targets, layer):
-    found = grad_cam(model, images, targets, layer)
-    model(images)
-    return found
-
-
-def careless(detach):
-    def answer(model, images, targets, layer):
-        kept = []
-        hook = layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
-        with evaluation_mode(model):
-            logits = model(images)
-        hook.remove()
-        heat = large(heat_of(kept[0], torch.autograd.grad(own(logits, targets).sum(), kept[0])[0]))
-        return heat.detach() if detach else heat
-
-    return answer
-
-
 def one_by_one(model, images, targets, layer):
     pairs = zip(images, targets, strict=True)
     return torch.cat([grad_cam(model, image[None], target[None], layer) for image, target in pairs])
@@ -146,7 +73,7 @@ def by_hooks(model, images, targets, layer):
     try:
         with evaluation_mode(model):
             pixels = images.clone().requires_grad_()
-            torch.autograd.grad(own(model(pixels), targets).sum(), pixels)
+            torch.autograd.grad(model(pixels).gather(1, targets[:, None]).sum(), pixels)
     finally:
         for hook in hooks:
             hook.remove()
@@ -154,36 +81,37 @@ def by_hooks(model, images, targets, layer):
     return nn.Upsample(tuple(images.shape[2:]), mode="bilinear")(heat[:, None])[:, 0]
 
 
+SCORE, SUM = "logits.gather(1, targets[:, None]).sum()", "(weights * maps).sum(dim=1, keepdim=True).relu()"
+RETURN = 'return F.interpolate(heat, images.shape[2:], mode="bilinear")[:, 0]'
 slips = [
-    (cam(lambda m, s: large(weighed(m, s).sum(1))), "Negative heat is still there: cut it off by ReLU."),
+    ({".relu()": ""}, "Negative heat is still there: cut it off by ReLU."),
+    ({".relu()": "", RETURN: f"{RETURN}.relu()"}, "Cut off below 0 before enlarging: pixels in between differ."),
+    ({RETURN: "return heat[:, 0]"}, "That is as small as the layer's maps: enlarge it."),
+    ({'"bilinear"': '"bilinear", align_corners=True'}, "Leave `align_corners` at False: pixels are squares."),
+    ({'"bilinear"': '"nearest"'}, "It was enlarged in blocks: ask for `bilinear`."),
+    ({"weights * maps": "gradient * maps"}, "Each position kept its own gradient: average them."),
+    ({"gradient.mean(": "gradient.sum("}, "The gradients of a map were summed, not averaged."),
+    ({"maps).sum(": "maps).mean("}, "The weighted maps were averaged, not summed."),
+    ({SUM: "(weights * maps).relu().sum(dim=1, keepdim=True)"}, "ReLU comes after the sum: negative maps count."),
+    ({"dim=(2, 3)": "dim=(0, 2, 3)"}, "The mean runs over the batch, too: images mix."),
     (
-        cam(lambda m, s: large(weighed(m, s).sum(1)).relu()),
-        "Cut off below 0 before enlarging, not after: pixels in between differ.",
+        {RETURN: f"large ={RETURN[6:]}\n    return large / large.amax((1, 2), keepdim=True)"},
+        "Do not scale it: that hides how much a position adds.",
     ),
-    (cam(heat_of), "That is as small as the layer's maps: enlarge it."),
-    (
-        cam(lambda m, s: large(heat_of(m, s), corners=True)),
-        "Leave `align_corners` at False: squares meet at edges, not centers.",
-    ),
-    (cam(lambda m, s: large(heat_of(m, s), "nearest")), "It was enlarged in blocks: ask for `bilinear`."),
-    (cam(lambda m, s: large((s * m).sum(1).relu())), "Each position kept its own gradient: average them."),
-    (cam(lambda m, s: large(heat_of(m, s)) * m[0, 0].numel()), "The gradients of a map were summed, not averaged."),
-    (cam(lambda m, s: large(heat_of(m, s)) / m.shape[1]), "The weighted maps were averaged, not summed."),
-    (
-        cam(lambda m, s: large(weighed(m, s).relu().sum(1))),
-        "ReLU comes after the sum, in which negative maps count too.",
-    ),
-    (
-        cam(lambda m, s: large((s.mean((0, 2, 3), keepdim=True) * m).sum(1).relu())),
-        "The mean runs over the batch, too: images mix.",
-    ),
-    (cam(scaled), "Do not scale it: that hides how much a position adds."),
-    *((cam(lambda m, s: large(heat_of(m, s)), score), words) for score, words in OTHER_SCORES),
+    *(({SCORE: score}, words) for score, words in OTHER_SCORES),
 ]
 also_wrong = [
-    (by_backward, "`zero_grad` deletes"),
-    (awake, "asked in training mode"),
-    (careless(detach=False), "still part of its graph"),
-    (careless(detach=True), "after the model had failed the number of hooks"),
+    (
+        {
+            f"(gradient,) = torch.autograd.grad({SCORE}, maps)": f"maps.retain_grad(); {SCORE}.backward(); gradient = maps.grad"
+        },
+        "`zero_grad` deletes",
+    ),
+    ({"    return": "    model(images)\n    return"}, "asked in training mode"),
+    ({".detach()": ""}, "still part of its graph"),
+    (
+        {"        hook.remove()\n": "", "    (maps,)": "    hook.remove()\n    (maps,)"},
+        "after the model had failed the number of hooks",
+    ),
 ]
-also_right = [one_by_one, by_hooks, cam(lambda m, s: large(heat_of(m, s)))]
+also_right = [one_by_one, by_hooks]

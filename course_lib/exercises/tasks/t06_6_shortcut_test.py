@@ -1,5 +1,3 @@
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -40,11 +38,8 @@ they are.
     def inputs(self, draw):
         for case in ("some images of each", "images of which none is predicted correctly", "a model that fails"):
             row, column = draw.number(1, 3), draw.number(2, 9)
-            box, head, reads = (
-                (slice(row, row + 3), slice(column, column + 5)),
-                nn.Linear(448, 2),
-                torch.zeros(2, 2, 14, 16),
-            )
+            box, head = (slice(row, row + 3), slice(column, column + 5)), nn.Linear(448, 2)
+            reads = torch.zeros(2, 2, 14, 16)
             reads[1, :, *box], reads[1, :, 6:] = 1 / 30, 1 / 256  # class 1, if the box and the lower rows are bright
             head.weight.data, head.bias.data = reads.flatten(start_dim=1), torch.tensor([1.3, 0])
             counts = draw.number(55, 65), draw.number(90, 99)
@@ -100,64 +95,6 @@ def shortcut_test(
 # fmt: on
 
 
-def pasted(images, donors, box):
-    changed = images.clone()
-    changed[:, :, *box] = donors[torch.arange(len(images)) % len(donors)][:, :, *box]
-    return changed
-
-
-def mean(rightly, flipped):
-    return flipped[rightly].double().mean().nan_to_num(0).item()
-
-
-def shares(share=mean, mean_of_two=False, shift=-1, ways=(0, 1), most=None):
-    """The test, with something done otherwise."""
-
-    def answer(model, healthy, sick, box):
-        def flips(images, donors, label):
-            before, after = (model(x).argmax(1) for x in (images, pasted(images, donors, box)))
-            return before == label, before != after
-
-        with evaluation_mode(model), torch.no_grad():
-            kinds = [flips(images, images.roll(shift, 0), label) for label, images in enumerate((healthy, sick))]
-            both = [flips(healthy, sick, 0), flips(sick[: most and len(healthy)], healthy, 1)]
-        heap = [torch.cat(parts) for parts in zip(*kinds, strict=True)]
-        control = sum(share(*kind) for kind in kinds) / 2 if mean_of_two else share(*heap)
-        return {"to_sick": share(*both[ways[0]]), "to_healthy": share(*both[ways[1]]), "control": control}
-
-    return answer
-
-
-def one_after_the_other(model, healthy, sick, box):
-    with evaluation_mode(model), torch.no_grad():
-        back = pasted(sick[: len(healthy)], pasted(healthy, sick, box), box)
-        rightly = model(sick[: len(healthy)]).argmax(1) == 1
-        return shortcut_test(model, healthy, sick, box) | {"to_healthy": mean(rightly, model(back).argmax(1) == 0)}
-
-
-def into_the_images(model, healthy, sick, box):
-    found = shortcut_test(model, healthy, sick, box)
-    healthy[:, :, *box] = 0
-    return found
-
-
-def stays(model, *given):
-    return shortcut_test(model.eval(), *given)
-
-
-def awake(model, healthy, sick, box):
-    model(healthy)
-    return shortcut_test(model, healthy, sick, box)
-
-
-def without_finally(model, healthy, sick, box):
-    before = model.training
-    model.eval()
-    model(healthy)
-    model.train(before)
-    return shortcut_test(model, healthy, sick, box)
-
-
 def image_by_image(model, healthy, sick, box):
     def is_sick(image):
         logits = model(image[None])[0]
@@ -181,33 +118,43 @@ def image_by_image(model, healthy, sick, box):
     return {name: flipped / max(rightly, 1) for name, (flipped, rightly) in pairs.items()}
 
 
+FLIPPED, ASKED = "(after != before)[before == label]", "with evaluation_mode(model), torch.no_grad():"
 slips = [
+    ({FLIPPED: "((after != before) & (before == label))"}, "Divide by the images predicted correctly, not by all."),
+    ({"[before == label]": ""}, "Images predicted wrongly before count here: leave them out."),
+    ({FLIPPED: "(after != label)"}, "An image that was wrong all along did not flip: compare answers."),
+    ({"flipped.mean().item()": "int(flipped.sum())"}, "That is a count: divide by the images predicted correctly."),
     (
-        shares(lambda r, f: (f & r).double().mean().item()),
-        "Divide by the images predicted correctly before, not by all.",
-    ),
-    (shares(lambda r, f: f.double().mean().item()), "Images predicted wrongly before count here: leave them out."),
-    (
-        shares(lambda r, f: (f == r).double().mean().item()),
-        "An image that was wrong all along did not flip: compare answers.",
+        {"flips(sick, healthy, 1)": "flips(sick[: len(healthy)], healthy, 1)"},
+        "Not all images were asked: where donors run out, begin again.",
     ),
     (
-        shares(lambda r, f: int((f & r).sum())),
-        "That is a count: divide by the number of images predicted correctly before.",
+        {"share(torch.cat([among_healthy, among_sick]))": "(share(among_healthy) + share(among_sick)) / 2"},
+        "That is the mean of two fractions: pool both kinds first.",
     ),
-    (shares(most=True), "Not all images were asked: where donors run out, begin again."),
-    (shares(mean_of_two=True), "That is the mean of two fractions: pool both kinds first."),
-    (shares(shift=1), "`roll(1)` brings the box of the image before; the next one's is asked for."),
-    (shares(shift=0), "Each image got its own box back: take that of the next image."),
-    (shares(ways=(1, 0)), "The two ways are exchanged."),
-    (one_after_the_other, "The sick got their own boxes back: the healthy had been pasted already."),
-    (shares(lambda r, f: f[r].double().mean().item() if r.any() else math.nan), "No image counts here: say 0."),
+    (
+        {"healthy.roll(-1": "healthy.roll(1", "sick.roll(-1": "sick.roll(1"},
+        "`roll(1)` brings the box of the image before; the next one's is asked for.",
+    ),
+    (
+        {"healthy.roll(-1": "healthy.roll(0", "sick.roll(-1": "sick.roll(0"},
+        "Each image got its own box back: take that of the next image.",
+    ),
+    ({"to_sick, to_healthy =": "to_healthy, to_sick ="}, "The two ways are exchanged."),
+    (
+        {"flips(sick, healthy, 1)": "flips(sick, pasted(healthy, sick), 1)"},
+        "The sick got their own boxes back: the healthy had been pasted already.",
+    ),
+    ({"if len(flipped) else 0.0": ""}, "No image counts here: say 0."),
 ]
 also_wrong = [
-    (into_the_images, "the images had changed"),
-    (stays, "after the call the mode"),
-    (awake, "asked in training mode"),
-    (without_finally, "after the model had failed"),
+    ({"    control": "    healthy[:, :, rows, columns] = 0\n    control"}, "the images had changed"),
+    ({ASKED: "model.eval()\n    with torch.no_grad():"}, "after the call the mode"),
+    ({ASKED: f"model(healthy)\n    {ASKED}"}, "asked in training mode"),
+    (
+        {ASKED: "model.eval()\n    with torch.no_grad():", "    control": "    model.train()\n    control"},
+        "after the model had failed",
+    ),
     (lambda *given: tuple(shortcut_test(*given).values()), "sorted(shortcut_test())"),
 ]
-also_right = [image_by_image, shares()]
+also_right = [image_by_image]
