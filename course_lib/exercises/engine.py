@@ -1,18 +1,21 @@
 """Checking an answer: what comes of it, in plain text and as a page."""
 
 import html
+import inspect
 import re
 import sysconfig
 import textwrap
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from course_lib.exercises import record
+from course_lib.exercises.draw import Draw, as_at_first
 from course_lib.exercises.load import find_task
-from course_lib.exercises.task import Answer, Observation, Task, Wrong, decide, observation
+from course_lib.exercises.task import PUBLIC, Answer, Observation, Task, Wrong, decide, observation
+from course_lib.exercises.values import agrees
 from course_lib.markup import with_code
 
 State = Literal["not attempted", "incorrect", "correct"]
@@ -42,46 +45,53 @@ class Result:
         task: what was checked.
         state: "not attempted", "incorrect" or "correct".
         findings: (what, text): found, expected and perhaps the likely slip; or what to notice.
+        inputs: of the first call that was wrong, where they were asked for, each as `name = value`.
     """
 
     task: Task
     state: State
     findings: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         lines = [f"{self.task.number} {self.task.title}: {self.state}"]
         for what, text in self.findings:
             lines += textwrap.wrap(f"{what}: {text}", 96, initial_indent="  ", subsequent_indent="    ")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(textwrap.indent(line, "  ") for line in self.inputs)])
 
     def _repr_html_(self) -> str:
         title = html.escape(f"{self.task.number} {self.task.title}")
         rows = "".join(
             f"<div style='margin-top:.3em'><b>{what}:</b> {with_code(text)}</div>" for what, text in self.findings
         )
+        text = html.escape("\n".join(self.inputs))
+        inputs = f"<pre>{text}</pre>" if text else ""
         return (
             f"<div role='status' style='border-left:.4em solid {COLORS[self.state]};padding:.4em .8em;max-width:60em'>"
-            f"<b>{title}: <span style='color:{COLORS[self.state]}'>{self.state}</span></b>{rows}</div>"
+            f"<b>{title}: <span style='color:{COLORS[self.state]}'>{self.state}</span></b>{rows}{inputs}</div>"
         )
 
 
-def check(number: str, answer: Callable[..., object]) -> Result:
+def check(number: str, answer: Callable[..., object], *, show: bool = False) -> Result:
     """Call an answer with inputs of the check's own, say what came of it, and note that in the progress file.
 
     Args:
         number: of the task, such as "04.2".
         answer: the function or class that the task asks for; itself, not what it returns.
+        show: whether to show the inputs of the first call that is wrong.
 
     Raises:
         ValueError: there is no such task.
     """
     task = find_task(number)
-    result = judge(task, answer)
+    result = result_of(task, answer)
+    if show and callable(answer) and result.state == "incorrect":
+        result = replace(result, inputs=_inputs_of_first_wrong(task, observation(task, answer)))
     record.note_check(number, result.state)
     return result
 
 
-def judge(task: Task, answer: Answer) -> Result:
+def result_of(task: Task, answer: Answer) -> Result:
     """What comes of an answer with the inputs of the page."""
     if not callable(answer):
         expected = f'the function itself, without a call: check("{task.number}", {task.name})'
@@ -124,9 +134,21 @@ def failed(task: Task, error: Exception) -> Result:
     if isinstance(error, NotImplementedError) and not str(error):  # what stands in place of a solution
         return Result(task, "not attempted")
     found = f"{type(error).__name__}: {' '.join(str(error).split())}{_learners_line(error)}"
-    slip = next((words for part, words in task.errors.items() if part in str(error)), "")
-    slip = slip or next((words for pattern, words in ERRORS.items() if re.search(pattern, str(error))), "")
+    known = [*task.errors.items(), *ERRORS.items()]
+    slip = next((words for pattern, words in known if re.search(pattern, str(error))), "")
     return _refused(task, Wrong(found, "an answer that runs to its end", slip))
+
+
+def _inputs_of_first_wrong(task: Task, observed: Observation) -> tuple[str, ...]:
+    """The arguments of the first call of which something else came than of the solution."""
+    pairs = zip(observed.rounds, observation(task, task.solution).rounds, strict=False)
+    place = next((k for k, pair in enumerate(pairs) if not agrees(*pair, task.tolerance)), len(observed.rounds))
+    with as_at_first():
+        arguments: tuple[Any, ...] = next(iter([*task.inputs(Draw(PUBLIC))][place:]), ())
+    names = [*inspect.signature(task.solution).parameters]
+    if type(task).use is not Task.use:
+        names = [*inspect.signature(task.use).parameters][1:]
+    return tuple(f"{name} = {value!r}" for name, value in zip(names, arguments, strict=False))
 
 
 def _refused(task: Task, wrong: Wrong) -> Result:

@@ -23,7 +23,7 @@ def faults(task: Task) -> list[str]:
 
 def _refusals(task: Task, right: Answer) -> list[str]:
     """Where an answer that should be right is refused."""
-    said = engine.judge(task, right)
+    said = engine.result_of(task, right)
     found = [f"{_named(task, right)} is right, but refused: {said}"] if said.state != "correct" else []
     for seed in SEEDS:
         if fault := hidden_fault(task, right, seed):
@@ -33,7 +33,7 @@ def _refusals(task: Task, right: Answer) -> list[str]:
 
 def _leniency(task: Task, wrong: Answer, words: str) -> list[str]:
     """Where an answer that should be wrong is accepted, or told something else than its words."""
-    said = engine.judge(task, wrong)
+    said = engine.result_of(task, wrong)
     if said.state != "incorrect":
         return [f"{_named(task, wrong)} should be refused with {words!r}, but is {said.state}"]
     if not any(words in text for _, text in said.findings):

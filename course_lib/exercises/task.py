@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import wraps
@@ -61,7 +61,7 @@ class Task:
         given: what kind of inputs are drawn, as a student may know it.
         tolerance: by how much numbers may differ, absolutely or relatively.
         forbidden: a pattern of PyTorch's functions that the answer may not call, and what to do instead.
-        errors: words of an error's message, and the slip behind it.
+        errors: patterns of an error's message, and the slip behind it.
         otherwise: a part of what `use` returns, and what to say of it where no slip fits.
         drawn: a parameter of the answer, and the defaults of which a variant for a section of a class has one.
     """
@@ -87,7 +87,7 @@ class Task:
     also_right: Sequence[Answer] = ()
 
     def __init__(self) -> None:
-        self._made: dict[int, list[Any]] = {}  # what is observed of each slip
+        self._observed: dict[Answer, list[Any]] = {}  # of each slip
 
     def inputs(self, draw: Draw) -> Iterable[tuple[Any, ...]]:
         """The arguments of each call: drawn from a public seed for the page's check, from a secret one in grading."""
@@ -112,38 +112,44 @@ class Task:
         Raises:
             Wrong: it is not, with the sentence of the first slip of which the same was observed.
         """
-        rounds = list(self.inputs(draw))
-        for at, (found, right) in enumerate(zip(observed, wanted, strict=False)):
-            for part, value in parts(right).items():
-                came, of = part_of(found, part), self.shown(*rounds[at])
-                if not agrees(came, value, self.tolerance):
-                    slips = self._slips(part, observed, draw)
-                    slip = next(slips(slice(None)), "") or of_another_kind(came, value)
-                    if not slip and self._only_defaults(rounds, observed, wanted):
-                        slip = DEFAULTS
-                    slip = slip or self.otherwise.get(part, "") or next(slips(slice(at, at + 1)), "")
-                    of = f"{of} gave" if part == RESULT else f"{part}, with {of}, was"
-                    raise Wrong(*differ(of, came, value, self.tolerance), slip, part)
+        calls = list(self.inputs(draw))
+        for index, (found, right) in enumerate(zip(observed, wanted, strict=False)):
+            for part, expected in parts(right).items():
+                value = part_of(found, part)
+                if not agrees(value, expected, self.tolerance):
+                    where = self.shown(*calls[index])
+                    of = f"{where} gave" if part == RESULT else f"{part}, with {where}, was"
+                    slip = self._likeliest_slip(part, index, calls, observed, wanted) if draw.seed == PUBLIC else ""
+                    raise Wrong(*differ(of, value, expected, self.tolerance), slip, part)
 
-    def _slips(self, part: str, observed: list[Any], draw: Draw) -> Callable[[slice], Iterator[str]]:
-        """A function from some rounds to the sentences of all slips that have the same part in these."""
+    def _likeliest_slip(
+        self, part: str, index: int, calls: list[tuple[Any, ...]], observed: list[Any], wanted: list[Any]
+    ) -> str:
+        """The sentence for whoever's answer has a part wrong, in the call at `index` for the first time."""
+        return (
+            self._slip_with_the_same(part, observed, slice(None))
+            or of_another_kind(part_of(observed[index], part), part_of(wanted[index], part))
+            or (DEFAULTS if self._only_defaults(calls, observed, wanted) else "")
+            or self.otherwise.get(part, "")
+            or self._slip_with_the_same(part, observed, slice(index, index + 1))
+        )
+
+    def _slip_with_the_same(self, part: str, observed: list[Any], calls: slice) -> str:
+        """The sentence of the first slip of which the same part was observed in some calls; "" if there is none."""
         found = [part_of(one, part) for one in observed]
+        for slip, words in self.slips:
+            if slip not in self._observed:
+                self._observed[slip] = observation(self, slip).rounds
+            others = [part_of(one, part) for one in self._observed[slip]][: len(found)]
+            if agrees(found[calls], others[calls], self.tolerance):
+                return words
+        return ""
 
-        def alike(rounds: slice) -> Iterator[str]:
-            for slip, words in self.slips if draw.seed == PUBLIC else ():
-                if id(slip) not in self._made:
-                    self._made[id(slip)] = observation(self, slip).rounds
-                made = [part_of(one, part) for one in self._made[id(slip)]][: len(found)]
-                if agrees(found[rounds], made[rounds], self.tolerance):
-                    yield words
-
-        return alike
-
-    def _only_defaults(self, rounds: list[tuple[Any, ...]], observed: list[Any], wanted: list[Any]) -> bool:
+    def _only_defaults(self, calls: list[tuple[Any, ...]], observed: list[Any], wanted: list[Any]) -> bool:
         """Whether calls are right with all arguments given, and wrong only where some were left out."""
-        most = max(map(len, rounds))
-        full = [pair for a, *pair in zip(rounds, observed, wanted, strict=False) if len(a) == most]
-        return 0 < len(full) < len(rounds) and all(agrees(one, other, self.tolerance) for one, other in full)
+        most = max(map(len, calls))
+        full = [pair for given, *pair in zip(calls, observed, wanted, strict=False) if len(given) == most]
+        return 0 < len(full) < len(calls) and all(agrees(one, other, self.tolerance) for one, other in full)
 
 
 RESULT = "the result"
@@ -163,7 +169,7 @@ def part_of(observed: Any, part: str) -> Any:
 
 @dataclass(frozen=True)
 class Observation:
-    """What came of an answer: in each round up to the one in which it failed, if it did; and the default it has."""
+    """What came of an answer: in each round, a call, up to that in which it failed; and the default that it has."""
 
     rounds: list[Any]
     error: Exception | None = None
@@ -192,11 +198,9 @@ def decide(task: Task, observed: Observation, wanted: Observation, seed: int = P
         return
     with as_at_first():
         task.judge(observed.rounds, wanted.rounds, Draw(seed))
-    if (
-        task.drawn
-        and not observed.error
-        and observed.default not in (task.drawn[1] if seed == PUBLIC else (wanted.default,))
-    ):
+    if not task.drawn or observed.error:
+        return
+    if observed.default not in (task.drawn[1] if seed == PUBLIC else (wanted.default,)):
         found = f"`{task.drawn[0]}` is {shown(observed.default)} unless it is given"
         raise Wrong(found, "the default of the page", "Leave the defaults in the page's first line.", "a default")
 

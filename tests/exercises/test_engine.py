@@ -89,6 +89,16 @@ def test_what_a_large_tensor_held_is_found_and_what_it_should_hold_is_expected()
     assert re.fullmatch(r"-?[\d.]+ there", findings["expected"])
 
 
+def test_the_inputs_of_the_first_wrong_call_are_shown_when_asked_for() -> None:
+    without_dilation = cell("def f(kernel, dilation=1):\n    return kernel // 2\n", "f")
+    assert "kernel = " not in repr(check("01.1", without_dilation))
+    assert repr(check("01.1", without_dilation, show=True)).endswith("\n  kernel = 7\n  dilation = 2")
+    failing = cell("def f(image, window):\n    return image[window:].missing\n", "f")
+    page = check("01.2", failing, show=True)._repr_html_()
+    assert "<pre>image = tensor([[" in page
+    assert "window = 3</pre>" in page
+
+
 def test_hints_come_in_steps_and_the_solution_is_that_of_the_page() -> None:
     steps = [repr(hint("01.1")) for _ in range(4)]
     assert [step[:11] for step in steps[:2]] == ["Hint 1 of 2", "Hint 2 of 2"]
