@@ -54,7 +54,7 @@ def validation(steps):
 
 
 def pixel_by_pixel(loop):
-    image = torch.rand(32, 64)
+    image = torch.rand(16, 32)
 
     def forward():
         loop.images = loop.images - 0 * min(float(pixel) for pixel in image.flatten())

@@ -22,7 +22,7 @@ are. So do the images, `requires_grad` included.
     )
     notice = "Where an answer is sure, the gradient of its probability is close to 0 everywhere: ask the logit instead."
     given = "drawn images, targets and weights"
-    tolerance = 1e-5
+    tolerance = 1e-3  # float32 gradients of a pass with one image and of one with many differ by 1e-5
 
     def inputs(self, draw):
         for count in (4, 1, 5):
