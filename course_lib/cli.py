@@ -445,6 +445,49 @@ def export(
     print(*exported.notes, sep="\n", end="\n" * bool(exported.notes), file=sys.stderr)
 
 
+@app.command()
+def certificate(
+    notebooks: Annotated[
+        list[Path] | None, typer.Argument(help="Notebooks or folders; default my-notebooks/exercises.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of the learner; with --verify, whose it should be.")] = "",
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("certificate.json"),
+    verify: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run the answers in FILE again.", show_default=False)
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="The longest that a cell or a task may run.")] = 20,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox/--no-sandbox", help="Without, answers can do what you can do.")
+    ] = True,
+) -> None:
+    """Collect your answers in one file that proves itself: whoever has it can run them again, on other inputs.
+
+    Example: course certificate --name "Ada Lovelace"
+
+    Another's: course certificate --verify certificate.json --name "Ada Lovelace"
+    """
+    from course_lib.classroom.certificate import make_certificate, read_certificate, verify_certificate
+    from course_lib.classroom.plain import readable
+    from course_lib.lab import COPY
+    from course_lib.patience import dots
+
+    if verify is None:
+        with dots("Running your answers"):
+            claims = make_certificate(name, notebooks or [COPY / "exercises"], out, seconds=seconds, sandboxed=sandbox)
+        print(*claims, f"{out}: {sum(claim.claimed for claim in claims)} of {len(claims)} tasks claimed", sep="\n")
+        return
+    if notebooks:
+        raise ValueError(f"--verify runs what is in {verify}, and {notebooks[0]} was given too; leave one of them out.")
+    held = read_certificate(verify, name)
+    with dots(readable(f"Running the answers of {held.get('name')}, {held.get('date')}")):
+        claims = verify_certificate(held, seconds=seconds, sandboxed=sandbox)
+    claimed = [claim for claim in claims if claim.claimed]
+    proven = sum(claim.holds is True for claim in claimed)
+    print(*claims, f"{proven} of {len(claimed)} claimed tasks hold, on new inputs", sep="\n")
+    print("This says what the code does, not who wrote it: course_lib/classroom/README.md has questions for that.")
+    raise SystemExit(0 if proven == len(claimed) else 1)
+
+
 def print_scores(scores: dict[str, Any]) -> None:
     """A report as a table: each score with its 95% interval, the fraction of unlike images, the confusion matrix."""
     print(f"{scores['data']}, {scores['split']}: {scores['n']} images")

@@ -14,6 +14,7 @@ NEEDS = {
     "build": "notebooks",
     "links": "notebooks",
     "site": "notebooks,site",
+    "certificate": "notebooks",
     "release": "notebooks,classroom",
     "grade": "notebooks,classroom",
     "export": "notebooks,classroom",

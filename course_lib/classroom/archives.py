@@ -67,10 +67,13 @@ class _Frugal:
 
 
 def files(place: Path) -> Iterator[File]:
-    """The files of a folder or an archive. An archive in it is one student's, unless it is all there is."""
+    """The files of a folder or an archive; or a notebook. An archive in them is one student's, if there is more."""
     if place.is_file():
         with place.open("rb") as file:
-            yield from _unpacked((), file, None, DEEPEST)
+            if place.suffix.lower() == ".ipynb":
+                yield _read((place.name,), 1, place.stat().st_mtime, file, _Limits())
+            else:
+                yield from _unpacked((), file, None, DEEPEST)
         return
     paths = [path for path in sorted(place.rglob("*")) if path.is_file() and not path.is_symlink()]
     paths = [path for path in paths if not _beside(path.relative_to(place).parts)]

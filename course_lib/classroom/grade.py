@@ -70,7 +70,7 @@ def grade(
         raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")
     students = read_roster(roster) if roster else []
     found = submissions(place, students, page.stem, lambda notebook: answered(notebook, page))
-    judge = _Judge(page, secret=_prepare(out, place, page, read_table(roster) if roster else []))
+    judge = Judge(page, secret=_prepare(out, place, page, read_table(roster) if roster else []))
     results = Results(out, page, {submission.student.id for submission in found})  # slips are named before it runs
     todo, done = [], []
     for submission in found:
@@ -82,11 +82,11 @@ def grade(
             todo.append((submission, record))
     records = {record["student"]: record for record in done}
     if todo:
-        processors = _processors()[: len(todo)]
-        with ExitStack() as stack, ThreadPoolExecutor(len(processors)) as pool:
+        allowed = processors()[: len(todo)]
+        with ExitStack() as stack, ThreadPoolExecutor(len(allowed)) as pool:
             writing = threading.Lock()
             boxes: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
-            for number in processors:
+            for number in allowed:
                 box = Sandbox(page.lesson, seconds=seconds, sandboxed=sandboxed, processor=number)
                 boxes.put(stack.enter_context(box))
 
@@ -109,13 +109,13 @@ def grade(
     return results.write([records[one.student.id] | {"late": one.late, "file": one.file} for one in found])
 
 
-def _processors() -> list[int]:
+def processors() -> list[int]:
     """Those that this process may use: each gets a sandbox, so that no submission takes another's time."""
     allowed = getattr(os, "sched_getaffinity", None)
     return sorted(allowed(0)) if allowed else list(range(os.cpu_count() or 1))
 
 
-class _Judge:
+class Judge:
     """Says what a submission earns: knows the right observations, which no submission gets to see."""
 
     def __init__(self, page: Assignment, secret: int) -> None:
@@ -140,7 +140,7 @@ class _Judge:
                 raise UnfitError(status, "nothing was handed in" if status == "missing" else "no notebook to grade")
             answers = read_answers(submission.notebook, page)
             record["reasons"] += answers.remarks
-            seed = self._seed(record["submission"])
+            seed = self.seed(record["submission"])
             said = box.run(answers.cells, names, seed)
             failed = [
                 f"cell {readable(place, 10)} failed: {readable(error)}" for place, error in said["errors"].items()
@@ -158,7 +158,7 @@ class _Judge:
         record["max_score"] = sum(page.points.values())
         return record
 
-    def _seed(self, digest: str) -> int:
+    def seed(self, digest: str) -> int:
         """Of a submission's own: whatever it finds out of its inputs helps neither another student nor its next try."""
         return int.from_bytes(hashlib.sha256(f"{self._secret} {digest}".encode()).digest()[:7])
 

@@ -85,6 +85,16 @@ def answered(content: bytes, page: Assignment) -> int:
     return sum(any(_defines(cell, name) for cell in own) for name in page.names.values())
 
 
+def variant_of(content: bytes) -> int | None:
+    """The variant that a release noted in its notebook; None for the course's own numbers, or where nothing is noted.
+
+    Raises:
+        UnfitError: not a notebook.
+    """
+    variant = _read(content)[1].get("variant")
+    return variant if isinstance(variant, int) else None
+
+
 def _read(content: bytes) -> tuple[list[Cell], dict[str, Any]]:
     """All cells, and what the release noted in the notebook."""
     try:
