@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from course_lib.authoring.compare import PICTURES, SCRIPT, STYLE, Tolerance, differences, without_widgets
 from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
 from course_lib.authoring.links import ROOT, linked, publish_at, with_badges, without_badges
-from course_lib.exercises.load import tasks_of
+from course_lib.exercises.load import files_of, tasks_of
 from course_lib.exercises.page import cleared, page_text
 from course_lib.exercises.proof import faults
 from course_lib.files import write_atomically
@@ -77,10 +77,16 @@ def build(source: Path) -> list[Path]:
 def _build(source: Path, edition: Path) -> None:
     notebook = _read(source, edition)
     saved = nbformat.read(edition, as_version=4) if edition.is_file() else None
-    if saved is not None and _own_texts(saved) != _own_texts(notebook) and _is_newer(edition, source):
+    written = [source, *(files_of(int(source.name[:2])) if _is_page(source) else ())]
+    if (
+        saved is not None
+        and _own_texts(saved) != _own_texts(notebook)
+        and all(_is_newer(edition, file) for file in written)
+    ):
+        how = "into its tasks by hand" if _is_page(source) else "with `course build --pull`"
         raise ValueError(
-            f"{edition}: was edited after {source.name}, and building would drop that; take it over with "
-            "`course build --pull`, or delete the notebook."
+            f"{edition}: was edited after {source.name}, and building would drop that; take it over {how}, or delete "
+            "the notebook."
         )
     edition.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -33,9 +33,14 @@ def tasks_of(lesson: int, *, answers: bool = True) -> list[Task]:
     if lesson not in LESSONS:
         raise ValueError(f"lesson {lesson} is not known; the lessons are {', '.join(map(str, LESSONS))}.")
     if lesson not in _loaded:
-        found = [load(path, answers=answers) for path in FOLDER.glob(f"t{lesson:02}_*.py")]
+        found = [load(path, answers=answers) for path in files_of(lesson)]
         _loaded[lesson] = sorted(found, key=lambda task: task.number)
     return _loaded[lesson]
+
+
+def files_of(lesson: int) -> list[Path]:
+    """The files of a lesson's tasks."""
+    return sorted(FOLDER.glob(f"t{lesson:02}_*.py"))
 
 
 def find_task(number: str) -> Task:

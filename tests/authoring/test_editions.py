@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -10,6 +11,8 @@ import PIL.Image
 import pytest
 
 from course_lib.authoring import CellError, build, editions_of, pull, refresh_scripts, stale
+from course_lib.authoring import editions as editions_module
+from course_lib.exercises import load
 from course_lib.widgets import page
 
 SOURCE = """\
@@ -192,6 +195,33 @@ def test_neither_building_nor_pulling_drops_an_edit_that_the_other_file_lacks(so
         pull(source)
     assert "One answer" in source.read_text()
     assert "Another question" in edition.read_text()
+
+
+def test_a_page_follows_its_tasks_and_an_edit_of_the_page_itself_is_not_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "FOLDER", shutil.copytree(load.FOLDER, tmp_path / "tasks"))
+    monkeypatch.setattr(load, "_loaded", {})
+    monkeypatch.setattr(editions_module, "execute", lambda *_, **__: None)  # what comes out of the cells is not asked
+    frame, task = tmp_path / "source" / "exercises" / "01_page.py", next((tmp_path / "tasks").glob("t01_1_*.py"))
+    frame.parent.mkdir(parents=True)
+    frame.write_text("# %% [markdown]\n# # A page\n\n# %% tasks\n")
+    pages = build(frame)
+    _write_at(100, frame, *(tmp_path / "tasks").glob("*.py"))
+    _write_at(200, *pages)
+    task.write_text(task.read_text().replace('title, name, points = "01.1", "', 'title, name, points = "01.1", "New: '))
+    _write_at(300, task)
+    monkeypatch.setattr(load, "_loaded", {})
+    assert "New: " in build(frame)[0].read_text()
+    pages[0].write_text(pages[0].read_text().replace("New: ", "Newer: "))
+    _write_at(400, pages[0])
+    with pytest.raises(ValueError, match=r"was edited after 01_page\.py, .* take it over into its tasks by hand"):
+        build(frame)
+
+
+def _write_at(seconds: int, *paths: Path) -> None:
+    for path in paths:
+        os.utime(path, (seconds, seconds))
 
 
 def test_a_missing_notebook_is_stale_and_cannot_be_pulled(source: Path) -> None:
