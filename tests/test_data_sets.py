@@ -38,7 +38,7 @@ def package() -> dict[str, list[str]]:
 def test_the_name_of_a_data_set_or_a_backbone_stands_in_its_entry_alone(
     name: str, home: str, package: dict[str, list[str]]
 ) -> None:
-    word = re.compile(rf"(?<![\w/-]){name}(?![\w-])")  # but not as a part of an address or of a file's name
+    word = re.compile(rf"(?<![\w/-]){name}(?![\w-]|\.\w)")  # but not as a part of an address or of a file's name
     assert [path for path, found in package.items() if any(map(word.search, found))] == [home]
     assert package[home].count(name) == (name in BACKBONES) + (name in DATA_SETS) + (name in TASKS)
 
