@@ -460,7 +460,7 @@ def certificate(
         bool, typer.Option("--sandbox/--no-sandbox", help="Without, answers can do what you can do.")
     ] = True,
 ) -> None:
-    """Collect your answers in one file that proves itself: whoever has it can run them again, on other inputs.
+    """Collect your answers in one file that proves itself: anyone who has it can run them again, on other inputs.
 
     Example: course certificate --name "Ada Lovelace"
 

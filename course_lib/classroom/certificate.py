@@ -38,8 +38,8 @@ LARGEST = 1_000_000  # bytes
 LONGEST = 100  # letters of a name
 ABOUT = (
     "The code on these pages solves the tasks that they claim; `course certificate --verify FILE` tries it again, with "
-    "other inputs. The hash tells that the file was changed, unless whoever changed it has worked it out anew. So this "
-    "is proof of what the code does, and none of who wrote it."
+    "other inputs. The hash tells that the file was changed, unless the person who changed it worked it out again. "
+    "This is proof of what the code does, and none of who wrote it."
 )
 
 
