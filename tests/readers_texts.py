@@ -55,8 +55,8 @@ def script_texts() -> Iterator[Text]:
 
 
 def readme_texts() -> Iterator[Text]:
-    """Every README, without its commands."""
-    for path in sorted(ROOT.rglob("README.md")):
+    """Every README and CONTRIBUTING.md, without their commands."""
+    for path in sorted([*ROOT.rglob("README.md"), ROOT / "CONTRIBUTING.md"]):
         if not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
             yield str(path.relative_to(ROOT)), FENCED.sub("", path.read_text("utf-8"))
 

@@ -104,17 +104,44 @@ def test_the_picture_of_the_readme_is_one_that_lesson_6_draws() -> None:
     "page",
     [
         "README.md",
+        "CONTRIBUTING.md",
+        "data/README.md",
         "notebooks/README.md",
         "notebooks/source/README.md",
         "course_lib/README.md",
         "course_lib/classroom/README.md",
+        "course_lib/exercises/README.md",
     ],
 )
-def test_every_file_that_a_page_points_to_is_there(page: str) -> None:
-    targets = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text())
-    assert [
-        at for at in targets if not at.startswith("https:") and not (ROOT / page).parent.joinpath(at).exists()
-    ] == []
+def test_every_file_and_heading_that_a_page_points_to_is_there(page: str) -> None:
+    for path, heading in re.findall(r"\]\((?!https:)([^)#]*)(?:#([^)]+))?\)", (ROOT / page).read_text()):
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), path
+        assert not heading or heading in headings(target), f"{path}#{heading}"
+
+
+def headings(page: Path) -> list[str]:
+    """What GitHub makes of a page's headings in addresses: small letters, hyphens for spaces, no other marks."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
+
+
+def test_every_file_and_target_that_contributing_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"(?<![\w/.])(?:course_lib|data|notebooks|tests)/[\w./*]*", text)
+    as_patterns = {re.sub(r"NN_K_name|NAME|NN|(?<=_)N(?=\.)", "*", name).rstrip("./") for name in named}
+    assert len(as_patterns) > 20
+    assert [name for name in as_patterns if not any(ROOT.glob(name))] == []
+    targets = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.M)[0].split()
+    assert set(re.findall(r"make ([a-z-]+)", text)) <= set(targets)
+
+
+@pytest.mark.parametrize("change", ["a sentence", "a task", "a dataset", "a backbone", "an explorer"])
+def test_contributing_leads_to_each_change_in_six_steps_at_most_with_a_check_among_them(change: str) -> None:
+    (steps,) = re.findall(rf"^## \w+ {change}\n(.*?)^## ", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S)
+    numbers = re.findall(r"^(\d)\. ", steps, re.M)
+    assert numbers == list("123456")[: len(numbers)]
+    assert len(re.findall(r"^ +pytest ", steps, re.M)) == 1
 
 
 def commands_in_texts() -> list[str]:
