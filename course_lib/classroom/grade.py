@@ -21,7 +21,7 @@ from course_lib.classroom.rosters import read_roster
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
 from course_lib.classroom.submissions import Submission, submissions
 from course_lib.classroom.tables import read_table
-from course_lib.exercises.engine import fault, verdict
+from course_lib.exercises.engine import UnsoundError, fault, verdict
 from course_lib.exercises.task import Observation, Wrong, observation
 from course_lib.files import as_path, write_atomically
 
@@ -153,6 +153,9 @@ class Judge:
         except StoppedError as stopped:
             record["status"] = NOT_GRADED
             record["reasons"].insert(0, f"it came to no end, tried again in fresh sandboxes: {stopped}")
+        except UnsoundError as unsound:
+            record["status"] = NOT_GRADED
+            record["reasons"].insert(0, str(unsound))
         graded = record["status"] == "graded"
         record["score"] = sum(task["points"] for task in record["tasks"].values()) if graded else None
         record["max_score"] = sum(page.points.values())

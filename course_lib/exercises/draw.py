@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,36 +14,41 @@ from PIL import Image
 from torch import Tensor, nn
 
 Module = TypeVar("Module", bound=nn.Module)
+_ONE_AT_A_TIME = threading.RLock()  # the switches are those of all threads
 
 
 @contextlib.contextmanager
 def as_at_first() -> Iterator[None]:
-    """Set what is global in torch, NumPy and Python as before anybody's first cell, and set it back afterwards."""
-    held = torch.get_default_dtype(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    states = random.getstate(), np.random.get_state()
-    try:
-        torch.set_default_dtype(torch.float32)
-        torch.set_num_threads(1)  # others do not survive a fork
-        torch.use_deterministic_algorithms(False)
-        random.seed(0)
-        np.random.seed(0)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(torch.device("cpu"))
-            stack.enter_context(torch.random.fork_rng(devices=[]))
-            stack.enter_context(torch.inference_mode(False))
-            stack.enter_context(torch.enable_grad())
-            stack.enter_context(torch.autograd.set_detect_anomaly(False))
-            stack.enter_context(np.errstate(all="warn"))
-            stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
-            torch.manual_seed(0)
-            yield
-    finally:
-        torch.set_default_dtype(held[0])
-        torch.set_num_threads(held[1])
-        torch.use_deterministic_algorithms(held[2])
-        random.setstate(states[0])
-        np.random.set_state(states[1])
+    """Set what is global in torch, NumPy and Python as before anybody's first cell, and set it back afterwards.
+
+    One thread at a time: another's random numbers would be among those of this one.
+    """
+    with _ONE_AT_A_TIME:
+        held = torch.get_default_dtype(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        states = random.getstate(), np.random.get_state()
+        try:
+            torch.set_default_dtype(torch.float32)
+            torch.set_num_threads(1)  # others do not survive a fork
+            torch.use_deterministic_algorithms(False)
+            random.seed(0)
+            np.random.seed(0)
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(torch.device("cpu"))
+                stack.enter_context(torch.random.fork_rng(devices=[]))
+                stack.enter_context(torch.inference_mode(False))
+                stack.enter_context(torch.enable_grad())
+                stack.enter_context(torch.autograd.set_detect_anomaly(False))
+                stack.enter_context(np.errstate(all="warn"))
+                stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                torch.manual_seed(0)
+                yield
+        finally:
+            torch.set_default_dtype(held[0])
+            torch.set_num_threads(held[1])
+            torch.use_deterministic_algorithms(held[2])
+            random.setstate(states[0])
+            np.random.set_state(states[1])
 
 
 class Draw:

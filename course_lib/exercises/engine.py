@@ -37,6 +37,10 @@ ERRORS = {  # what Python and PyTorch say: the slip behind it
 OURS = [Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))]
 
 
+class UnsoundError(RuntimeError):
+    """A task cannot judge an answer, by no fault of the answer."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What came of a check; a notebook shows it as a page, `print` as text.
@@ -116,7 +120,12 @@ def fault(task: Task, observed: Observation, wanted: Observation, seed: int) -> 
         observed: numbers from a process that cannot be trusted; they may be anything.
         wanted: what was observed of the solution.
         seed: of the inputs.
+
+    Raises:
+        UnsoundError: the solution itself failed with these inputs, so nothing can be said.
     """
+    if wanted.error:
+        raise UnsoundError(f"{task.number}: its own solution failed with these inputs: {wanted.error!r}")
     try:
         decide(task, observed, wanted, seed)
         part = "" if len(observed.rounds) == len(wanted.rounds) else "the form of what it returns"

@@ -26,7 +26,7 @@ from course_lib.classroom.certificate import (
 from course_lib.classroom.sandbox import PACKAGE
 from course_lib.cli import main
 from course_lib.exercises.draw import Draw
-from course_lib.exercises.engine import fault, judge
+from course_lib.exercises.engine import fault, result_of
 from course_lib.exercises.page import cleared
 from course_lib.exercises.task import PUBLIC, observation
 
@@ -162,7 +162,7 @@ def test_answers_that_know_the_old_inputs_do_not_hold_on_new_ones(honest: Path, 
     space: dict[str, Any] = {"torch": torch, "hashlib": hashlib}
     exec(answer, space)
     fake = space["max_pool_by_hand"]
-    assert judge(task, fake).state == "correct"
+    assert result_of(task, fake).state == "correct"
     assert fault(task, observation(task, fake, seed), observation(task, task.solution, seed), seed) == ""
     came = verify_certificate(with_first(held, f"import hashlib\n\n{answer}"), seconds=PATIENT)
     assert holding(came) == {**OTHERS, "01.2": False}

@@ -110,7 +110,7 @@ def test_public_and_hidden_checks_are_told_apart(graded: Path) -> None:
 def test_the_summary_names_what_needs_a_look(graded: Path) -> None:
     text = (graded / "out" / "summary.md").read_text()
     assert "| no-verdict | not graded |" in text
-    assert "28 students, 25 graded" in text  # but for another lesson's, no notebook, and no verdict
+    assert "29 students, 26 graded" in text  # but for another lesson's, no notebook, and no verdict
     assert "| other | wrong assignment |" in text
 
 

@@ -38,9 +38,9 @@ def test_a_report_that_would_grow_is_none(content: bytes) -> None:
 @pytest.mark.parametrize(
     "observed",
     [
-        {"tensor": [1 << 40, 0], "numbers": ""},
-        {"tensor": [-1], "numbers": ""},
-        {"tensor": [2], "numbers": ""},
+        {"tensor": [1 << 40, 0], "numbers": "", "dtype": "float32"},
+        {"tensor": [-1], "numbers": "", "dtype": "float32"},
+        {"tensor": [2], "numbers": "", "dtype": "float32"},
         {"dict": [[k * (2**61 - 1), 0] for k in range(20_000)]},
         {"list": 7},
         {"dict": [[{"list": []}, 0]]},

@@ -3,13 +3,17 @@
 import json
 import linecache
 import re
+import threading
 from pathlib import Path
 
 import pytest
 
 from course_lib.exercises import check, hint, progress, solution
-from course_lib.exercises.load import tasks_of
+from course_lib.exercises.draw import as_at_first
+from course_lib.exercises.engine import UnsoundError, fault
+from course_lib.exercises.load import find_task, tasks_of
 from course_lib.exercises.page import cleared
+from course_lib.exercises.task import Observation, observation
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +134,25 @@ def test_a_spoilt_progress_file_is_named_and_kept(place: Path) -> None:
 def test_a_task_that_is_not_there_is_named(number: str) -> None:
     with pytest.raises(ValueError, match=f"task '{number}' is not known; the tasks are"):
         check(number, len)
+
+
+def test_answers_are_observed_one_at_a_time_for_all_threads_share_the_random_numbers() -> None:
+    inside = threading.Event()
+
+    def enter() -> None:
+        with as_at_first():
+            inside.set()
+
+    other = threading.Thread(target=enter)
+    with as_at_first():
+        other.start()
+        assert not inside.wait(0.2)
+    assert inside.wait(20)
+    other.join()
+
+
+def test_a_solution_that_fails_is_no_fault_of_the_answer() -> None:
+    task = find_task("01.1")
+    right = observation(task, task.solution, 1)
+    with pytest.raises(UnsoundError, match=r"01.1: its own solution failed .* ZeroDivisionError"):
+        fault(task, right, Observation([], ZeroDivisionError()), 1)
