@@ -67,7 +67,7 @@ def make_certificate(
         name: of the learner.
         places: notebooks, and folders of notebooks; of several with the same exercises the newest counts.
         out: the file to write.
-        seconds: the longest that a cell or a task may run.
+        seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run the answers as your own programs.
 
     Raises:
@@ -127,7 +127,7 @@ def verify_certificate(held: dict[str, Any], *, seconds: float = 20, sandboxed: 
 
     Args:
         held: from `read_certificate`.
-        seconds: the longest that a cell or a task may run.
+        seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run what a stranger wrote as your own programs.
 
     Raises:

@@ -52,7 +52,7 @@ def grade(
         roster: CSV file of the class; see `read_roster`.
         variant: of the release.
         task: grade this one again, and leave the others as they were, unless the submission has changed.
-        seconds: the longest that a cell or a task may run.
+        seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run without a sandbox what strangers wrote.
         told: called with each record as it comes.
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from course_lib.classroom.plain import read_json, readable
 from course_lib.classroom.walls import FOLDER_BYTES, TOGETHER_BYTES
-from course_lib.classroom.worker import KILL, MEMORY, READY
+from course_lib.classroom.worker import KILL, MEMORY, READY, STARVED
 from course_lib.exercises.load import FOLDER, without_answers
 
 PACKAGE = Path(__file__).parents[1]
@@ -25,7 +25,8 @@ TIDY_S = 10
 LARGEST_REPORT = 2_000_000  # bytes
 MOST_LINES = 10_000
 MOST_TRIES = 8
-MOST_TIMES = 20  # what a cell may take, for all of a submission
+PATIENCE = 3  # times what a cell may take, by the clock: a busy machine is slow
+MOST_TIMES = 40  # what a cell may take, by the clock, for all of a submission
 _users = itertools.count(secrets.randbelow(2_000))  # each submission is a user of its own, if root grades
 
 
@@ -50,7 +51,7 @@ class Sandbox:
 
     Args:
         lesson: such as "04".
-        seconds: the longest that a cell or a task may run.
+        seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run submissions as the user's own programs, which can read and change what the user can.
         processor: where its submissions run, and no other sandbox's should.
 
@@ -115,7 +116,8 @@ class Sandbox:
                     socket.send_fds(self._control, [b"j"], [theirs.fileno()])
                 report = heard.report(json.dumps(job).encode(), tasks)
             except TimeoutError:
-                self._tidied()
+                if self._tidied() == STARVED:
+                    raise StoppedError("other programs kept the processor from it", None, again=True) from None
                 raise StoppedError("it ran too long, and could not be stopped", heard.at, again=False) from None
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
                 used = f"it used more than {TOGETHER_BYTES >> 30} GB of memory"
@@ -208,7 +210,7 @@ class _Heard:
     """What a submission says: lines of JSON, the last of which is its report."""
 
     def __init__(self, connection: socket.socket, seconds: float, end: float) -> None:
-        self._connection, self._patience, self._end = connection, 1.25 * seconds + 2, end
+        self._connection, self._patience, self._end = connection, PATIENCE * seconds + 2, end
         self.at: int | str | None = None
 
     def report(self, job: bytes, tasks: dict[str, str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,7 +23,7 @@ from pathlib import Path
 from course_lib.classroom import walls
 from course_lib.classroom.runner import run
 
-READY, ENDED, MEMORY, KILL = b"r", b"e", b"m", b"k"  # said on the control socket
+READY, ENDED, MEMORY, STARVED, KILL = b"r", b"e", b"m", b"s", b"k"  # said on the control socket
 
 
 def serve(control: socket.socket, lesson: str, *, sandboxed: bool, processor: int, user: int) -> None:
@@ -156,11 +157,12 @@ def _alone(connection: socket.socket) -> None:
 
 def _watch(child: int, control: socket.socket, sandboxed: bool) -> bytes:
     """Wait until a submission has ended, or end it: the grader says so, or all of it uses too much memory."""
-    said, own, turn = ENDED, _memory(os.getpid()), 0
+    said, own, turn, started = ENDED, _memory(os.getpid()), 0, time.monotonic()
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         turn += 1
         if select.select([control], [], [], 0.01)[0]:
             control.recv(1)
+            said = STARVED if _starved(_others() if sandboxed else [child], time.monotonic() - started) else ENDED
         elif not (sandboxed and turn % 10 == 0 and _used(own) > walls.TOGETHER_BYTES):
             continue
         else:
@@ -174,10 +176,24 @@ def _watch(child: int, control: socket.socket, sandboxed: bool) -> bytes:
     return said
 
 
+def _others() -> list[int]:
+    """The processes of a submission: all but this one and the first in here."""
+    return [int(name) for name in _processes() if int(name) not in (1, os.getpid())]
+
+
+def _starved(processes: list[int], seconds: float) -> bool:
+    """Whether one of them waited for a processor more than half of the time, while all together had one less."""
+    ran, waited = 0.0, 0.0
+    for process in processes:
+        with contextlib.suppress(OSError, ValueError):
+            had, lacked, _ = Path("/proc", str(process), "schedstat").read_text(encoding="utf-8").split()
+            ran, waited = ran + int(had) / 1e9, max(waited, int(lacked) / 1e9)
+    return ran < seconds / 2 < waited
+
+
 def _used(own: int) -> int:
-    """Memory that all processes of a submission hold, without what they share with this process, the first in here."""
-    others = [int(name) for name in _processes() if int(name) not in (1, os.getpid())]
-    return sum(max(0, _memory(other) - own) for other in others)
+    """Memory that all processes of a submission hold, without what they share with this process."""
+    return sum(max(0, _memory(other) - own) for other in _others())
 
 
 def _memory(process: int) -> int:
