@@ -1,12 +1,19 @@
 """The files of submissions, in folders and archives: notebooks are read, and nothing else unpacked but archives."""
 
+import bz2
 import calendar
+import contextlib
+import gzip
 import json
+import lzma
 import re
+import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +26,9 @@ TEXTS = (".html", ".txt", ".url", ".webloc", ".md", ".yml")
 KEPT = 1_000_000  # bytes of such a text
 HEAD = 1 << 16
 TOO_LARGE = f"its archive unpacks to more than {MOST // 1_000_000} MB, and not all of it was read"
+ARCHIVE = re.compile(r"\.(zip|7z|rar|(tar(\.(gz|bz2|xz))?)|tgz|tbz2?|txz)$", re.IGNORECASE)
+COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}  # by first bytes
+FOREIGN = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
 INSIDE = re.compile(r'"(cells|worksheets|nbformat)"\s*:')
 
 
@@ -50,8 +60,23 @@ class _Limits:
         self.bytes, self.files = MOST, MOST_FILES
 
 
+class _ForeignError(Exception):
+    """An archive of a kind that needs a program of its own; the message says which."""
+
+
+class _LargeError(Exception):
+    """An archive unpacks to more than it may."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    time: float
+    open: Callable[[], IO[bytes]]
+
+
 class _Frugal:
-    """A file, as `zipfile` reads it, that refuses to give much at once: a table of contents can fill the memory."""
+    """A file, as `zipfile` and `tarfile` read it, that gives only so much at once: a list of contents can be huge."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -59,7 +84,7 @@ class _Frugal:
     def read(self, count: int = -1) -> bytes:
         content = self._file.read(min(count, MOST_AT_ONCE + 1) if count >= 0 else MOST_AT_ONCE + 1)
         if len(content) > MOST_AT_ONCE:
-            raise zipfile.BadZipFile("its table of contents is too long")
+            raise zipfile.BadZipFile("its list of contents is too long")
         return content
 
     def __getattr__(self, name: str) -> Any:
@@ -92,22 +117,63 @@ def _unpacked(
 ) -> Iterator[File]:
     """What an archive holds, first its files, then the archives in it; without `limits`, it is the whole class's."""
     try:
-        with zipfile.ZipFile(_Frugal(packed) if limits else packed) as archive:  # type: ignore[arg-type]
-            members = [(_is_archive(inside), member, inside) for member, inside in _members(archive, parts)]
+        with _opened(packed, limits) as contents:
+            members = [(_is_archive(inside), member, inside) for member, inside in _members(contents, parts)]
             for nested, member, inside in sorted(members, key=lambda each: each[0]):
                 if limits and limits.files <= 0:
                     yield File(parts, outside, remark=f"its archive holds more than {MOST_FILES:,} files")
                     return
                 if limits:
                     limits.files -= 1
-                yield from _member(archive, member, inside, nested, limits, depth, outside, alone=len(members) == 1)
+                yield from _member(member, inside, nested, limits, depth, outside, alone=len(members) == 1)
+    except _ForeignError as kind:
+        remark = f"a {kind} archive cannot be unpacked here: unpack it, and put the notebook in its place"
+        yield File((*parts, f"{kind} archive"), outside or len(parts) + 1, remark=remark)
+    except _LargeError:
+        yield File(parts, outside or len(parts), remark=TOO_LARGE)
     except Exception:  # broken, with a password, or made to do harm
         yield File((*parts, "unreadable archive"), outside or len(parts) + 1)
 
 
+@contextlib.contextmanager
+def _opened(packed: IO[bytes], limits: _Limits | None) -> Iterator[Iterator[_Member]]:
+    """The files of an archive, whose kind its first bytes say: zip, or tar, compressed or not.
+
+    Raises:
+        _ForeignError: it is of another kind.
+        _LargeError: there is no room for it.
+    """
+    packed.seek(0)
+    head = packed.read(6)
+    packed.seek(0)
+    if kind := FOREIGN.get(head):
+        raise _ForeignError(kind)
+    frugal: Any = _Frugal(packed) if limits else packed
+    if head.startswith(b"PK"):
+        with zipfile.ZipFile(frugal) as archive:
+            found = (member for member in archive.infolist() if not member.is_dir())
+            yield (
+                _Member(one.filename, calendar.timegm((*one.date_time, 0, 0, 0)), partial(archive.open, one))
+                for one in found
+            )
+    elif unpack := next((unpack for magic, unpack in COMPRESSED.items() if head.startswith(magic)), None):
+        with tempfile.TemporaryFile() as plain:
+            if not _copied(unpack(packed), plain, limits):
+                raise _LargeError
+            with _opened(plain, limits) as contents:
+                yield contents
+    else:
+        with tarfile.open(fileobj=frugal, mode="r:") as tar:
+            most = MOST_FILES + 1 if limits else None
+            yield (
+                _Member(one.name, one.mtime, partial(tar.extractfile, one))  # type: ignore[arg-type]
+                for one in islice(tar, most)
+                if one.isfile()
+            )
+
+
 def _member(
-    archive: zipfile.ZipFile,
-    member: zipfile.ZipInfo,
+    member: _Member,
     inside: tuple[str, ...],
     nested: bool,
     limits: _Limits | None,
@@ -118,10 +184,9 @@ def _member(
 ) -> Iterator[File]:
     own = limits or (None if nested and alone else _Limits())
     try:
-        with archive.open(member) as file:
+        with member.open() as file:
             if not nested:
-                time = calendar.timegm((*member.date_time, 0, 0, 0))
-                yield _read(inside, outside if limits else len(inside), time, file, own or _Limits())
+                yield _read(inside, outside if limits else len(inside), member.time, file, own or _Limits())
             elif depth:
                 with tempfile.TemporaryFile() as unpacked:
                     if _copied(file, unpacked, own):
@@ -171,19 +236,19 @@ def _begins_a_notebook(head: bytes) -> bool:
     return text.startswith("{") and INSIDE.search(text) is not None
 
 
-def _members(archive: zipfile.ZipFile, parts: tuple[str, ...]) -> Iterator[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
-    for member in archive.infolist():
-        own = tuple(part for part in Path(member.filename).parts if part not in ("..", "/"))
-        if own and not member.is_dir() and not _beside(own):
+def _members(contents: Iterator[_Member], parts: tuple[str, ...]) -> Iterator[tuple[_Member, tuple[str, ...]]]:
+    for member in contents:
+        own = tuple(part for part in Path(member.name).parts if part not in ("..", "/"))
+        if own and not _beside(own):
             yield member, (*parts, *own)
 
 
 def _is_archive(parts: tuple[str, ...]) -> bool:
-    return parts[-1].lower().endswith(".zip")
+    return ARCHIVE.search(parts[-1]) is not None
 
 
 def _stemmed(parts: tuple[str, ...]) -> tuple[str, ...]:
-    return (*parts[:-1], Path(parts[-1]).stem)
+    return (*parts[:-1], ARCHIVE.sub("", parts[-1]))
 
 
 def _beside(parts: tuple[str, ...]) -> bool:

@@ -1,6 +1,8 @@
 """Submissions as learning platforms hand them out."""
 
 import io
+import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -84,6 +86,49 @@ def test_a_broken_archive_a_huge_file_and_a_stranger_are_told(tmp_path: Path) ->
     assert got["mroe"].remarks == ("a notebook of more than 20 MB",)
     assert got["zoe"].remarks == ("no notebook, but essay.pdf",)
     assert got["stranger"].remarks == ("not in the roster",)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "how"), [("tar", "cf"), ("tar.gz", "czf"), ("tgz", "czf"), ("tar.bz2", "cjf"), ("tar.xz", "cJf")]
+)
+def test_archives_of_the_program_tar(tmp_path: Path, suffix: str, how: str) -> None:
+    """GNU tar's own, by whatever name: what is in a file says its first bytes."""
+    made = files(tmp_path / "made", "homework/04_cifar10.ipynb", "homework/._04_cifar10.ipynb")
+    (made / "link.ipynb").symlink_to("/etc/passwd")
+    (tmp_path / "in").mkdir()
+    for student, ending in (("jdoe", suffix), ("mroe", "zip")):
+        command = ["tar", how, str(tmp_path / "in" / f"{student}.{ending}"), "-C", str(made), "homework", "link.ipynb"]
+        subprocess.run(command, check=True)
+    got = found(tmp_path / "in", tmp=tmp_path)
+    assert (got["jdoe"].notebook, got["jdoe"].remarks) == (b"homework/04_cifar10.ipynb", ())
+    assert got["mroe"].notebook == b"homework/04_cifar10.ipynb"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_class_in_a_tar_archive_and_one_student_who_fills_it(tmp_path: Path, whole: bool) -> None:
+    bomb, many = tmp_path / "bomb.tar.gz", tmp_path / "many.tar"
+    (tmp_path / "data.bin").write_bytes(bytes(150_000_000))
+    subprocess.run(["tar", "czf", str(bomb), "-C", str(tmp_path), "data.bin"], check=True)
+    with tarfile.open(many, "w") as archive:
+        for number in range(12_000):
+            archive.addfile(tarfile.TarInfo(f"{number}.txt"))
+    folder = files(tmp_path / "in", "zoe/04_cifar10.ipynb")
+    (folder / "jdoe.tar.gz").write_bytes(bomb.read_bytes())
+    (folder / "mroe.tar").write_bytes(many.read_bytes())
+    if whole:
+        subprocess.run(["tar", "cf", str(tmp_path / "all.tar"), "-C", str(folder), "."], check=True)
+    got = found(tmp_path / "all.tar" if whole else folder, tmp=tmp_path)
+    assert got["zoe"].notebook == b"zoe/04_cifar10.ipynb"
+    assert "unpacks to more than 100 MB" in got["jdoe"].remarks[0]
+    assert "more than 10,000 files" in got["mroe"].remarks[0]
+
+
+@pytest.mark.parametrize(("kind", "begins"), [("7z", b"7z\xbc\xaf\x27\x1c\0\4"), ("rar", b"Rar!\x1a\x07\x01\0")])
+def test_an_archive_of_another_kind_is_named_with_the_mend(tmp_path: Path, kind: str, begins: bytes) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / f"jdoe.{kind}").write_bytes(begins + bytes(100))
+    (remark, *_) = found(tmp_path / "in", tmp=tmp_path)["jdoe"].remarks
+    assert remark == f"a {kind} archive cannot be unpacked here: unpack it, and put the notebook in its place"
 
 
 def test_a_path_that_climbs_out_of_its_archive_stays_inside(tmp_path: Path) -> None:
