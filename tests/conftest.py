@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,19 +15,26 @@ from web_host import Host, hosts
 from course_lib import fetch
 from course_lib.data import ImageSet
 
+LAUNCH = ("launch", "call")  # what a test of a launch has to tell, and when
+
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # two test processes on two cores: more threads would only get in each other's way
 
 
 def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
-    passed = terminalreporter.stats.get("passed", [])
-    told = [
-        text for report in passed if report.when == "call" for name, text in report.user_properties if name == "launch"
-    ]
+    reports = [report for some in terminalreporter.stats.values() for report in some if hasattr(report, "duration")]
+    told = [text for report in reports for name, text in report.user_properties if (name, report.when) == LAUNCH]
     if told:
         terminalreporter.section("launches")
         terminalreporter.write_line("\n".join(map(str, sorted(told))))
+    spent: Counter[str] = Counter()
+    for report in reports:
+        spent[report.nodeid.partition("::")[0]] += report.duration
+    if spent.total() > 60:
+        terminalreporter.section("where the minutes went, of all processes together")
+        rows = [*spent.most_common(20), ("all", spent.total())]
+        terminalreporter.write_line("\n".join(f"{seconds / 60:6.1f}  {file}" for file, seconds in rows))
 
 
 @pytest.fixture(scope="session", autouse=True)
