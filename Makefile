@@ -30,7 +30,7 @@ trained: .venv/.notebooks
 # A notebook's cells stay together, and what takes long alone, in the browser, does not come last.
 ON_TWO_CORES := -n 2 --dist loadscope --no-loadscope-reorder
 test: .venv/.notebooks,classroom,site,tests lint
-	$(BIN)/pytest $(ON_TWO_CORES)
+	$(BIN)/pytest $(ON_TWO_CORES) --only-changed
 
 # With the lowest releases that pyproject.toml allows, or the newest. Needs uv, and 7 GB for an environment of its own.
 test-lowest-direct test-highest: test-%:
