@@ -75,7 +75,10 @@ slips = [
     (OF_ALL | {"recurse=False": "", "model.modules()": "model.children()"}, "That is the largest block: look inside."),
     (OF_ALL | {"modules()": "children()"}, "Layers in blocks are missed: `children()` goes one level deep."),
     ({"max(sizes)": "max(p.numel() for p in model.parameters())"}, "That is a weight alone; add its layer's bias."),
-    ({"modules()]": "modules() if not [*m.children()]]"}, "A module with parts may have parameters: ask every module."),
+    (
+        {"modules()]": "modules() if not [*m.children()]]"},
+        "A module with parts may have parameters of its own, too: ask every module.",
+    ),
     (
         OF_ALL | {"modules()]": "modules() if isinstance(m, nn.Conv2d | nn.Linear)]"},
         "Not only convolutions and linear layers have parameters.",

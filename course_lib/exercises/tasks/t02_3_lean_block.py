@@ -104,7 +104,10 @@ slips = [
     ({POOL: "", NORM: POOL + NORM}, "Pooling comes last; before batch norm it chooses others."),
     ({NORM: "", POOL: POOL + NORM}, "Batch norm belongs directly behind the convolution."),
     ({POOL: ""}, "Pooling is missing."),
-    ({POOL: "", "bias=False": "bias=False, stride=2"}, "A stride of 2 skips positions; pooling looks at all of them."),
+    (
+        {POOL: "", "bias=False": "bias=False, stride=2"},
+        "A stride of 2 skips every second position; pooling looks at all of them.",
+    ),
     ({"padding=kernel // 2, ": ""}, "Without padding the convolution shrinks the maps."),
     ({"kernel // 2": "1"}, "A padding of 1 fits a kernel of 3; let it grow with the kernel."),
 ]

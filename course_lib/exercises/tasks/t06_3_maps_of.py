@@ -67,7 +67,10 @@ def with_evaluation_mode(model, images, layer):
 REMOVE, RESTORE = "        hook.remove()\n", "        model.train(was_training)\n"
 slips = [
     ({"output.clone()": "output.detach()"}, "A layer that works in place reached the maps: `clone()` them."),
-    ({"output.clone()": "inputs[0].clone()"}, "That came into the layer; the hook's third argument came out."),
+    (
+        {"output.clone()": "inputs[0].clone()"},
+        "That is what came into the layer; what came out is the hook's third argument.",
+    ),
     ({"kept[0]": "kept"}, "That is a list with the maps in it: return its element."),
 ]
 also_wrong = [

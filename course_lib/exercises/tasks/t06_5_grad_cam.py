@@ -87,12 +87,18 @@ slips = [
     ({".relu()": ""}, "Negative heat is still there: cut it off by ReLU."),
     ({".relu()": "", RETURN: f"{RETURN}.relu()"}, "Cut off below 0 before enlarging: pixels in between differ."),
     ({RETURN: "return heat[:, 0]"}, "That is as small as the layer's maps: enlarge it."),
-    ({'"bilinear"': '"bilinear", align_corners=True'}, "Leave `align_corners` at False: pixels are squares."),
+    (
+        {'"bilinear"': '"bilinear", align_corners=True'},
+        "Leave `align_corners` at False: a pixel is a square, not a point.",
+    ),
     ({'"bilinear"': '"nearest"'}, "It was enlarged in blocks: ask for `bilinear`."),
     ({"weights * maps": "gradient * maps"}, "Each position kept its own gradient: average them."),
     ({"gradient.mean(": "gradient.sum("}, "The gradients of a map were summed, not averaged."),
     ({"maps).sum(": "maps).mean("}, "The weighted maps were averaged, not summed."),
-    ({SUM: "(weights * maps).relu().sum(dim=1, keepdim=True)"}, "ReLU comes after the sum: negative maps count."),
+    (
+        {SUM: "(weights * maps).relu().sum(dim=1, keepdim=True)"},
+        "ReLU comes after the sum, so that negative maps count too.",
+    ),
     ({"dim=(2, 3)": "dim=(0, 2, 3)"}, "The mean runs over the batch, too: images mix."),
     (
         {RETURN: f"large ={RETURN[6:]}\n    return large / large.amax((1, 2), keepdim=True)"},

@@ -120,10 +120,16 @@ def image_by_image(model, healthy, sick, box):
 
 FLIPPED, ASKED = "(after != before)[before == label]", "with evaluation_mode(model), torch.no_grad():"
 slips = [
-    ({FLIPPED: "((after != before) & (before == label))"}, "Divide by the images predicted correctly, not by all."),
+    (
+        {FLIPPED: "((after != before) & (before == label))"},
+        "Divide by the images predicted correctly before, not by all.",
+    ),
     ({"[before == label]": ""}, "Images predicted wrongly before count here: leave them out."),
     ({FLIPPED: "(after != label)"}, "An image that was wrong all along did not flip: compare answers."),
-    ({"flipped.mean().item()": "int(flipped.sum())"}, "That is a count: divide by the images predicted correctly."),
+    (
+        {"flipped.mean().item()": "int(flipped.sum())"},
+        "That is a count: divide by the number of images predicted correctly before.",
+    ),
     (
         {"flips(sick, healthy, 1)": "flips(sick[: len(healthy)], healthy, 1)"},
         "Not all images were asked: where donors run out, begin again.",
