@@ -30,7 +30,7 @@ def to_json(value: object) -> Any:
         said = {"tensor": list(value.shape), "numbers": base64.b64encode(numbers.tobytes()).decode()}
         return said | {"dtype": str(value.dtype).removeprefix("torch.")}
     if isinstance(value, list | tuple):
-        return {"list": [to_json(item) for item in value]}
+        return {"tuple" if isinstance(value, tuple) else "list": [to_json(item) for item in value]}
     if isinstance(value, dict):
         return {"dict": [[to_json(key), to_json(item)] for key, item in value.items()]}
     return {"type": type(value).__name__, "text": shown(value)}
@@ -70,6 +70,8 @@ def from_json(given: Any) -> Any:
         return torch.from_numpy(numbers).reshape(given["tensor"]).to(DTYPES[given["dtype"]])
     if "list" in given:
         return [from_json(item) for item in given["list"]]
+    if "tuple" in given:
+        return tuple(from_json(item) for item in given["tuple"])
     if "dict" in given:
         if len(given["dict"]) > MOST_KEYS:
             raise ValueError("too large a dictionary")
