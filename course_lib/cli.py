@@ -46,6 +46,7 @@ else:
 OF_EACH = "; ".join(f"of {task}, {', '.join(one.preset_names)}" for task, one in TASKS.items() if one.preset_names)
 Root = Annotated[Path | None, typer.Option(help="Folder that holds the real images.", show_default=False)]
 Data = Annotated[Source | None, typer.Option(help="Where the images come from.", show_default=False)]
+OwnTasks = Annotated[Path | None, typer.Option(metavar="DIR", help="Tasks of your own.", show_default=False)]
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -362,14 +363,17 @@ def release(
     variant: Annotated[
         int | None, typer.Option(metavar="SEED", help="Draw other numbers, for a section.", show_default=False)
     ] = None,
+    tasks: OwnTasks = None,
 ) -> None:
     """Write the students' notebook of a lesson's exercises: no solutions, no hidden tests, points shown; for teachers.
 
     Example: course release 04 --out class
+
+    Your own tasks: course release 51 --tasks my-tasks --out class
     """
     from course_lib.classroom.release import release as make
 
-    print(make(lesson, out, variant))
+    print(make(lesson, out, variant, tasks, told=lambda gap: print(f"course: {gap}", file=sys.stderr)))
 
 
 @app.command()
@@ -385,6 +389,7 @@ def grade(
     task: Annotated[
         str | None, typer.Option(help="Grade this one again, such as 04.2, and keep the others.", show_default=False)
     ] = None,
+    tasks: OwnTasks = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="The longest that a cell or a task may run.")] = 20,
     sandbox: Annotated[
         bool, typer.Option("--sandbox/--no-sandbox", help="Without, submissions can do what you can do.")
@@ -407,6 +412,7 @@ def grade(
         roster=roster,
         variant=variant,
         task=task,
+        own=tasks,
         seconds=seconds,
         sandboxed=sandbox,
         told=told,

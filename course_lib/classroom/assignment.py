@@ -4,31 +4,34 @@ import hashlib
 import random
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from course_lib.exercises.load import tasks_of
+from course_lib.classroom.own import own_frame, own_tasks
+from course_lib.exercises.load import FOLDER, tasks_of
 from course_lib.exercises.page import Cell, cells, cleared, frames, script
 from course_lib.exercises.task import Task
+from course_lib.files import as_path
 from course_lib.set_up import FOLDED, with_set_up
 
-CHECK = re.compile(r'^check\("(\d\d\.\d)", (\w+)\)$')
+CHECK = re.compile(r'^check\("(\d\d\.\d+)", (\w+)\)$')
 HIDDEN = """\
 {check}
 ### BEGIN HIDDEN TESTS
 from course_lib.classroom.hidden import demand
 
-demand("{number}", {name}, variant={variant})
+demand("{number}", {name}, variant={variant}{own})
 ### END HIDDEN TESTS"""
 INTRODUCTION = """\
 {heading}
 
 Each task asks for a function or a class, and the cell below it checks yours with inputs of its own. `hint("{first}")`
 helps a little, called again a little more. A task earns its points if its check says "correct" and if your answer also
-does what it should with other inputs, when it is graded. Together {points} points. Leave the cells with checks as they
+does what it should with other inputs, when it is graded. Together {points}. Leave the cells with checks as they
 are; you may add cells of your own."""
 
 
@@ -40,6 +43,7 @@ class Assignment:
         lesson: as in file names, such as "04".
         stem: of the notebook's file name, such as "04_cifar10".
         variant: the seed of the numbers drawn for it, or None for those of the course.
+        folder: of the files of its tasks.
         tasks: by number, such as "04.2".
         names: what each task asks for, such as "SimpleCNNWithBatchNorm".
         points: of each task.
@@ -49,6 +53,7 @@ class Assignment:
     lesson: str
     stem: str
     variant: int | None
+    folder: Path
     tasks: dict[str, Task]
     names: dict[str, str]
     points: dict[str, int]
@@ -62,7 +67,7 @@ class Assignment:
     @property
     def fingerprint(self) -> str:
         """A hash of what students are given: its texts, before any is filled in."""
-        texts = [cleared(cell.source) for cell in self.source.cells]
+        texts = [cleared(cell.source).partition("\n### BEGIN HIDDEN")[0] for cell in self.source.cells]
         return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
     def solutions(self) -> dict[str, Any]:
@@ -75,20 +80,31 @@ class Assignment:
         return {number: namespace[name] for number, name in self.names.items()}
 
 
-def assignment(lesson: str, variant: int | None = None) -> Assignment:
+def assignment(lesson: str, variant: int | None = None, own: str | Path | None = None) -> Assignment:
     """The exercises of a lesson as an assignment.
 
     Args:
         lesson: such as "04" or "4".
         variant: the seed of numbers for one section of a class.
+        own: a folder with a teacher's own tasks, whose lesson it is.
 
     Raises:
-        ValueError: no such lesson, or none of its tasks draws numbers.
+        FileNotFoundError: no such folder.
+        ValueError: no such lesson, a task has a fault, or none draws numbers.
     """
     found, lesson = frames(), lesson.zfill(2)
-    if lesson not in found:
-        raise ValueError(f"lesson {lesson}: has no exercises; there are {', '.join(found)}.")
-    tasks = {task.number: task for task in tasks_of(int(lesson))}
+    if own is not None:
+        folder, stem = as_path(own, "own"), f"{lesson}_exercises"
+        listed = own_tasks(folder, lesson)
+        frame = own_frame(folder, lesson, listed)
+    elif lesson in found:
+        folder, stem, listed = FOLDER, found[lesson].stem, tasks_of(int(lesson))
+        frame = found[lesson].read_text(encoding="utf-8")
+    else:
+        raise ValueError(
+            f"lesson {lesson}: has no exercises; there are {', '.join(found)}; of your own, say --tasks DIR."
+        )
+    tasks = {task.number: task for task in listed}
     drawn = {number: task.drawn[1] for number, task in tasks.items() if task.drawn}
     if variant is not None and not drawn:
         others = ", ".join(other for other in found if any(task.drawn for task in tasks_of(int(other))))
@@ -96,10 +112,10 @@ def assignment(lesson: str, variant: int | None = None) -> Assignment:
     defaults: dict[str, object] = {}
     if variant is not None:
         defaults = {number: random.Random(f"{variant} {number}").choice(among) for number, among in drawn.items()}
-    page, names = cells(found[lesson], defaults), {number: task.name for number, task in tasks.items()}
+    page, names = cells(frame, listed, defaults), {number: task.name for number, task in tasks.items()}
     source = jupytext.reads(script(page), fmt="py:percent")
     points = {number: task.points for number, task in tasks.items()}
-    made = Assignment(lesson, found[lesson].stem, variant, tasks, names, points, source)
+    made = Assignment(lesson, stem, variant, folder, tasks, names, points, source)
     _mark(made, page)
     return made
 
@@ -107,8 +123,11 @@ def assignment(lesson: str, variant: int | None = None) -> Assignment:
 def _mark(page: Assignment, cells: list[Cell]) -> None:
     """Give the page its introduction, its points and nbgrader's metadata."""
     first = next(iter(page.tasks))
-    heading, total = page.source.cells[0].source.partition("\n")[0], sum(page.points.values())
-    page.source.cells[0].source = INTRODUCTION.format(heading=heading, first=first, points=total)
+    own = page.folder != FOLDER
+    heading, total = page.source.cells[0].source, sum(page.points.values())
+    heading = heading if own else heading.partition("\n")[0]
+    together = f"{total} point{'s' if total > 1 else ''}"
+    page.source.cells[0].source = INTRODUCTION.format(heading=heading, first=first, points=together)
     for place, (cell, ours) in enumerate(zip(page.source.cells, cells, strict=True)):
         cell.id = f"{page.stem[:2]}-{place:02}"
         is_set_up = "setup" in cell.metadata.get("tags", ())
@@ -124,7 +143,8 @@ def _mark(page: Assignment, cells: list[Cell]) -> None:
             _tell_nbgrader(cell, f"task-{key}", solution=True)
         elif ours.kind == "check":
             about = {"number": ours.number, "name": page.names[ours.number], "variant": page.variant}
-            cell.source = HIDDEN.format(check=cell.source, **about)
+            folder = f", own={str(page.folder.resolve())!r}" if own else ""
+            cell.source = HIDDEN.format(check=cell.source, own=folder, **about)
             _tell_nbgrader(cell, f"check-{key}", grade=True, locked=True, points=page.points[ours.number])
         cell.source = cell.source.replace("import check, hint, progress, solution", "import check, hint, progress")
     page.source.nbformat_minor = 5

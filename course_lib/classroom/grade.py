@@ -38,6 +38,7 @@ def grade(
     roster: str | Path | None = None,
     variant: int | None = None,
     task: str | None = None,
+    own: str | Path | None = None,
     seconds: float = 20,
     sandboxed: bool = True,
     told: Callable[[Record], None] = lambda record: None,
@@ -52,6 +53,7 @@ def grade(
         roster: CSV file of the class; see `read_roster`.
         variant: of the release.
         task: grade this one again, and leave the others as they were, unless the submission has changed.
+        own: the folder of a teacher's own tasks, if the release was of these.
         seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run without a sandbox what strangers wrote.
         told: called with each record as it comes.
@@ -65,7 +67,7 @@ def grade(
         ValueError: no such lesson or task, `out` holds something else, or overrides.csv or late.toml has a slip.
     """
     place, out = as_path(place, "place"), as_path(out, "out")
-    page = assignment(lesson, variant)
+    page = assignment(lesson, variant, own)
     if task is not None and task not in page.tasks:
         raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")
     students = read_roster(roster) if roster else []
@@ -87,7 +89,7 @@ def grade(
             writing = threading.Lock()
             boxes: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
             for number in allowed:
-                box = Sandbox(page.lesson, seconds=seconds, sandboxed=sandboxed, processor=number)
+                box = Sandbox(page.lesson, page.folder, seconds=seconds, sandboxed=sandboxed, processor=number)
                 boxes.put(stack.enter_context(box))
 
             def work(item: tuple[Submission, Record | None]) -> Record:

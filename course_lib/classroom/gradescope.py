@@ -17,6 +17,7 @@ from course_lib.classroom.assignment import Assignment, assignment
 from course_lib.classroom.feedback import task_feedback
 from course_lib.classroom.grade import grade
 from course_lib.classroom.sandbox import PACKAGE
+from course_lib.exercises.page import frames
 from course_lib.files import as_path, write_atomically
 
 SETUP = """\
@@ -53,6 +54,11 @@ def autograder(out: str | Path) -> Path:
     if missing := [name for name in NEEDED if not (clone / name).exists()]:
         raise FileNotFoundError(f"{clone}: no {missing[0]}; make the archive in a clone of the course.")
     about = json.loads(released[0].read_text(encoding="utf-8"))["metadata"]["course"]
+    if about["lesson"] not in frames():
+        raise ValueError(
+            f"{out}: holds tasks of your own, whose answers students could read in Gradescope's containers; "
+            "use `course grade --tasks`."
+        )
     files = [path for name in NEEDED for path in [clone / name, *sorted((clone / name).rglob("*"))] if path.is_file()]
     archive = out / f"gradescope-{released[0].parent.name}.zip"
 

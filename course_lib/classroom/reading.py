@@ -10,7 +10,7 @@ from course_lib.exercises.page import cleared
 
 MOST_ITEMS = 3_000_000  # in a notebook, with all that its cells have shown
 MOST_CELLS = 5_000
-CALLED = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d)["']""")
+CALLED = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d+)["']""")
 
 
 class UnfitError(ValueError):
@@ -54,7 +54,7 @@ def read_answers(content: bytes, page: Assignment) -> Answers:
     _refuse_another(cells, about, page)
     remarks, answers, checks = [], [], dict.fromkeys(page.tasks, 0)
     if about.get("release") not in (None, page.fingerprint):
-        remarks.append("it was released by another version of the course")
+        remarks.append("it was released by another version of the course, or of its tasks")
     own = {cell.place for cell in _own_work(cells, page)}
     for cell in cells:
         found = [number for number in CALLED.findall(cell.text) if number in checks] if cell.kind == "code" else []

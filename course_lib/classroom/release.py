@@ -2,19 +2,34 @@
 
 import os
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from traitlets.config import Config
 
-from course_lib.classroom.assignment import assignment
+from course_lib.classroom.assignment import Assignment, assignment
+from course_lib.classroom.packed import pack, unpack
+from course_lib.classroom.plain import LARGEST
+from course_lib.exercises.engine import result_of
+from course_lib.exercises.proof import flaws, gaps
 from course_lib.files import as_path, write_atomically
 
 STUB = "# your code here\nraise NotImplementedError"  # as `course_lib.exercises.page.cleared` leaves it
+ALONE = (
+    "a student's page has PyTorch, the imports above `# Answers` and the function or class of that name, but nothing "
+    f"else of the file; and it compares numbers, texts and tensors of at most {LARGEST:,} numbers"
+)
 
 
-def release(lesson: str, out: str | Path, variant: int | None = None) -> Path:
+def release(
+    lesson: str,
+    out: str | Path,
+    variant: int | None = None,
+    own: str | Path | None = None,
+    told: Callable[[str], None] = lambda text: None,
+) -> Path:
     """Write the students' notebook of a lesson's exercises: without solutions and hidden tests, with points.
 
     Args:
@@ -22,15 +37,22 @@ def release(lesson: str, out: str | Path, variant: int | None = None) -> Path:
         out: a folder in nbgrader's layout, made if need be: `source/` holds the teacher's notebook, `release/` the
             students', `gradebook.db` nbgrader's records, and `nbgrader_config.py` lets nbgrader go on from there.
         variant: the seed of numbers for one section of a class; each variant is an assignment of its own.
+        own: a folder with a teacher's own tasks, whose lesson it is; they are released if they hold what they say.
+        told: called with what such a task should say besides.
 
     Returns:
         the students' notebook.
 
     Raises:
-        ValueError: no such lesson, no variants of it, or nbgrader refuses.
+        FileNotFoundError: no such folder.
+        ValueError: no such lesson, no variants of it, a fault of a teacher's own task, or nbgrader refuses.
     """
     out = as_path(out, "out")
-    page = assignment(lesson, variant)
+    page = assignment(lesson, variant, own)
+    if own is not None:
+        _pack_own(page)
+        for gap in (gap for task in page.tasks.values() for gap in gaps(task)):
+            told(gap)
     source = out / "source" / page.name / f"{page.stem}.ipynb"
     source.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(source, lambda path: path.write_text(nbformat.writes(page.source), encoding="utf-8"))
@@ -41,6 +63,36 @@ def release(lesson: str, out: str | Path, variant: int | None = None) -> Path:
     if not said["success"]:
         raise ValueError(f"nbgrader did not make {source}: {said.get('error') or said.get('log')}")
     return out / "release" / page.name / source.name
+
+
+def _pack_own(page: Assignment) -> None:
+    """Put a teacher's own tasks, proved first, into the set-up cell of their page.
+
+    Raises:
+        ValueError: a task does not hold what it says; all that is wrong is told.
+    """
+    found = [flaw for task in page.tasks.values() for flaw in flaws(task)]
+    if not found:
+        packed = pack(page.tasks.values())
+        found = _flaws_on_page(page, packed)
+    if found:
+        raise ValueError("\n".join([f"{page.folder}: nothing was released, for its tasks do not hold:", *found]))
+    set_up = page.source.cells[1]
+    set_up.source += f'\nfrom course_lib.classroom.packed import bring\n\nbring("{packed}")'
+
+
+def _flaws_on_page(page: Assignment, packed: str) -> list[str]:
+    """Where the check of a student's notebook refuses a solution that stands in it."""
+    try:
+        solutions = page.solutions()
+        said = [(task, result_of(task, solutions[task.number])) for task in unpack(packed)]
+    except Exception as error:
+        return [f"the page fails: {type(error).__name__}: {error}; {ALONE}"]
+    return [
+        f"{task.number}: its solution is refused on the page; {ALONE}\n{came}"
+        for task, came in said
+        if came.state != "correct"
+    ]
 
 
 def nbgrader(folder: Path) -> Any:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from course_lib.classroom.plain import read_json, readable
 from course_lib.classroom.walls import FOLDER_BYTES, TOGETHER_BYTES
 from course_lib.classroom.worker import KILL, MEMORY, READY, STARVED
-from course_lib.exercises.load import FOLDER, without_answers
+from course_lib.exercises.load import FOLDER, files_of, without_answers
 
 PACKAGE = Path(__file__).parents[1]
 START_S = 180  # to load torch from a slow disk
@@ -51,17 +51,22 @@ class Sandbox:
 
     Args:
         lesson: such as "04".
+        tasks: the folder of its tasks.
         seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run submissions as the user's own programs, which can read and change what the user can.
         processor: where its submissions run, and no other sandbox's should.
 
     Raises:
         FileNotFoundError: there is no bubblewrap here.
+        ValueError: submissions could see a teacher's own tasks where they are.
         OSError: from `run`, no sandbox can be made here.
     """
 
-    def __init__(self, lesson: str, *, seconds: float, sandboxed: bool = True, processor: int = 0) -> None:
-        self._lesson, self._seconds, self._sandboxed, self._processor = lesson, seconds, sandboxed, processor
+    def __init__(
+        self, lesson: str, tasks: Path = FOLDER, *, seconds: float, sandboxed: bool = True, processor: int = 0
+    ) -> None:
+        self._lesson, self._tasks, self._seconds, self._processor = lesson, tasks.resolve(), seconds, processor
+        self._sandboxed = sandboxed
         self._process: subprocess.Popen[bytes] | None = None
         if not hasattr(os, "fork"):
             raise OSError("grading needs a system that forks processes: Linux, macOS, or on Windows WSL.")
@@ -70,6 +75,9 @@ class Sandbox:
                 "submissions are strangers' programs, and there is no sandbox here to run them in: install bubblewrap "
                 "(Linux: `apt-get install bubblewrap`), or, if you trust every one of them, say --no-sandbox."
             )
+        seen = [place for place in shown() if self._tasks.is_relative_to(place.resolve())]
+        if sandboxed and tasks != FOLDER and seen:
+            raise ValueError(f"--tasks {tasks}: lies in {seen[0]}, which submissions can see; move it elsewhere.")
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -131,7 +139,8 @@ class Sandbox:
         self._folder = tempfile.TemporaryDirectory(prefix="course-grade-", ignore_cleanup_errors=True)
         user = 60_000 + next(_users) % 5_000
         command = [sys.executable, "-m", "course_lib.classroom.worker", str(theirs.fileno()), self._lesson]
-        command += ["sandboxed" if self._sandboxed else "open", str(self._processor), str(user)]
+        tasks, how = (FOLDER, "sandboxed") if self._sandboxed else (self._tasks, "open")
+        command += [str(tasks), how, str(self._processor), str(user)]
         home = "/box" if self._sandboxed else self._folder.name
         settings = {
             "HOME": home,
@@ -162,7 +171,7 @@ class Sandbox:
         """A folder with the files of the tasks as the sandbox may see them."""
         folder = Path(self._folder.name) / "tasks"
         folder.mkdir()
-        for path in FOLDER.glob("*.py"):
+        for path in files_of(int(self._lesson), self._tasks):
             text = without_answers(path.read_text(encoding="utf-8"))
             (folder / path.name).write_text(text, encoding="utf-8")
         return folder
@@ -294,19 +303,20 @@ class _Blamed:
         return self._times.get(at, 0)
 
 
+def shown() -> list[Path]:
+    """What of the disk submissions can see."""
+    system = ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
+    return list(dict.fromkeys([*map(Path, system), Path(sys.base_prefix), Path(sys.prefix), PACKAGE]))
+
+
 def bubblewrap(tasks: Path) -> list[str]:
     """The command that shows programs only, and `tasks` in place of the exercises, and runs what follows it."""
-    shown = [
-        Path(folder)
-        for folder in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
-    ]
-    shown += [Path(sys.base_prefix), Path(sys.prefix), PACKAGE]
     command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--unshare-user"] if os.geteuid() else []
     command += ["--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
-    for folder in dict.fromkeys(parent for path in shown for parent in _parents(path)):
+    for folder in dict.fromkeys(parent for path in shown() for parent in _parents(path)):
         command += ["--perms", "0755", "--dir", str(folder)]
-    for path in dict.fromkeys(shown):
+    for path in shown():
         if path.is_symlink() and path.parent == Path("/"):
             command += ["--symlink", str(path.readlink()), str(path)]
         elif path.exists():

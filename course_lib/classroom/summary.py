@@ -73,7 +73,7 @@ def _alike(records: list[Record], page: Assignment, answers: Answers) -> list[st
         for form, students in groups.items():
             if len(students) > 1:
                 share = f"{len(students)} of {len(given)}"
-                known = " (the published solution)" if ours and form == ours.form else ""
+                known = " (the solution)" if ours and form == ours.form else ""
                 alike.append([number, share + known, _names(students), len(students) / len(given)])
     alike.sort(key=lambda row: (row[-1], row[0]))
     lines = []

@@ -26,9 +26,9 @@ from course_lib.classroom.runner import run
 READY, ENDED, MEMORY, STARVED, KILL = b"r", b"e", b"m", b"s", b"k"  # said on the control socket
 
 
-def serve(control: socket.socket, lesson: str, *, sandboxed: bool, processor: int, user: int) -> None:
+def serve(control: socket.socket, lesson: str, tasks: str, *, sandboxed: bool, processor: int, user: int) -> None:
     """Take a socket for each submission from `control`, one after the other, until it closes."""
-    _load(lesson)
+    _load(lesson, tasks)
     if sandboxed:
         walls.call("prctl", walls.PR_SET_CHILD_SUBREAPER, 1)
         walls.call("prctl", walls.PR_SET_DUMPABLE, 0)
@@ -61,16 +61,16 @@ def _next(control: socket.socket) -> socket.socket | None:
             return None  # what else is said is for a submission that has ended meanwhile
 
 
-def _load(lesson: str) -> None:
+def _load(lesson: str, tasks: str) -> None:
     """Whatever is heavy and most submissions need."""
     import matplotlib.pyplot  # noqa: F401
     import torch
     from IPython.core.interactiveshell import InteractiveShell
 
-    from course_lib.exercises.load import tasks_of
+    from course_lib.exercises.load import offer, tasks_in
 
     torch.set_num_threads(1)  # threads do not survive a fork
-    tasks_of(int(lesson), answers=False)
+    offer(tasks_in(Path(tasks), int(lesson), answers=False))
     for module in ("scipy.stats", "PIL.Image", "torchvision"):
         importlib.import_module(module)
     shell = InteractiveShell.instance(history_load_length=0, colors="NoColor")
@@ -208,7 +208,8 @@ if __name__ == "__main__":
     serve(
         socket.socket(fileno=int(sys.argv[1])),
         sys.argv[2],
-        sandboxed=sys.argv[3] == "sandboxed",
-        processor=int(sys.argv[4]),
-        user=int(sys.argv[5]),
+        sys.argv[3],
+        sandboxed=sys.argv[4] == "sandboxed",
+        processor=int(sys.argv[5]),
+        user=int(sys.argv[6]),
     )

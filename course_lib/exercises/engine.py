@@ -142,7 +142,7 @@ def failed(task: Task, error: Exception) -> Result:
         return _refused(task, error)
     if isinstance(error, NotImplementedError) and not str(error):  # what stands in place of a solution
         return Result(task, "not attempted")
-    found = f"{type(error).__name__}: {' '.join(str(error).split())}{_learners_line(error)}"
+    found = f"{type(error).__name__}: {' '.join(str(error).split())}{_learners_line(task, error)}"
     known = [*task.errors.items(), *ERRORS.items()]
     slip = next((words for pattern, words in known if re.search(pattern, str(error))), "")
     return _refused(task, Wrong(found, "an answer that runs to its end", slip))
@@ -165,9 +165,9 @@ def _refused(task: Task, wrong: Wrong) -> Result:
     return Result(task, "incorrect", tuple((what, text) for what, text in findings if text))
 
 
-def _learners_line(error: Exception) -> str:
+def _learners_line(task: Task, error: Exception) -> str:
     """The innermost line of the traceback that is neither ours nor a library's."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not any(Path(frame.filename).is_relative_to(folder) for folder in OURS):
+        if not any(Path(frame.filename).is_relative_to(place) for place in (*OURS, task.file)):
             return f"; in {frame.name}, line {frame.lineno} of your cell: {frame.line}"
     return "; when the check called it, or used what it returned"

@@ -19,28 +19,54 @@ class TaskFileError(ValueError):
     """A file of a task has a fault, which the message tells."""
 
 
-def tasks_of(lesson: int, *, answers: bool = True) -> list[Task]:
-    """The tasks of a lesson, in their order.
+def lessons() -> list[int]:
+    """The lessons that have tasks: the course's, and those that were offered."""
+    return sorted({*LESSONS, *_loaded})
 
-    Args:
-        lesson: its number.
-        answers: False to leave solutions and slips alone, where strangers' code will run.
+
+def tasks_of(lesson: int) -> list[Task]:
+    """The tasks of a lesson, in their order.
 
     Raises:
         ValueError: there is no such lesson.
         TaskFileError: a file has a fault.
     """
-    if lesson not in LESSONS:
-        raise ValueError(f"lesson {lesson} is not known; the lessons are {', '.join(map(str, LESSONS))}.")
+    if lesson not in lessons():
+        raise ValueError(f"lesson {lesson} is not known; the lessons are {', '.join(map(str, lessons()))}.")
     if lesson not in _loaded:
-        found = [load(path, answers=answers) for path in files_of(lesson)]
-        _loaded[lesson] = sorted(found, key=lambda task: task.number)
+        offer(tasks_in(FOLDER, lesson))
     return _loaded[lesson]
 
 
-def files_of(lesson: int) -> list[Path]:
-    """The files of a lesson's tasks."""
-    return sorted(FOLDER.glob(f"t{lesson:02}_*.py"))
+def offer(tasks: list[Task]) -> None:
+    """Let the tasks of a lesson be found by their numbers, in this process."""
+    _loaded[int(tasks[0].number[:2])] = tasks
+
+
+def tasks_in(folder: Path, lesson: int, *, answers: bool = True) -> list[Task]:
+    """The tasks of a lesson in a folder, in their order.
+
+    Args:
+        folder: of the course, or of a teacher's own tasks.
+        lesson: its number.
+        answers: False to leave solutions and slips alone, where strangers' code will run.
+
+    Raises:
+        TaskFileError: a file has a fault, or the number of another.
+    """
+    found: dict[str, Task] = {}
+    for path in files_of(lesson, folder):
+        task = load(path, answers=answers)
+        if task.number in found:
+            other = found[task.number].file.name
+            raise TaskFileError(f"{path}: {task.number} is also the number of {other}; give one of them another.")
+        found[task.number] = task
+    return sorted(found.values(), key=lambda task: int(task.number[3:]))
+
+
+def files_of(lesson: int, folder: Path | None = None) -> list[Path]:
+    """The files of a lesson's tasks in a folder, by default the course's."""
+    return sorted((folder or FOLDER).glob(f"t{lesson:02}_*.py"))
 
 
 def find_task(number: str) -> Task:
@@ -50,7 +76,7 @@ def find_task(number: str) -> Task:
         ValueError: there is none.
     """
     lesson = number.partition(".")[0] if isinstance(number, str) else ""
-    known = tasks_of(int(lesson)) if lesson.isdigit() and int(lesson) in LESSONS else []
+    known = tasks_of(int(lesson)) if lesson.isdigit() and int(lesson) in lessons() else []
     for candidate in known:
         if candidate.number == number:
             return candidate
@@ -58,13 +84,13 @@ def find_task(number: str) -> Task:
     raise ValueError(f"task {number!r} is not known; the tasks are {there}.")
 
 
-def load(path: Path, *, answers: bool = True) -> Task:
-    """The task in a file; without `answers` no more than what is above the line `# Answers`.
+def load(path: Path, text: str | None = None, *, answers: bool = True) -> Task:
+    """The task in a file, or in the `text` of one; without `answers` only what is above the line `# Answers`.
 
     Raises:
         TaskFileError: it has a fault.
     """
-    text = path.read_text(encoding="utf-8")
+    text = _read(path) if text is None else text
     if LINE not in text:
         raise TaskFileError(f"{path}: no line `# Answers`; it stands between the class and its solution.")
     module = _run(path, text if answers else without_answers(text))
@@ -75,6 +101,7 @@ def load(path: Path, *, answers: bool = True) -> Task:
         raise TaskFileError(f"{path}: one class that inherits from Task was expected, found: {names}.")
     task = own[0]()
     _look_over(path, task)
+    task.file = path
     if answers:
         _attach_answers(path, text, task, vars(module))
     return task
@@ -82,7 +109,14 @@ def load(path: Path, *, answers: bool = True) -> Task:
 
 def without_answers(text: str) -> str:
     """What of a task's file the sandbox may see."""
-    return text.partition(LINE)[0] + LINE + "\n"
+    return text[: text.index(LINE)] + LINE + "\n"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise TaskFileError(f"{path}: UTF-8 was expected, and {error}; save it as UTF-8 in your editor.") from None
 
 
 def _run(path: Path, text: str) -> types.ModuleType:

@@ -3,6 +3,7 @@
 import ast
 import re
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,11 +33,11 @@ def frames() -> dict[str, Path]:
     return {path.name[:2]: path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
 
 
-def cells(frame: Path, defaults: dict[str, object] | None = None) -> list[Cell]:
-    """The cells of a page as jupytext's percent script has them; `defaults` are those that a variant has drawn."""
-    before, _, after = frame.read_text(encoding="utf-8").partition(PLACE)
+def cells(frame: str, tasks: Iterable[Task], defaults: dict[str, object] | None = None) -> list[Cell]:
+    """The cells of a page, like its frame a percent script of jupytext; `defaults` are those that a variant drew."""
+    before, _, after = frame.partition(PLACE)
     found = [Cell("frame", "", text) for text in _split(before)]
-    for task in tasks_of(int(frame.name[:2])):
+    for task in tasks:
         heading = f"## {task.number} {task.title}\n\n{task.statement.strip()}"
         commented = "\n".join(f"# {line}".rstrip() for line in heading.splitlines())
         answer = marked(with_default(task, (defaults or {}).get(task.number)))
@@ -47,8 +48,8 @@ def cells(frame: Path, defaults: dict[str, object] | None = None) -> list[Cell]:
 
 
 def page_text(frame: Path) -> str:
-    """A page as a percent script."""
-    return script(cells(frame))
+    """A page of the course as a percent script."""
+    return script(cells(frame.read_text(encoding="utf-8"), tasks_of(int(frame.name[:2]))))
 
 
 def script(cells: list[Cell]) -> str:

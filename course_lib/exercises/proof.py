@@ -10,10 +10,22 @@ SEEDS = (1, 2, 3)  # in place of secret ones
 
 def faults(task: Task) -> list[str]:
     """What is wrong with a task, each in a sentence; nothing if it is as it should be."""
+    return flaws(task) + gaps(task)
+
+
+def flaws(task: Task) -> list[str]:
+    """Where a task judges an answer otherwise than its file says."""
     found = [fault for right in (task.solution, *task.also_right) for fault in _refusals(task, right)]
     found += [fault for wrong, words in (*task.slips, *task.also_wrong) for fault in _leniency(task, wrong, words)]
     counts = Counter(words for _, words in (*task.slips, *task.also_wrong))
-    found += [f"{task.number}: two wrong answers earn the same words: {words}" for words in counts if counts[words] > 1]
+    return found + [
+        f"{task.number}: two wrong answers earn the same words: {words}" for words in counts if counts[words] > 1
+    ]
+
+
+def gaps(task: Task) -> list[str]:
+    """Of which answers a task says too little to be sure of it."""
+    found = []
     if len(task.slips) + len(task.also_wrong) < 4:
         found.append(f"{task.number}: fewer than four wrong answers; what do learners do instead?")
     if not task.also_right:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from course_lib.exercises.load import LESSONS, find_task, tasks_of
+from course_lib.exercises.load import find_task, lessons, tasks_of
 from course_lib.files import write_atomically
 
 
@@ -43,9 +43,8 @@ def hint(number: str) -> Note:
     if entry["hints"] == len(task.hints):
         entry["hints"] = 0
         _write(entries)
-        return Note(
-            f'Those were all {len(task.hints)} hints; the next call begins again. solution("{number}") shows one.'
-        )
+        shown = f' solution("{number}") shows one.' if task.source else ""
+        return Note(f"Those were all {len(task.hints)} hints; the next call begins again.{shown}")
     entry["hints"] += 1
     _write(entries)
     return Note(f"Hint {entry['hints']} of {len(task.hints)}: {task.hints[entry['hints'] - 1]}")
@@ -57,7 +56,7 @@ def solution(number: str) -> Note:
     Raises:
         ValueError: there is no such task.
     """
-    return Note(find_task(number).source)
+    return Note(find_task(number).source or "Your teacher has the solution of this task.")
 
 
 def progress(lesson: int | None = None) -> Note:
@@ -68,7 +67,7 @@ def progress(lesson: int | None = None) -> Note:
     """
     entries = _read()
     parts = []
-    for number in LESSONS if lesson is None else [lesson]:
+    for number in lessons() if lesson is None else [lesson]:
         tasks = tasks_of(number)
         states = {task.number: entries.get(task.number, _empty())["state"] for task in tasks}
         parts.append(f"Lesson {number}: {list(states.values()).count('correct')} of {len(tasks)} tasks correct")

@@ -94,7 +94,7 @@ def test_the_summary_lists_who_shares_a_rare_answer_beside_how_common_it_is(
     Results(tmp_path, page, set(answers)).write([record(page, student, student, 13) for student in answers])
     text = (tmp_path / "summary.md").read_text()
     assert "| 04.1 | 2 of 9 | `ada`, `bob` |" in text
-    assert "| 04.2 | 9 of 9 (the published solution) | `own0`, `own1`" in text
+    assert "| 04.2 | 9 of 9 (the solution) | `own0`, `own1`" in text
     assert "and 1 more |" in text
     assert "| 04.1 | eve | `course_lib.exercises.load.find_task` |" in text
 
