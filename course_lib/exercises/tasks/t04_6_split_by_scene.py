@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
-from course_lib.exercises.task import Task, refuse, shown
+from course_lib.exercises.task import DEFAULTS, Task, refuse, shown
 
 
 class Name(str):
@@ -76,22 +76,24 @@ is wanted; then go through them once more, and let each change sides if that hel
     def use(self, answer, labels, scenes, fraction, seed):
         train, val = indices(answer(list(labels), list(scenes), fraction, seed))
         if fraction == 0.2:
-            return [train, val, [], []]
+            return [train, val, [], [], []]
         again, other = sorted(indices(answer(labels, scenes, fraction, seed))[1]), []
+        unsaid = sorted(indices(answer(labels, scenes, fraction))[1])
         with suppress(Exception):  # some answers may not take the other hashes
             other = sorted(indices(answer(labels, [Name(scene) for scene in scenes], fraction, seed))[1])
-        return [train, val, again, other]
+        return [train, val, again, other, unsaid]
 
     def judge(self, observed, wanted, draw):
         for (labels, scenes, fraction, seed), (train, val, *_) in zip(self.inputs(draw), observed, strict=True):
             of = f"{self.name}(labels, scenes, val_fraction={fraction}, seed={seed})"
             self.expect_whole_scenes(labels, scenes, train, val, of)
             self.expect_shares(labels, scenes, val, fraction, of)
-        (_, val, again, other), first = observed[-1], [sorted(one[1]) for one in observed[:-1]]
+        (_, val, again, other, unsaid), first = observed[-1], [sorted(one[1]) for one in observed[:-1]]
         by_hash = other != again and abs(len(other) - len(again)) < 0.05 * len(labels)
         refuse(
             "the same arguments give the same split, another seed another one",
             (again != sorted(val), "the second call gave another split", "Draw from `random.Random(seed)`."),
+            (unsaid != again, "without a seed the split was another than with seed=0", DEFAULTS),
             (by_hash, "another process would give another split", "Sort the scenes first: a set has no order."),
             (first[0] == first[1] == first[2], "seeds 0, 1 and 2 gave one split", "What does the seed change?"),
         )
@@ -199,6 +201,7 @@ also_wrong = [
     ({"not in in_val]": "not in in_val and len(of_scene[scene]) == 1]"}, "What is not for validation"),
     ({"- val_fraction": "- 0.1"}, "is it used"),
     ({"sorted(of_scene)": "list(set(of_scene))"}, "Sort the scenes first"),
+    ({"seed: int = 0": "seed: int = 1"}, DEFAULTS),
     ({RETURN: "return range(len(labels)), val"}, "is not for training"),
     ({RETURN: "return [[scenes[index] for index in side] for side in (train, val)]"}, "positions in `labels`"),
     ({RETURN: "return [[index in side for index in range(len(labels))] for side in (train, val)]"}, "True"),

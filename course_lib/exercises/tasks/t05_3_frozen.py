@@ -10,11 +10,11 @@ from course_lib.exercises.watched import small_backbone
 class Frozen(Task):
     number, title, name, points = "05.3", "Frozen for good", "frozen", 2
     statement = """
-Write a function that freezes a backbone and returns it, ready to be built into a larger network. From then on the
-larger one may be trained, with `train()` called before each epoch as usual: the backbone's weights and its batch-norm
-statistics stay the same bit by bit, and it answers in training as it does in evaluation mode, without dropout.
-Gradients still pass *through* it, since a layer in front of it may want to learn. You may change the backbone that
-you are given, or return a module that wraps it.
+Write a function that freezes a backbone and returns it, ready to be built into a larger network. That network then
+trains: it is in training mode from the start, and `train()` is called again before each epoch. All the while the
+backbone's weights and its batch-norm statistics stay the same bit by bit, and it answers in training as it does in
+evaluation mode, without dropout. Gradients still pass *through* it, since a layer in front of it may want to learn.
+You may change the backbone that you are given, or return a module that wraps it.
 """
     hints = (
         "`requires_grad` keeps weights; statistics and dropout follow the mode, and a network's `train()` wakes its parts.",
@@ -40,19 +40,18 @@ you are given, or return a module that wraps it.
             raise Wrong(f"frozen() gave {shown(part)}", "a module", "Does the function end with `return`?")
         before = {name: tensor.clone() for name, tensor in part.state_dict().items()}
         asleep = not any(module.training for module in part.modules())
-        model = nn.Sequential(front, part, nn.Flatten(), head).eval()
+        model = nn.Sequential(front, part, nn.Flatten(), head)  # in training mode, as anything new
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, weight_decay=0.1)
         for _ in range(2):  # epochs
-            model.train()
             optimizer.zero_grad()
             model(images).square().sum().backward()
             optimizer.step()
             model.eval()
+            model.train()
         self.look_at_changes(before, part.state_dict(), asleep)
         cut = "`no_grad` or `detach` cuts the graph: frozen weights need neither, `requires_grad_(False)` is enough."
         blocked = front.weight.grad is None or not front.weight.grad.any()
         refuse("a gradient that passes through", (blocked, "no gradient reached the layer in front", cut))
-        model.train()
         first, second = part(images).detach(), part(images).detach()
         slip = "Twice the same images, two answers: dropout is awake. Evaluation mode is for all parts."
         refuse("one output", (not agrees(first, second, 1e-5), "two outputs for the same images", slip))
@@ -136,6 +135,7 @@ also_wrong = [
     (lambda backbone: backbone.requires_grad_(False).eval(), "lasts until the next"),
     ({".requires_grad_(False)": ""}, "all weights as they were"),
     ({"return self": "with torch.no_grad():\n                return self"}, "passes through"),
+    ({"Frozen().train()": "Frozen()"}, "in training mode, without any gradient"),
     (norms(sleeps), "dropout is awake"),
     (without_chance, "batch at hand"),
     (norms(lambda part: setattr(part, "momentum", 0)), "The means stand still"),

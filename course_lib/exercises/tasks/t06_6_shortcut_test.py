@@ -36,7 +36,12 @@ they are.
     given = "unequal groups, and a patch at a drawn place"
 
     def inputs(self, draw):
-        for case in ("some images of each", "images of which none is predicted correctly", "a model that fails"):
+        for case in (
+            "some images of each",
+            "others of each",
+            "images of which none is predicted correctly",
+            "a model that fails",
+        ):
             row, column = draw.number(1, 3), draw.number(2, 9)
             box, head = (slice(row, row + 3), slice(column, column + 5)), nn.Linear(448, 2)
             reads = torch.zeros(2, 2, 14, 16)
