@@ -13,12 +13,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
 from course_lib.checkpoint import load_state, save_state
-from course_lib.data import Augmentation, Batches, ImageSet, simulate_radiographs
+from course_lib.data import Augmentation, Batches, ImageSet, PhotoAugmentation, simulate_radiographs
+from course_lib.flops import TrainingFlops
 from course_lib.metrics import UndefinedMetricWarning
 from course_lib.models import CompactCNN, PneumoniaCNN
+from course_lib.muon import Muon
 from course_lib.runtime import Precision
 from course_lib.training import (
     DivergenceError,
@@ -29,6 +33,8 @@ from course_lib.training import (
     linear_probe,
     train_one_epoch,
 )
+from course_lib.training.average import ExponentialAverage
+from course_lib.training.epoch import _EpochLoss
 
 FLOAT32 = Precision("cpu", None)
 MakeSet = Callable[..., ImageSet]
@@ -161,6 +167,21 @@ def test_averaged_weights_are_those_that_validation_sees_and_fit_returns(make_se
     assert history.val_loss[-1] == pytest.approx(evaluate(averaged, Batches(data, 32)).loss, rel=1e-5)
 
 
+def test_averaged_weights_are_those_of_torchs_exponential_mean() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    ours = ExponentialAverage(model, 0.9)
+    judge = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    for _ in range(5):
+        model(torch.rand(6, 3))
+        for parameter in model.parameters():
+            parameter.data.add_(torch.randn_like(parameter))
+        ours.update_parameters(model)
+        judge.update_parameters(model)
+    for name, tensor in judge.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], tensor) or name.endswith("num_batches_tracked"), name
+    assert int(ours.module[1].num_batches_tracked) == 5  # torch's rounds it down at each step
+
+
 def test_early_stopping_returns_the_best_epochs_weights(make_set: MakeSet) -> None:
     train, model = make_set(32), small_network()
     val = make_set(32)
@@ -190,6 +211,65 @@ def test_a_nan_loss_stops_with_the_batch_and_the_mend(make_set: MakeSet) -> None
     data = make_set(32)
     with pytest.raises(DivergenceError, match=r"became nan at batch 3 of epoch 1/2, .*lower the learning rate"):
         fit(small_network(), Poisoned(data, 8), Batches(data, 8), epochs=2)
+
+
+def test_the_weights_stay_as_before_the_batch_whose_loss_is_nan(make_set: MakeSet) -> None:
+    data, model, other = make_set(16), small_network(), small_network()
+    images, labels = data.images.float() / 255, data.labels
+    good, bad = (images[:8], labels[:8]), (images[8:] * math.nan, labels[8:])
+    with pytest.raises(DivergenceError, match="at batch 2"):
+        train_one_epoch(model, [good, bad], torch.optim.SGD(model.parameters(), lr=0.1))
+    train_one_epoch(other, [good], torch.optim.SGD(other.parameters(), lr=0.1))
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_losses_read_late_name_the_batch_that_was_lost_and_its_learning_rate() -> None:
+    losses = _EpochLoss("epoch 1/2")
+    for value, rate in ((1.0, 0.1), (math.inf, 0.25), (math.nan, 0.5)):
+        losses.add(torch.tensor([value * 4, 4]), rate)
+    with pytest.raises(DivergenceError, match=r"became inf at batch 2 of epoch 1/2, with learning rate 0\.25"):
+        losses.read()
+
+
+class WaitsForDevice(TorchDispatchMode):
+    """Refuses to send a tensor to the device while somebody waits; that none is read, the device `meta` refuses."""
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        found = operator(*args, **kwargs)
+        source = args[1] if operator is torch.ops.aten.copy_.default else args[0] if args else None
+        moves = operator in (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)
+        if moves and source.device.type == "cpu" and found.device.type == "meta" and not kwargs.get("non_blocking"):
+            raise AssertionError(f"{tuple(source.shape)} is sent")
+        return found
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, Muon])
+@pytest.mark.parametrize("augment", [Augmentation(), PhotoAugmentation(color=0.1, cutout=4)])
+def test_no_step_waits_for_the_device(augment: Any, optimizer: Any) -> None:
+    """On `meta` there are no numbers: torch raises where one is read."""
+    model = CompactCNN(widths=(4, 8)).to("meta")
+    images, labels = torch.rand(8, 1, 16, 16, device="meta"), torch.zeros(8, dtype=torch.long, device="meta")
+    weights = optimizer(model.parameters(), lr=0.1)
+    steps = 0
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        nonlocal steps
+        for _ in range(10):
+            yield augment(images), labels
+            steps += 1
+        raise Killed  # before the losses are read
+
+    with WaitsForDevice(), pytest.raises(Killed):
+        train_one_epoch(
+            model,
+            batches(),  # type: ignore[arg-type]  # not sized
+            weights,
+            schedule=torch.optim.lr_scheduler.OneCycleLR(weights, 0.1, total_steps=20),
+            average=ExponentialAverage(model, 0.9),
+            flops=TrainingFlops(),
+        )
+    assert steps == 10
 
 
 class Killed(BaseException):

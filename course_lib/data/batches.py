@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from course_lib.data.images import ImageSet
-from course_lib.runtime import naming_memory
+from course_lib.runtime import naming_memory, to_device
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Batches:
         return -(-len(self.images) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        count = len(self.images)
+        count, device = len(self.images), torch.device(self.device)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
         for chosen in order.split(self.batch_size):
             with naming_memory(f"batches of {len(chosen)} x {' x '.join(map(str, self.images.images.shape[1:]))}"):
-                images = self.images.images[chosen].to(self.device).float() / 255
+                images = to_device(self.images.images[chosen], device).float() / 255
                 if self.augment is not None:
                     images = self.augment(images)
-            labels = self.images.labels[chosen].to(self.device)
+            labels = to_device(self.images.labels[chosen], device)
             too_few_to_share = self.shuffle and len(chosen) < self.world_size  # all processes must take a step
             share = slice(None) if too_few_to_share else slice(self.rank, None, self.world_size)
             if len(labels[share]):

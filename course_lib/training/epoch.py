@@ -18,9 +18,10 @@ from course_lib.arguments import as_labels
 from course_lib.distributed import gather, sum_over_team, team
 from course_lib.flops import TrainingFlops
 from course_lib.progress import watched
-from course_lib.runtime import Precision, evaluation_mode, naming_memory
+from course_lib.runtime import Precision, evaluation_mode, naming_memory, to_device
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
+READ_EVERY = 50  # batches, on any device but the CPU
 
 
 class BatchSource(Sized, Iterable[tuple[Tensor, Tensor]], Protocol):
@@ -50,6 +51,42 @@ class DivergenceError(ArithmeticError):
     """The loss became NaN or infinite."""
 
 
+class _EpochLoss:
+    """The losses of an epoch's batches. They stay on the device until they are read, as reading waits for a GPU."""
+
+    def __init__(self, epoch: str) -> None:
+        self.epoch, self.num_batches = epoch, 0
+        self.total, self.num_images = 0.0, 0.0
+        self._unread: list[tuple[float, Tensor]] = []
+
+    def add(self, summed_and_count: Tensor, learning_rate: float) -> None:
+        """Keep those of a batch: the sum over its images and their number, (2,)."""
+        self._unread.append((learning_rate, summed_and_count))
+
+    def read(self) -> None:
+        """Add up what was kept since the last reading.
+
+        Raises:
+            DivergenceError: the loss of a batch is NaN or infinite.
+        """
+        unread, self._unread = self._unread, []
+        if not unread:
+            return
+        rates, batches = zip(*unread, strict=True)
+        for rate, (summed, count) in zip(rates, torch.stack(batches).tolist(), strict=True):
+            self.num_batches += 1
+            if not math.isfinite(summed / count):
+                raise DivergenceError(
+                    f"the loss became {summed / count} at batch {self.num_batches} of {self.epoch}, with learning rate "
+                    f"{rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
+                )
+            self.total, self.num_images = self.total + summed, self.num_images + count
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.num_images
+
+
 def train_one_epoch(
     model: nn.Module,
     train: BatchSource,
@@ -66,6 +103,9 @@ def train_one_epoch(
     description: str = "",
 ) -> float:
     """Pass once over `train`, taking a step of `optimizer` and of `schedule` after each batch.
+
+    A GPU is never waited for but every `READ_EVERY` batches, when their losses are read; on the CPU, where reading is
+    free, each loss is read before the step.
 
     Args:
         model: put into training mode, and left in it.
@@ -85,34 +125,32 @@ def train_one_epoch(
         The mean of the batches' losses, each counted by its images.
 
     Raises:
-        DivergenceError: the loss is NaN or infinite.
+        DivergenceError: the loss is NaN or infinite. On the CPU the weights are then as before that batch.
     """
     precision = precision or Precision("cpu", None)
     scaler = scaler or precision.scaler()
     device = next(model.parameters()).device
     model.train()
-    total, seen, started = 0.0, 0, time.perf_counter()
+    losses, started = _EpochLoss(description or "the epoch"), time.perf_counter()
+    read_every = 1 if device.type == "cpu" else READ_EVERY
     silent = None if team().rank == 0 else True  # None: on a terminal only
     bar = tqdm(train, desc=description, unit="batch", disable=silent, leave=False, file=sys.stderr)
     for number, (images, labels) in enumerate(bar, start=1):
-        images, labels = images.to(device, memory_format=memory_format), _as_targets(labels).to(device)
+        images, labels = to_device(images, device, memory_format), to_device(_as_targets(labels), device)
         with flops.step(model, images) if flops else contextlib.nullcontext():
             optimizer.zero_grad(set_to_none=True)
             with precision.autocast(), _explained(images):
                 loss = loss_function(model(images).float(), labels)
+            own_count = loss.new_full((), len(labels))
             # With the whole team's images: gradients are averaged over processes, whose shares may differ in length.
-            summed, count = sum_over_team(
-                torch.stack([loss.detach() * len(labels), loss.new_tensor(len(labels))])
-            ).tolist()
-            value = summed / count
-            if not math.isfinite(value):
-                rate = optimizer.param_groups[0]["lr"]
-                raise DivergenceError(
-                    f"the loss became {value} at batch {number} of {description or 'the epoch'}, with learning rate "
-                    f"{rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
-                )
+            batch = sum_over_team(torch.stack([loss.detach() * own_count, own_count]))
+            losses.add(batch, optimizer.param_groups[0]["lr"])
             with _explained(images):
-                scaler.scale(loss * (len(labels) * team().size / count)).backward()
+                scaler.scale(loss * (own_count * team().size / batch[1])).backward()
+            if number % read_every == 0:
+                losses.read()
+                speed = losses.num_images / (time.perf_counter() - started)
+                bar.set_postfix_str(f"loss {losses.mean:.3f}, {speed:.0f} images/s")
             if clip_norm is not None:
                 scaler.unscale_(optimizer)
                 nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
@@ -122,11 +160,10 @@ def train_one_epoch(
                 schedule.step()
             if average is not None:
                 average.update_parameters(model)
-        total, seen = total + summed, seen + count
-        bar.set_postfix_str(f"loss {total / seen:.3f}, {seen / (time.perf_counter() - started):.0f} images/s")
-    if not seen:
+    losses.read()
+    if not losses.num_images:
         raise ValueError("train holds no batch; give it one image at least.")
-    return total / seen
+    return losses.mean
 
 
 def _as_targets(labels: Any) -> Tensor:
@@ -193,7 +230,7 @@ def _answers(
     with evaluation_mode(model):
         for images, batch_labels in watched(data, length_hint(data), "asking the network", "batches"):
             with precision.autocast(), _explained(images):
-                batch_answers = ask(images.to(device, memory_format=memory_format))
+                batch_answers = ask(to_device(images, device, memory_format))
             answers.append(batch_answers.float().cpu())
             labels.append(as_labels(batch_labels).cpu())
     if not labels:

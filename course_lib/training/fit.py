@@ -10,7 +10,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_lib import checkpoint
 from course_lib.distributed import gather, sharing_gradients, synchronised_batch_norm, team
@@ -19,6 +18,7 @@ from course_lib.flops import TrainingFlops
 from course_lib.metrics import binary_auc
 from course_lib.muon import Muon
 from course_lib.runtime import Precision
+from course_lib.training.average import ExponentialAverage
 from course_lib.training.epoch import BatchSource, DivergenceError, evaluate, train_one_epoch
 
 OptimizerName = Literal["adamw", "muon"]
@@ -156,9 +156,7 @@ def fit(
         optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, fused=True)
     schedule = _schedule(optimizer, steps=max(2, epochs * len(train)), warmup=warmup)
     scaler = precision.scaler()
-    average = None
-    if average_decay is not None:
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average_decay), use_buffers=True)
+    average = None if average_decay is None else ExponentialAverage(model, average_decay)
     judged = model if average is None else average.module
     weights = None if class_weights is None else class_weights.to(device)
 
