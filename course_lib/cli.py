@@ -212,6 +212,13 @@ def train(
     root: Root = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/TASK-SEED.", show_default=False)] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.", show_default=False)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0, help="Its peak, if not the preset's.", show_default=False)
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after so many epochs without a lower validation loss.", show_default=False),
+    ] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Pixels per side.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the cut, the weights and the order.")] = 0,
     preset: Annotated[
@@ -260,6 +267,8 @@ def train(
         data=data,
         root=root and str(root.resolve()),
         epochs=epochs,
+        learning_rate=learning_rate,
+        patience=patience,
         image_size=image_size,
         seed=seed,
         classes=None if classes is None else classes.split(","),

@@ -207,6 +207,11 @@ def test_a_killed_training_resumes_to_the_same_weights(run: Path, kaggle_root: P
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_training_that_diverges_names_the_option_that_mends_it(kaggle_root: Path, tmp_path: Path) -> None:
+    options = (*TRAIN, "--root", kaggle_root, "--learning-rate", 1e30)
+    refused(course("train", "pneumonia", *options, "--out", tmp_path / "run"), "loss became", "(--learning-rate)")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child")
 def test_ctrl_c_keeps_the_last_epoch_and_says_how_to_go_on(kaggle_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"

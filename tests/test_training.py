@@ -152,13 +152,6 @@ def test_class_weights_and_label_smoothing_reach_the_loss(make_set: MakeSet) -> 
     assert history.train_loss[0] == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_clipping_bounds_the_gradient(make_set: MakeSet) -> None:
-    data, model = make_set(8), small_network()
-    train_one_epoch(model, Batches(data, 8), torch.optim.SGD(model.parameters(), lr=0.1), clip_norm=1e-3)
-    norm = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
-    assert float(norm) == pytest.approx(1e-3, rel=1e-3)
-
-
 def test_averaged_weights_are_those_that_validation_sees_and_fit_returns(make_set: MakeSet) -> None:
     data, plain, averaged = make_set(32), small_network(), small_network()
     fit(plain, Batches(data, 8), Batches(data, 32), epochs=2, precision=FLOAT32)

@@ -16,8 +16,11 @@ from course_lib.data_sets import OWN_IMAGES, TRANSFER, DataSet, data_set_of
 from course_lib.metrics import Criterion
 from course_lib.models import build_network
 from course_lib.options import Source, own_images
-from course_lib.training import OptimizerName
+from course_lib.training import EarlyStopping, OptimizerName
 
+RECIPE_OPTIONS = (  # fields that `course train` has options for
+    "backbone", "epochs", "learning_rate", "patience", "image_size", "seed", "classes", "subfolder",
+)  # fmt: skip
 AUGMENTATIONS = {one.__name__: one for one in (Augmentation, PhotoAugmentation)}
 
 
@@ -33,6 +36,7 @@ class Recipe:
         network: name of a class in `course_lib.models`, or "transfer_model".
         network_arguments: its arguments, besides the number of classes.
         layer_decay: how much slower each stage of a backbone learns than the next; None where there is no backbone.
+        patience: if given, epochs without a lower validation loss after which training stops; see `EarlyStopping`.
         epochs, optimizer_name, learning_rate, weight_decay, warmup, label_smoothing, average_decay: see `training.fit`.
         batch_size: images in a batch, over all processes together.
         augmentation: arguments of the data set's augmentation, such as `Augmentation`.
@@ -61,6 +65,7 @@ class Recipe:
     label_smoothing: float = 0.05
     average_decay: float | None = None
     layer_decay: float | None = None
+    patience: int | None = None
     augmentation: dict[str, Any] = field(default_factory=dict)
     plain: bool = False
     criterion: Criterion = "youden"
@@ -111,11 +116,7 @@ class Recipe:
         """The whole command that trains by this recipe, and the fields that no option of it gives."""
         usual = Recipe.of(self.task, preset=self.preset)
         preset = None if self.preset in (TRANSFER, Recipe.of(self.task).preset) else self.preset
-        given = {
-            name: getattr(self, name)
-            for name in ("backbone", "epochs", "image_size", "seed", "classes", "subfolder")
-            if getattr(self, name) != getattr(usual, name)
-        }
+        given = {name: getattr(self, name) for name in RECIPE_OPTIONS if getattr(self, name) != getattr(usual, name)}
         again = Recipe.of(self.task, preset=self.preset, data=self.data, root=self.root, **given)
         mine, theirs = (json.loads(json.dumps(asdict(recipe))) for recipe in (self, again))
         options: dict[str, Any] = {
@@ -165,6 +166,7 @@ class Recipe:
             "warmup": self.warmup,
             "label_smoothing": self.label_smoothing,
             "average_decay": self.average_decay,
+            "early_stopping": None if self.patience is None else EarlyStopping(patience=self.patience),
         }
 
     def build(self, num_classes: int, *, trained: bool = False) -> nn.Module:

@@ -34,7 +34,7 @@ from course_lib.plots import plot_history
 from course_lib.progress import duration, speaking, tell
 from course_lib.runs.folder import FORMAT, calibrated, read_config, write_json
 from course_lib.runs.model_card import model_card
-from course_lib.runs.recipe import Recipe
+from course_lib.runs.recipe import RECIPE_OPTIONS, Recipe
 from course_lib.runs.unlike import SHARE, make_reference, save_reference
 from course_lib.runtime import Precision, naming_memory, pick_device
 from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
@@ -240,7 +240,7 @@ def _same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
     if asked.preset not in (Recipe.of(asked.task).preset, stored.preset):
         raise ValueError(f"{out}: was started with preset={stored.preset}, not {asked.preset}; leave it as it was.")
     usual = Recipe.of(asked.task, preset=asked.preset)
-    for name in ("data", "image_size", "epochs", "seed", "backbone", "classes", "subfolder"):
+    for name in ("data", *RECIPE_OPTIONS):
         wanted, had = getattr(asked, name), getattr(stored, name)
         if wanted not in (getattr(usual, name), had, "auto"):
             raise ValueError(f"{out}: was started with {name}={had}, not {wanted}; resume without changing it.")

@@ -22,6 +22,7 @@ from course_lib.runtime import Precision, evaluation_mode, naming_memory, to_dev
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 READ_EVERY = 50  # batches, on any device but the CPU
+LOWER_IT = "lower the learning rate (--learning-rate), or look for NaN in the images."
 
 
 class BatchSource(Sized, Iterable[tuple[Tensor, Tensor]], Protocol):
@@ -76,9 +77,9 @@ class _EpochLoss:
         for rate, (summed, count) in zip(rates, torch.stack(batches).tolist(), strict=True):
             self.num_batches += 1
             if not math.isfinite(summed / count):
+                batch = f"batch {self.num_batches} of {self.epoch}"
                 raise DivergenceError(
-                    f"the loss became {summed / count} at batch {self.num_batches} of {self.epoch}, with learning rate "
-                    f"{rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
+                    f"the loss became {summed / count} at {batch}, with learning rate {rate:.2g}; {LOWER_IT}"
                 )
             self.total, self.num_images = self.total + summed, self.num_images + count
 
@@ -96,7 +97,6 @@ def train_one_epoch(
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
     precision: Precision | None = None,
     scaler: torch.amp.GradScaler | None = None,
-    clip_norm: float | None = None,
     average: AveragedModel | None = None,
     flops: TrainingFlops | None = None,
     memory_format: torch.memory_format = torch.channels_last,
@@ -115,7 +115,6 @@ def train_one_epoch(
         schedule: stepped once a batch.
         precision: of the forward pass; float32 by default.
         scaler: for float16, kept from epoch to epoch.
-        clip_norm: largest norm of all gradients together.
         average: a running mean of the weights, updated after each step.
         flops: told of each step, to add up their arithmetic.
         memory_format: of the images; with the channels last, convolutions are faster almost everywhere.
@@ -151,9 +150,6 @@ def train_one_epoch(
                 losses.read()
                 speed = losses.num_images / (time.perf_counter() - started)
                 bar.set_postfix_str(f"loss {losses.mean:.3f}, {speed:.0f} images/s")
-            if clip_norm is not None:
-                scaler.unscale_(optimizer)
-                nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
             scaler.step(optimizer)
             scaler.update()
             if schedule is not None:

@@ -19,7 +19,7 @@ from course_lib.metrics import binary_auc
 from course_lib.muon import Muon
 from course_lib.runtime import Precision
 from course_lib.training.average import ExponentialAverage
-from course_lib.training.epoch import BatchSource, DivergenceError, evaluate, train_one_epoch
+from course_lib.training.epoch import LOWER_IT, BatchSource, DivergenceError, evaluate, train_one_epoch
 
 OptimizerName = Literal["adamw", "muon"]
 
@@ -92,7 +92,6 @@ def fit(
     warmup: float | None = 0.25,
     class_weights: Tensor | None = None,
     label_smoothing: float = 0.0,
-    clip_norm: float | None = None,
     average_decay: float | None = None,
     early_stopping: EarlyStopping | None = None,
     precision: Precision | None = None,
@@ -121,7 +120,6 @@ def fit(
         warmup: share of the steps in which the learning rate rises; it falls in the rest. None: it never changes.
         class_weights: float (C,), factors of the loss; in one process only.
         label_smoothing: share of each label spread over all classes.
-        clip_norm: largest norm of all gradients together.
         average_decay: if given, validate and return an exponential mean of the weights, with this share kept a step.
         early_stopping: stops early, and puts back the best epoch's weights.
         precision: default, the best that the device has.
@@ -188,7 +186,6 @@ def fit(
                 schedule=schedule,
                 precision=precision,
                 scaler=scaler,
-                clip_norm=clip_norm,
                 average=average,
                 flops=flops,
                 memory_format=memory_format,
@@ -199,7 +196,7 @@ def fit(
         if not math.isfinite(outcome.loss):
             raise DivergenceError(
                 f"the validation loss became {outcome.loss} after epoch {epoch + 1}, with learning rate "
-                f"{learning_rate:.2g}; lower the learning rate, set clip_norm=1, or look for NaN in the images."
+                f"{learning_rate:.2g}; {LOWER_IT}"
             )
         history.train_loss.append(train_loss)
         history.val_loss.append(outcome.loss)

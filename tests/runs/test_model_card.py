@@ -61,6 +61,9 @@ def test_the_command_on_the_card_gives_the_recipe_back() -> None:
     line, changed = recipe.command_line()
     assert line == "course train cifar10 --preset best --data real --root FOLDER --epochs 3 --seed 2"
     assert changed == []
+    line, changed = Recipe.of("pneumonia", data="simulated", learning_rate=1e-4, patience=3).command_line()
+    assert line == "course train pneumonia --data simulated --learning-rate 0.0001 --patience 3"
+    assert changed == []
     assert replace(recipe, batch_size=7).command_line()[1] == ["batch_size"]
     folder = Recipe.of("folder", root="my pets", classes=["big cats", "dogs"], backbone="resnet18")
     assert shlex.split(folder.command_line()[0])[2:] == [

@@ -217,6 +217,17 @@ def test_a_run_is_not_resumed_with_another_recipe(run: Path, recipe: Recipe, cha
         train_run(Recipe.of("cifar10"), run, resume=True)
 
 
+def test_patience_ends_a_run_and_keeps_its_best_epoch(recipe: Recipe, tmp_path: Path) -> None:
+    config = train_run(replace(recipe, epochs=60, learning_rate=0.03, patience=2), tmp_path / "run")
+    with open(tmp_path / "run" / "history.csv") as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == config["training"]["epochs"] < 60
+    assert losses.index(min(losses)) == len(losses) - 3
+    val = recipe.splits().val
+    logits = load_run(tmp_path / "run").model(val.images.float() / 255)
+    assert F.cross_entropy(logits, val.labels).item() == pytest.approx(min(losses), rel=0.01)  # may be bfloat16's
+
+
 def test_resuming_a_finished_run_changes_nothing(run: Path, recipe: Recipe) -> None:
     evaluate_run(run)
     before = {path.name: path.read_bytes() for path in run.iterdir()}
