@@ -1,12 +1,11 @@
 """From a recipe to a run folder."""
 
 import csv
-import hashlib
 import math
 import platform
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from course_lib.checkpoint import save_weights
-from course_lib.data import Batches, ImageSet
+from course_lib.data import Batches, ImageSet, Splits
 from course_lib.distributed import Team, gather, joined, wait_for_all
 from course_lib.files import as_path, write_atomically, write_text
 from course_lib.flops import peak_flops
@@ -29,15 +28,18 @@ from course_lib.metrics import (
     multiclass_report,
 )
 from course_lib.models import TransferModel, parameter_groups
-from course_lib.options import check_out
 from course_lib.plots import plot_history
 from course_lib.progress import duration, speaking, tell
-from course_lib.runs.folder import FORMAT, calibrated, read_config, write_json
+from course_lib.runs.folder import calibrated, read_config, write_json
 from course_lib.runs.model_card import model_card
-from course_lib.runs.recipe import RECIPE_OPTIONS, Recipe
+from course_lib.runs.recipe import Recipe
+from course_lib.runs.start import begin, same_recipe
 from course_lib.runs.unlike import SHARE, make_reference, save_reference
 from course_lib.runtime import Precision, naming_memory, pick_device
 from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
+
+Share = Callable[..., Batches]
+"""`Batches` on the device, of which this process of the team gets its share."""
 
 
 def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, speaks: bool = False) -> dict[str, Any]:
@@ -74,69 +76,50 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, speaks: 
 
 
 def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> dict[str, Any]:
-    before: dict[str, Any] = {}
-    if resume:
-        before = read_config(out)
-        recipe = _same_recipe(Recipe(**before["recipe"]), recipe, out)
-        if "validation" in before:
-            return {"has_test": True} | before  # older ones do not say
-    else:
-        check_out(out)
-    if recipe.plain and team.size > 1:
-        raise ValueError(f"preset {recipe.preset!r} trains in one process; start it without torchrun.")
-    if team.rank > 0:
-        wait_for_all()  # until the first has fetched and decoded the images; the others find what it found
-    splits = recipe.splits()
-    train, val = splits.train, splits.val
+    if resume and "validation" in (finished := read_config(out)):
+        same_recipe(Recipe(**finished["recipe"]), recipe, out)
+        return {"has_test": True} | finished  # older ones do not say
+    recipe, splits, config = begin(recipe, out, resume=resume, team=team)
+    model = recipe.build(len(splits.train.classes)).to(pick_device())
+    share = partial(Batches, device=pick_device(), rank=team.rank, world_size=team.size)
+    training = _fit(model, recipe, splits, share, out, resume=resume and (out / "state.pt").exists(), team=team)
     if team.rank == 0:
-        wait_for_all()
-    recipe = replace(
-        recipe, data="real" if splits.found else "simulated", root=str(splits.found) if splits.found else None
-    )
-    config: dict[str, Any] = {
-        "format": FORMAT,
-        "recipe": asdict(recipe),
-        "classes": list(train.classes),
-        "data": {"name": train.name, "licence": train.licence, "fingerprint": _fingerprint(train, val)},
-        "counts": {"train": train.counts(), "val": val.counts()},
-        "has_test": splits.has_test,
+        save_weights(out / "weights.safetensors", model)
+        reference, num_far = make_reference(model, splits.train, splits.val)
+        save_reference(out / "reference.safetensors", reference)
+        config["unlike"] = {"share": SHARE, "val": num_far}
+    config |= _on_validation(model, recipe, splits.val, share)
+    config["training"] = training
+    config["versions"] = {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("course-lib", "torch", "torchvision", "numpy")},
     }
-    if resume and before["data"] != config["data"]:
-        raise ValueError(f"{out}: was started on other images than those found now; give their folder by --root.")
-    wait_for_all()  # before the first writes what the others look for
     if team.rank == 0:
         write_json(out / "config.json", config)
+        write_text(out / "model_card.md", model_card(config, {}))
+    return config
 
+
+def _fit(
+    model: nn.Module, recipe: Recipe, splits: Splits, share: Share, out: Path, *, resume: bool, team: Team
+) -> dict[str, Any]:
+    """Train `model`; what it took, for config.json."""
     device = pick_device()
-    model = recipe.build(len(train.classes)).to(device)
     precision = Precision(device.type, None) if recipe.plain else Precision.best(device, model)
-    shared_batches = partial(Batches, device=device, rank=team.rank, world_size=team.size)
-    train_batches: BatchSource
-    if recipe.plain:
-        # Helpers begun otherwise than by fork, which macOS has but cannot trust, load torch anew every epoch.
-        helpers, method = (2, "fork") if sys.platform == "linux" else (0, None)
-        train_batches = DataLoader(
-            train, recipe.batch_size, shuffle=True, num_workers=helpers, multiprocessing_context=method
-        )
-    else:
-        train_batches = shared_batches(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
-    val_batches = shared_batches(val, 256)
-    resume = resume and (out / "state.pt").exists()
     groups = None
     if isinstance(model, TransferModel):
         if not resume:  # with a head that knows nothing, the first steps would spoil what the backbone knows
             tell(f"Fitting the head to the features of {recipe.backbone}, before the backbone learns.")
-            model.head = linear_probe(*extract_features(model, shared_batches(train, 256), precision=precision)).to(
-                device
-            )
+            features = extract_features(model, share(splits.train, 256), precision=precision)
+            model.head = linear_probe(*features).to(device)
         groups = parameter_groups(model, recipe.learning_rate, decay=recipe.layer_decay or 1)
-    tell(f"Training {recipe.backbone or recipe.network} on {len(train)} images for {recipe.epochs} epochs.")
+    tell(f"Training {recipe.backbone or recipe.network} on {len(splits.train)} images for {recipe.epochs} epochs.")
     wait_for_all()  # so that all processes measure together, as they will train
     peak = float(gather(torch.tensor([peak_flops(precision, device)])).sum())
     history = fit(
         model,
-        train_batches,
-        val_batches,
+        _train_batches(recipe, splits.train, share),
+        share(splits.val, 256),
         epochs=recipe.epochs,
         precision=precision,
         memory_format=torch.contiguous_format if recipe.plain else torch.channels_last,
@@ -147,46 +130,41 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         on_epoch=partial(_note_epoch, out, recipe.epochs),
         **recipe.training_arguments(),
     )
-    outcome = evaluate(model, val_batches)
-    if team.rank == 0:
-        save_weights(out / "weights.safetensors", model)
-        reference, num_far = make_reference(model, train, val)
-        save_reference(out / "reference.safetensors", reference)
-        config["unlike"] = {"share": SHARE, "val": num_far}
+    return {
+        "epochs": len(history.train_loss),
+        "seconds": round(sum(history.seconds), 1),
+        **_arithmetic(history, peak),
+        "device": str(device),
+        "precision": precision.name,
+        "processes": team.size,
+        "threads": torch.get_num_threads(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "commit": _commit(),
+    }
+
+
+def _train_batches(recipe: Recipe, train: ImageSet, share: Share) -> BatchSource:
+    if not recipe.plain:
+        return share(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
+    # Helpers begun otherwise than by fork, which macOS has but cannot trust, load torch anew every epoch.
+    helpers, method = (2, "fork") if sys.platform == "linux" else (0, None)
+    return DataLoader(train, recipe.batch_size, shuffle=True, num_workers=helpers, multiprocessing_context=method)
+
+
+def _on_validation(model: nn.Module, recipe: Recipe, val: ImageSet, share: Share) -> dict[str, Any]:
+    """Temperature, bias and threshold, chosen on validation, and the scores that it then has, for config.json."""
+    outcome = evaluate(model, share(val, 256))
     if recipe.calibrate_shifted:
-        shifted = _shifted(model, shared_batches(val, 256, augment=recipe.augment()), recipe.seed)
+        shifted = _shifted(model, share(val, 256, augment=recipe.augment()), recipe.seed)
         temperature, bias = fit_temperature_and_bias(*shifted)
     else:
         temperature, bias = fit_temperature(outcome.logits, outcome.labels), 0.0
     probs = calibrated(outcome.logits, temperature, bias)
     threshold = None
-    if len(train.classes) == 2:
+    if len(val.classes) == 2:
         threshold = choose_threshold(probs[:, 1], outcome.labels, criterion=recipe.criterion)
-    config |= {
-        "temperature": temperature,
-        "bias": bias,
-        "threshold": threshold,
-        "validation": report(probs, outcome.labels, threshold),
-        "training": {
-            "epochs": len(history.train_loss),
-            "seconds": round(sum(history.seconds), 1),
-            **_arithmetic(history, peak),
-            "device": str(device),
-            "precision": precision.name,
-            "processes": team.size,
-            "threads": torch.get_num_threads(),
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "commit": _commit(),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("course-lib", "torch", "torchvision", "numpy")},
-        },
-    }
-    if team.rank == 0:
-        write_json(out / "config.json", config)
-        write_text(out / "model_card.md", model_card(config, {}))
-    return config
+    scores = report(probs, outcome.labels, threshold)
+    return {"temperature": temperature, "bias": bias, "threshold": threshold, "validation": scores}
 
 
 def _shifted(model: nn.Module, augmented: Batches, seed: int) -> tuple[Tensor, Tensor]:
@@ -231,29 +209,6 @@ def _commit() -> str | None:
         return subprocess.run(call, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
-    """The stored recipe, with the root that was asked for; refuses what was asked for otherwise and differs."""
-    if asked.task != stored.task:
-        raise ValueError(f"{out}: holds a run of {stored.task}, not of {asked.task}; choose another --out.")
-    if asked.preset not in (Recipe.of(asked.task).preset, stored.preset):
-        raise ValueError(f"{out}: was started with preset={stored.preset}, not {asked.preset}; leave it as it was.")
-    usual = Recipe.of(asked.task, preset=asked.preset)
-    for name in ("data", *RECIPE_OPTIONS):
-        wanted, had = getattr(asked, name), getattr(stored, name)
-        if wanted not in (getattr(usual, name), had, "auto"):
-            raise ValueError(f"{out}: was started with {name}={had}, not {wanted}; resume without changing it.")
-    return replace(stored, root=asked.root or stored.root)
-
-
-def _fingerprint(*sets: ImageSet) -> str:
-    """Tells whether two runs saw the same images with the same labels, in the same order."""
-    digest = hashlib.sha256()
-    for image_set in sets:
-        digest.update(image_set.images.contiguous().numpy().data)
-        digest.update(image_set.labels.numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _note_epoch(out: Path, epochs: int, history: History) -> None:

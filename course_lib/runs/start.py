@@ -1,0 +1,83 @@
+"""What a run begins with: its recipe, its images and its first config.json."""
+
+import hashlib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from course_lib.data import ImageSet, Splits
+from course_lib.distributed import Team, wait_for_all
+from course_lib.options import check_out
+from course_lib.runs.folder import FORMAT, read_config, write_json
+from course_lib.runs.recipe import RECIPE_OPTIONS, Recipe
+
+
+def begin(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> tuple[Recipe, Splits, dict[str, Any]]:
+    """The recipe with the images that it found, these images, and what config.json in `out` then holds.
+
+    Raises:
+        FileExistsError: `out` holds a run already.
+        FileNotFoundError: nothing to resume in `out`.
+        ValueError: to be resumed with another recipe or with other images than before; or the recipe is for one
+            process.
+        ValueError, OSError: from the data.
+    """
+    before: dict[str, Any] = {}
+    if resume:
+        before = read_config(out)
+        recipe = same_recipe(Recipe(**before["recipe"]), recipe, out)
+    else:
+        check_out(out)
+    if recipe.plain and team.size > 1:
+        raise ValueError(f"preset {recipe.preset!r} trains in one process; start it without torchrun.")
+    splits = _load(recipe, team)
+    found = {"data": "real", "root": str(splits.found)} if splits.found else {"data": "simulated", "root": None}
+    recipe = replace(recipe, **found)  # type: ignore[arg-type]  # mypy sees no keys
+    train, val = splits.train, splits.val
+    config: dict[str, Any] = {
+        "format": FORMAT,
+        "recipe": asdict(recipe),
+        "classes": list(train.classes),
+        "data": {"name": train.name, "licence": train.licence, "fingerprint": _fingerprint(train, val)},
+        "counts": {"train": train.counts(), "val": val.counts()},
+        "has_test": splits.has_test,
+    }
+    if resume and before["data"] != config["data"]:
+        raise ValueError(f"{out}: was started on other images than those found now; give their folder by --root.")
+    wait_for_all()  # before the first writes what the others look for
+    if team.rank == 0:
+        write_json(out / "config.json", config)
+    return recipe, splits, config
+
+
+def _load(recipe: Recipe, team: Team) -> Splits:
+    """The images; the first process fetches and decodes them, and the others find what it found."""
+    if team.rank > 0:
+        wait_for_all()
+    splits = recipe.splits()
+    if team.rank == 0:
+        wait_for_all()
+    return splits
+
+
+def same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
+    """The stored recipe, with the root that was asked for; refuses what was asked for otherwise and differs."""
+    if asked.task != stored.task:
+        raise ValueError(f"{out}: holds a run of {stored.task}, not of {asked.task}; choose another --out.")
+    if asked.preset not in (Recipe.of(asked.task).preset, stored.preset):
+        raise ValueError(f"{out}: was started with preset={stored.preset}, not {asked.preset}; leave it as it was.")
+    usual = Recipe.of(asked.task, preset=asked.preset)
+    for name in ("data", *RECIPE_OPTIONS):
+        wanted, had = getattr(asked, name), getattr(stored, name)
+        if wanted not in (getattr(usual, name), had, "auto"):
+            raise ValueError(f"{out}: was started with {name}={had}, not {wanted}; resume without changing it.")
+    return replace(stored, root=asked.root or stored.root)
+
+
+def _fingerprint(*sets: ImageSet) -> str:
+    """Tells whether two runs saw the same images with the same labels, in the same order."""
+    digest = hashlib.sha256()
+    for image_set in sets:
+        digest.update(image_set.images.contiguous().numpy().data)
+        digest.update(image_set.labels.numpy().tobytes())
+    return digest.hexdigest()[:16]
