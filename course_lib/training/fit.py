@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,68 +15,13 @@ from course_lib import checkpoint
 from course_lib.distributed import gather, sharing_gradients, synchronised_batch_norm, team
 from course_lib.files import as_path
 from course_lib.flops import TrainingFlops
-from course_lib.metrics import binary_auc
 from course_lib.muon import Muon
 from course_lib.runtime import Precision
 from course_lib.training.average import ExponentialAverage
 from course_lib.training.epoch import LOWER_IT, BatchSource, DivergenceError, evaluate, train_one_epoch
+from course_lib.training.history import EarlyStopping, History
 
 OptimizerName = Literal["adamw", "muon"]
-
-
-@dataclass
-class History:
-    """One entry an epoch in each column."""
-
-    train_loss: list[float] = field(default_factory=list)
-    val_loss: list[float] = field(default_factory=list)
-    val_accuracy: list[float] = field(default_factory=list)
-    val_auc: list[float] = field(default_factory=list)
-    """Empty when there are more than two classes; NaN, with a warning, when one of two does not occur."""
-    seconds: list[float] = field(default_factory=list)
-    train_seconds: list[float] = field(default_factory=list)
-    """Of the training steps alone, where `seconds` are of training and validation."""
-    train_flops: list[float] = field(default_factory=list)
-    """Arithmetic of the training steps alone, of all processes together; see `course_lib.flops`.
-
-    This column and `train_seconds` are NaN in epochs that an older version trained, which did not count."""
-
-    def columns(self) -> dict[str, list[float]]:
-        """The columns that were filled, by name."""
-        return {name: values for name, values in asdict(self).items() if values}
-
-
-@dataclass
-class EarlyStopping:
-    """Stops training when a validation column of the history has not improved for `patience` epochs.
-
-    `fit` then puts back the weights of the best epoch. Losses should fall, everything else should rise; NaN is never
-    the best.
-
-    >>> stop = EarlyStopping("val_loss", patience=2)
-    >>> [stop.should_stop([3.0, 2.0, 2.5, 2.1][: epoch + 1]) for epoch in range(4)]
-    [False, False, False, True]
-    """
-
-    monitor: str = "val_loss"
-    patience: int = 5
-
-    def best_epoch(self, values: list[float]) -> int:
-        """Index of the best value; of equal ones the first.
-
-        Raises:
-            ValueError: all values are NaN, so that there is nothing to go by.
-        """
-        defined = [value for value in values if not math.isnan(value)]
-        if not defined:
-            raise ValueError(
-                f"{self.monitor} is not defined for these validation images, so nothing can be monitored by it; add "
-                "images of each class, or monitor val_loss."
-            )
-        return values.index(min(defined) if self.monitor.endswith("loss") else max(defined))
-
-    def should_stop(self, values: list[float]) -> bool:
-        return len(values) - 1 - self.best_epoch(values) >= self.patience
 
 
 def fit(
@@ -144,14 +89,7 @@ def fit(
     device = next(model.parameters()).device
     precision = precision or Precision.best(device, model)
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
-    if optimizer_name == "muon" and parameter_groups is not None:
-        raise ValueError("parameter_groups are for AdamW; Muon makes its own groups: leave one of them out.")
-    optimizer: torch.optim.Optimizer
-    if optimizer_name == "muon":
-        optimizer = Muon(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    else:
-        trained = parameter_groups or model.parameters()
-        optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, fused=True)
+    optimizer = _optimizer(optimizer_name, model, learning_rate, weight_decay, parameter_groups)
     schedule = _schedule(optimizer, steps=max(2, epochs * len(train)), warmup=warmup)
     scaler = precision.scaler()
     average = None if average_decay is None else ExponentialAverage(model, average_decay)
@@ -172,7 +110,7 @@ def fit(
 
     replica, flops = sharing_gradients(model), TrainingFlops()
     for epoch in range(len(history.train_loss), epochs):
-        if early_stopping and history.train_loss and early_stopping.should_stop(_column(history, early_stopping)):
+        if early_stopping and epoch > 0 and early_stopping.should_stop(early_stopping.monitored(history)):
             break
         started, spent_before = time.perf_counter(), flops.spent
         forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
@@ -198,15 +136,14 @@ def fit(
                 f"the validation loss became {outcome.loss} after epoch {epoch + 1}, with learning rate "
                 f"{learning_rate:.2g}; {LOWER_IT}"
             )
-        history.train_loss.append(train_loss)
-        history.val_loss.append(outcome.loss)
-        history.val_accuracy.append(outcome.accuracy)
-        if outcome.logits.shape[1] == 2:
-            history.val_auc.append(binary_auc(outcome.probs[:, 1], outcome.labels))
-        history.seconds.append(time.perf_counter() - started)
-        history.train_seconds.append(train_seconds)
-        history.train_flops.append(int(gather(torch.tensor([flops.spent - spent_before])).sum()))
-        if early_stopping and early_stopping.best_epoch(_column(history, early_stopping)) == epoch:
+        history.add(
+            train_loss,
+            outcome,
+            seconds=time.perf_counter() - started,
+            train_seconds=train_seconds,
+            train_flops=int(gather(torch.tensor([flops.spent - spent_before])).sum()),
+        )
+        if early_stopping and early_stopping.best_epoch(early_stopping.monitored(history)) == epoch:
             best = {name: tensor.detach().cpu().clone() for name, tensor in judged.state_dict().items()}
         if team().rank != 0:
             continue
@@ -222,6 +159,21 @@ def fit(
     return history
 
 
+def _optimizer(
+    name: OptimizerName,
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    groups: list[dict[str, Any]] | None,
+) -> torch.optim.Optimizer:
+    if name == "muon":
+        if groups is not None:
+            raise ValueError("parameter_groups are for AdamW; Muon makes its own groups: leave one of them out.")
+        return Muon(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    trained = groups or model.parameters()
+    return torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
 def _schedule(
     optimizer: torch.optim.Optimizer, *, steps: int, warmup: float | None
 ) -> torch.optim.lr_scheduler.LRScheduler:
@@ -233,13 +185,6 @@ def _schedule(
         total_steps=steps,
         pct_start=max(warmup, 1.5 / steps),  # torch divides by zero when the rise lasts exactly one step
     )
-
-
-def _column(history: History, early_stopping: EarlyStopping) -> list[float]:
-    columns = history.columns()
-    if early_stopping.monitor not in columns:
-        raise ValueError(f"cannot monitor {early_stopping.monitor!r}; choose one of: {', '.join(columns)}.")
-    return columns[early_stopping.monitor]
 
 
 def _steps(schedule: dict[str, Any]) -> int:
