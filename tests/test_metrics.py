@@ -96,6 +96,16 @@ def test_auc_interval_covers_the_true_auc_about_as_often_as_it_says() -> None:
     assert 51 <= inside <= 60  # 57 expected; fewer than 51 has probability below 0.01
 
 
+def test_auc_interval_holds_the_middle_95_percent_of_scikit_learns_auc_on_its_draws() -> None:
+    logits, labels = scored(80)
+    generator = torch.Generator().manual_seed(0)
+    own = [(labels == label).nonzero().squeeze(1) for label in (0, 1)]
+    drawn = [each[torch.randint(len(each), (1000, len(each)), generator=generator)] for each in own]
+    areas = [judge.roc_auc_score(labels[rows], logits[rows]) for rows in torch.cat(drawn, dim=1)]
+    expected = np.quantile(areas, [0.025, 0.975])
+    assert binary_report(logits.sigmoid(), labels).ci95["auc"] == pytest.approx(tuple(expected), abs=1e-9)
+
+
 def test_intervals_hold_their_scores_and_are_repeatable() -> None:
     logits, labels = scored()
     report = binary_report(logits.sigmoid(), labels)
@@ -126,13 +136,13 @@ def test_confusion_has_true_classes_in_rows() -> None:
 
 
 def test_calibration_error_by_hand() -> None:
-    # Ten images of probability 0.8, five of them sick: promised 0.8, observed 0.5.
+    # Ten images of probability 0.8, five of them sick: predicted 0.8, and 0.5 of them positive.
     probs, labels = torch.full((10,), 0.8), torch.tensor([0, 1] * 5)
     assert binary_report(probs, labels).ece == pytest.approx(0.3, abs=1e-6)
     bins = reliability(probs, labels, num_bins=5)
     assert bins.counts.tolist() == [0, 0, 0, 0, 10]
-    assert (float(bins.promised[4]), float(bins.observed[4])) == (pytest.approx(0.8), 0.5)
-    assert bool(bins.promised[:4].isnan().all())
+    assert (float(bins.mean_predicted[4]), float(bins.fraction_positive[4])) == (pytest.approx(0.8), 0.5)
+    assert bool(bins.mean_predicted[:4].isnan().all())
 
 
 @settings(max_examples=100, deadline=None)

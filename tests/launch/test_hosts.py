@@ -27,7 +27,7 @@ from course_lib.models.trained import WEIGHTS
 from course_lib.set_up import set_up_file
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-ADDED = {"course-lib", *ABSENT, "lightning-utilities", "jedi"}  # IPython 7 needs jedi, which Colab has left out
+ADDED = {"course-lib", *ABSENT, "jedi"}  # IPython 7 needs jedi, which Colab has left out
 OLD_BOUNDS = {"ipywidgets": ">=8.1", "scikit-learn": ">=1.8", "urllib3": ">=2.2"}
 
 each_host = pytest.mark.parametrize("name", HOSTS)
