@@ -185,7 +185,7 @@ def trace_shapes(model: nn.Module, input_shape: Sequence[int]) -> ShapeTrace:
 
 
 def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:
-    """Numbers that training can change; with `trainable_only`, those that are not frozen.
+    """Number of parameters: all of them, or with `trainable_only` those that are not frozen.
 
     >>> count_parameters(nn.Conv2d(1, 32, 3))
     320

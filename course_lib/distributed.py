@@ -109,7 +109,7 @@ def sharing_gradients(model: nn.Module) -> nn.Module:
 
 
 @contextlib.contextmanager
-def synchronised_batch_norm(model: nn.Module) -> Iterator[None]:
+def synchronized_batch_norm(model: nn.Module) -> Iterator[None]:
     """While inside, the batch norms of `model` use mean and variance of the whole team's batch.
 
     Torch's own `SyncBatchNorm` does so on GPUs only.

@@ -136,7 +136,7 @@ def verify(path: str | Path, remote: Remote) -> None:
     """Check that a file is the published one.
 
     Raises:
-        ValueError: it is not; the message names it, both checksums and the mend.
+        ValueError: it is not; the message names it and both checksums, and says what to do.
     """
     path = as_path(path)
     found = _checksum(path, remote)

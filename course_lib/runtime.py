@@ -57,7 +57,7 @@ def in_notebook() -> bool:
 def unused_gpu(device: torch.device) -> str:
     """How to get a GPU that could be had here and is not used; empty if there is none, or `device` is one.
 
-    Who names a device in COURSE_DEVICE has chosen, and is told nothing.
+    It is empty, too, where COURSE_DEVICE names a device.
     """
     if device.type != "cpu" or "COURSE_DEVICE" in os.environ:
         return ""
@@ -210,7 +210,7 @@ def wait_for(device: torch.device) -> None:
 
 @contextlib.contextmanager
 def naming_memory(what: str) -> Iterator[None]:
-    """Turn any failure to get memory, which each library reports in its own way, into a `MemoryError` with the mend.
+    """Turn any failure to get memory, which each library reports in its own way, into one kind of `MemoryError`.
 
     Args:
         what: does not fit into memory, such as "60 images of 3 x 2048 x 2048 pixels".

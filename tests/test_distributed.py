@@ -94,7 +94,7 @@ import sys, torch
 from pathlib import Path
 from torch import nn
 from course_lib.data import Batches, ImageSet, PhotoAugmentation
-from course_lib.distributed import gather, joined, sharing_gradients, sum_over_team, synchronised_batch_norm
+from course_lib.distributed import gather, joined, sharing_gradients, sum_over_team, synchronized_batch_norm
 from course_lib.models import FastCNN
 from course_lib.runtime import Precision
 from course_lib.training import fit
@@ -109,7 +109,7 @@ small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatt
 with joined(torch.device("cpu")) as team:
     mine = slice(team.rank, None, team.size)
     replica = sharing_gradients(small)
-    with synchronised_batch_norm(small):
+    with synchronized_batch_norm(small):
         losses = nn.functional.cross_entropy(replica(images[mine] / 255), labels[mine], reduction="sum")
         (losses * team.size / 47).backward()
     del replica

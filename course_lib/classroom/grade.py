@@ -41,7 +41,7 @@ def grade(
     own: str | Path | None = None,
     seconds: float = 20,
     sandboxed: bool = True,
-    told: Callable[[Record], None] = lambda record: None,
+    on_graded: Callable[[Record], None] = lambda record: None,
 ) -> list[Record]:
     """Grade all submissions to the exercises of a lesson; what was graded before, and has not changed, is kept.
 
@@ -56,7 +56,7 @@ def grade(
         own: the folder of a teacher's own tasks, if the release was of these.
         seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run without a sandbox what strangers wrote.
-        told: called with each record as it comes.
+        on_graded: called with each record as it comes.
 
     Returns:
         a record for each student: what the checks gave, as it is in `out`/records, with overrides and the late policy.
@@ -100,7 +100,7 @@ def grade(
                     boxes.put(box)
                 with writing:
                     _write_record(out, record, page, item[0].notebook)
-                    told(record)
+                    on_graded(record)
                 return record
 
             try:

@@ -52,7 +52,7 @@ def grade(
     """
     from course_lib.classroom.grade import grade as grade_all
 
-    def told(record: dict[str, Any]) -> None:
+    def show(record: dict[str, Any]) -> None:
         score = "-" if record["score"] is None else f"{record['score']:g}"
         print(f"{record['student']:24} {score:>3} of {record['max_score']}  {record['status']}", flush=True)
 
@@ -66,7 +66,7 @@ def grade(
         own=tasks,
         seconds=seconds,
         sandboxed=sandbox,
-        told=told,
+        on_graded=show,
     )
     print(f"{len(records)} students: {out / 'grades.csv'}, {out / 'summary.md'}, {out / 'feedback'}")
     if ungraded := sum(record["score"] is None for record in records):

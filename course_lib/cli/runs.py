@@ -40,7 +40,7 @@ def train(
         typer.Option(min=1, help="Stop after so many epochs without a lower validation loss.", show_default=False),
     ] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Pixels per side.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the cut, the weights and the order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the split, the weights and the order.")] = 0,
     preset: Annotated[
         Preset | None,
         typer.Option(help=f"How it is trained, if not as the task's default: {OF_EACH}.", show_default=False),

@@ -18,7 +18,7 @@ from course_lib.data.folder import cut, read_class_folders
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.published import find_splits, split_folders, tell_splits
 from course_lib.data.simulated import simulate_radiographs
-from course_lib.data.source import Loader, kaggle_inputs, locate, named_root, say
+from course_lib.data.source import Loader, kaggle_inputs, locate, named_root, print_source
 from course_lib.data_sets import CHEST_XRAY
 from course_lib.fetch import Remote, download, verify
 from course_lib.files import as_path, data_dir, home
@@ -62,7 +62,7 @@ def load_chest_xray(
             Kaggle puts them.
         image_size: height and width, in pixels.
         val_fraction: share of the training images to validate on.
-        seed: of the cut, and of the simulation.
+        seed: of the split, and of the simulation.
 
     Raises:
         FileNotFoundError: no real images below `root`.
@@ -74,7 +74,7 @@ def load_chest_xray(
         return _simulated(image_size, seed)
     if found.is_dir():
         return _kaggle(found, image_size, val_fraction, seed)
-    say(
+    print_source(
         f"real chest X-rays in {found}: {', '.join(CLASSES)}, with train, val and test of its own; it tells neither "
         "patients, some of whom may be in both train and val, nor the files' sizes"
     )
@@ -169,7 +169,7 @@ def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Sp
             )
         return replace(found, classes=CLASSES)
 
-    say(f"real chest X-rays in {folder}: {tell_splits(splits, unit='patient', val_joins_train=True)}")
+    print_source(f"real chest X-rays in {folder}: {tell_splits(splits, unit='patient', val_joins_train=True)}")
     return Splits(
         train_and_val=lambda: cut(read("train", *val), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),

@@ -12,7 +12,7 @@ from course_lib.data.folder import cut, read_class_folders, read_classes
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
 from course_lib.data.published import find_folder, find_splits, split_folders, tell_splits
-from course_lib.data.source import Loader, kaggle_inputs, locate, named_root, say
+from course_lib.data.source import Loader, kaggle_inputs, locate, named_root, print_source
 from course_lib.data_sets import CIFAR10
 from course_lib.fetch import Remote, verify
 from course_lib.files import as_path, data_dir
@@ -57,7 +57,7 @@ def load_cifar10(
             Kaggle puts them.
         image_size: height and width of simulated images and of those in files, in pixels; the archive's are 32.
         val_fraction: share of the training images to validate on.
-        seed: of the cut, and of the simulation.
+        seed: of the split, and of the simulation.
 
     Raises:
         FileNotFoundError: no CIFAR-10 below `root`.
@@ -72,7 +72,9 @@ def load_cifar10(
         return _labeled_files(found, image_size, val_fraction, seed)
     if found.is_dir() and not holds_batches(found):
         return _class_folders(found, image_size, val_fraction, seed)
-    say(f"CIFAR-10 in {found}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train")
+    print_source(
+        f"CIFAR-10 in {found}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train"
+    )
     if image_size != 32:
         raise ValueError(f"image_size={image_size}, but the archive's images have 32 pixels; leave it out.")
     if found.is_file():
@@ -114,7 +116,7 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
             )
         return images
 
-    say(f"CIFAR-10 in {folder}: {tell_splits(splits)}")
+    print_source(f"CIFAR-10 in {folder}: {tell_splits(splits)}")
     return Splits(
         train_and_val=lambda: cut(read("train"), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),
@@ -140,7 +142,9 @@ def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int
             "val), or take the official archive."
         )
 
-    say(f"CIFAR-10 in {folder}: {len(rows)} images in train; validation is cut from train; no labels for test images")
+    print_source(
+        f"CIFAR-10 in {folder}: {len(rows)} images in train; validation is cut from train; no labels for test images"
+    )
     return Splits(
         train_and_val=lambda: cut(
             read_classes(files, image_size=image_size, **ABOUT),

@@ -11,7 +11,7 @@ from torch import Tensor
 from course_lib.data.folder import cut
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.published import find_folder
-from course_lib.data.source import Loader, locate, named_root, say
+from course_lib.data.source import Loader, locate, named_root, print_source
 from course_lib.data_sets import FASHION_MNIST
 from course_lib.fetch import Remote
 from course_lib.files import as_path, data_dir
@@ -58,7 +58,7 @@ def load_fashion_mnist(
             Debian's package puts them; else they are downloaded.
         image_size: height and width, in pixels; 28 is what there is.
         val_fraction: share of the training images to validate on.
-        seed: of the cut.
+        seed: of the split.
 
     Raises:
         FileNotFoundError: no Fashion-MNIST below `root`.
@@ -69,7 +69,7 @@ def load_fashion_mnist(
     assert folder is not None, "there are no simulated images to take instead"
     if image_size != FASHION_MNIST.pixels:
         raise ValueError(f"image_size={image_size}, but the images have {FASHION_MNIST.pixels} pixels; leave it out.")
-    say(f"Fashion-MNIST in {folder}: its ten classes; validation is cut from train")
+    print_source(f"Fashion-MNIST in {folder}: its ten classes; validation is cut from train")
     return Splits(
         train_and_val=lambda: cut(_read(folder, "train"), fraction=val_fraction, seed=seed),
         test=lambda: _read(folder, "test"),

@@ -15,8 +15,8 @@ from course_lib.data.class_folders import Classes, Layout
 from course_lib.data.decode import read_images
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.layout import find_layout, read_class_folder
-from course_lib.data.source import say
-from course_lib.data.tree import told
+from course_lib.data.source import print_source
+from course_lib.data.tree import in_words
 from course_lib.files import as_path
 from course_lib.progress import watched
 
@@ -44,7 +44,7 @@ def load_folder(
         image_size: height and width to resize to, in pixels.
         channels: 1 for gray, 3 for color.
         val_fraction: share of the images to validate on, and to test on.
-        seed: of the cut.
+        seed: of the split.
         classes: the names of the class folders, where not all folders are classes.
         subfolder: of class folders that hold images and something else, the folder with the images, such as "images";
             "." for the files that lie in the class folder itself, "*" for all.
@@ -56,7 +56,7 @@ def load_folder(
     """
     root = as_path(root, "root")
     layout = find_layout(root, classes=classes, subfolder=subfolder)
-    say(_told(layout))
+    print_source(_told(layout))
     name = root.resolve().name
 
     def read(split: str) -> ImageSet:
@@ -110,7 +110,7 @@ def _told(layout: Layout) -> str:
         rest = "validation is cut from the training images"
     else:
         rest = "" if "test" in layout.splits else "no test images"
-    left_out = f"left out: {told(layout.left_out)}" if layout.left_out else "nothing left out"
+    left_out = f"left out: {in_words(layout.left_out)}" if layout.left_out else "nothing left out"
     parts = [", ".join(counts), f"{len(layout.classes)} classes ({classes})", rest, left_out]
     return f"{layout.root.resolve().name}: " + "; ".join(filter(None, parts))
 
@@ -185,8 +185,8 @@ def _contents(paths: Sequence[Path]) -> list[str]:
         except OSError as error:
             return str(error)
 
-    told = watched(paths, len(paths), "looking for changed files", "files")
-    return [checksum(path) for path in told]  # threads would cost more than they save, at 60 microseconds a file
+    shown = watched(paths, len(paths), "looking for changed files", "files")
+    return [checksum(path) for path in shown]  # threads would cost more than they save, at 60 microseconds a file
 
 
 def cut(image_set: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:

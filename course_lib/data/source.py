@@ -69,14 +69,14 @@ def locate(
     root = None if root is None else as_path(root, "root")
     chosen, loader = choose_source(source, root, data_set), loader_of(data_set)
     if chosen == "simulated":
-        say(f"{stand_in}; {for_real_ones(data_set.name)}")
+        print_source(f"{stand_in}; {for_real_ones(data_set.name)}")
         return None
     if found := loader.find(root):
         return found
     if root is not None:
         raise FileNotFoundError(f"{root}: no {data_set.real.title} there; expected {data_set.layout}.")
     if chosen == "auto" and data_set.simulated and not answers(*loader.remotes(image_size)):
-        say(f"{stand_in} (no network); {for_real_ones(data_set.name)}")
+        print_source(f"{stand_in} (no network); {for_real_ones(data_set.name)}")
         return None
     return loader.fetch(image_size)
 
@@ -94,7 +94,7 @@ def choose_source(source: Source | None, root: Path | None, data_set: DataSet) -
     return chosen  # type: ignore[return-value]  # mypy does not see that get_args narrows
 
 
-def say(what: str) -> None:
+def print_source(what: str) -> None:
     """Print which images were taken, once in a team: on stderr, but in a notebook, where that looks bad, on stdout."""
     if team().rank == 0:
         shown = what.encode("utf-8", errors="backslashreplace").decode()  # a file's name may be in an old encoding

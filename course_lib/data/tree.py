@@ -128,7 +128,7 @@ def _set_masks_apart(here: Folder) -> None:
         here.images = [path for path in here.images if path not in masks]
 
 
-def told(left_out: Counter[str], *, most: int = 6) -> str:
+def in_words(left_out: Counter[str], *, most: int = 6) -> str:
     """What was left out, the most frequent first: "200 .heic (export it as JPEG ...), 3 .txt"."""
     parts = [
         f"{count} {what}" + (f" ({why})" if (why := why_left_out(what)) else "")

@@ -84,12 +84,12 @@ def predictive_values(sensitivity: float, specificity: float, prevalence: float)
     (0.333, 0.986)
     """
 
-    def share(right: float, wrong: float) -> float:
+    def fraction(right: float, wrong: float) -> float:
         return right / (right + wrong) if right + wrong else math.nan
 
     return (
-        share(sensitivity * prevalence, (1 - specificity) * (1 - prevalence)),
-        share(specificity * (1 - prevalence), (1 - sensitivity) * prevalence),
+        fraction(sensitivity * prevalence, (1 - specificity) * (1 - prevalence)),
+        fraction(specificity * (1 - prevalence), (1 - sensitivity) * prevalence),
     )
 
 
@@ -103,14 +103,14 @@ def choose_threshold(
     """A threshold chosen on validation.
 
     "youden" makes sensitivity + specificity largest. "sensitivity" takes the highest threshold that still finds the
-    share `target` of class 1. Between two scores the middle is taken, so that the choice rests on no single image.
+    fraction `target` of class 1. Between two scores the middle is taken, so that the choice rests on no single image.
     The threshold is as fine as the scores are: do not round it.
 
     Args:
         probs: float (N,), of class 1.
         labels: integers or bools (N,) or (N, 1), 0 or 1, both present.
         criterion: "youden" or "sensitivity".
-        target: a share, for "sensitivity".
+        target: a fraction, for "sensitivity".
 
     Raises:
         ValueError: an unknown criterion, a target outside 0..1, or as `binary_report`.

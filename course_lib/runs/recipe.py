@@ -46,7 +46,7 @@ class Recipe:
             images of another clinic or year will differ; otherwise the temperature alone, on validation as it is. Two
             classes only.
         preset: which of the task's recipes this was at first.
-        seed: of the cut, the first weights and the order of the images.
+        seed: of the split, the first weights and the order of the images.
         classes, subfolder: which folders of one's own hold the images; see `load_folder`.
     """
 

@@ -38,7 +38,7 @@ from course_lib.runs.unlike import SHARE, make_reference, save_reference
 from course_lib.runtime import Precision, naming_memory, pick_device
 from course_lib.training import BatchSource, History, evaluate, extract_features, fit, linear_probe
 
-Share = Callable[..., Batches]
+MakeBatches = Callable[..., Batches]
 """`Batches` on the device, of which this process of the team gets its share."""
 
 
@@ -81,14 +81,14 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
         return {"has_test": True} | finished  # older ones do not say
     recipe, splits, config = begin(recipe, out, resume=resume, team=team)
     model = recipe.build(len(splits.train.classes)).to(pick_device())
-    share = partial(Batches, device=pick_device(), rank=team.rank, world_size=team.size)
-    training = _fit(model, recipe, splits, share, out, resume=resume and (out / "state.pt").exists(), team=team)
+    make_batches = partial(Batches, device=pick_device(), rank=team.rank, world_size=team.size)
+    training = _fit(model, recipe, splits, make_batches, out, resume=resume and (out / "state.pt").exists(), team=team)
     if team.rank == 0:
         save_weights(out / "weights.safetensors", model)
         reference, num_far = make_reference(model, splits.train, splits.val)
         save_reference(out / "reference.safetensors", reference)
         config["unlike"] = {"share": SHARE, "val": num_far}
-    config |= _on_validation(model, recipe, splits.val, share)
+    config |= _on_validation(model, recipe, splits.val, make_batches)
     config["training"] = training
     config["versions"] = {
         "python": platform.python_version(),
@@ -101,7 +101,7 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
 
 
 def _fit(
-    model: nn.Module, recipe: Recipe, splits: Splits, share: Share, out: Path, *, resume: bool, team: Team
+    model: nn.Module, recipe: Recipe, splits: Splits, make_batches: MakeBatches, out: Path, *, resume: bool, team: Team
 ) -> dict[str, Any]:
     """Train `model`; what it took, for config.json."""
     device = pick_device()
@@ -110,7 +110,7 @@ def _fit(
     if isinstance(model, TransferModel):
         if not resume:  # with a head that knows nothing, the first steps would spoil what the backbone knows
             tell(f"Fitting the head to the features of {recipe.backbone}, before the backbone learns.")
-            features = extract_features(model, share(splits.train, 256), precision=precision)
+            features = extract_features(model, make_batches(splits.train, 256), precision=precision)
             model.head = linear_probe(*features).to(device)
         groups = parameter_groups(model, recipe.learning_rate, decay=recipe.layer_decay or 1)
     tell(f"Training {recipe.backbone or recipe.network} on {len(splits.train)} images for {recipe.epochs} epochs.")
@@ -118,8 +118,8 @@ def _fit(
     peak = float(gather(torch.tensor([peak_flops(precision, device)])).sum())
     history = fit(
         model,
-        _train_batches(recipe, splits.train, share),
-        share(splits.val, 256),
+        _train_batches(recipe, splits.train, make_batches),
+        make_batches(splits.val, 256),
         epochs=recipe.epochs,
         precision=precision,
         memory_format=torch.contiguous_format if recipe.plain else torch.channels_last,
@@ -143,19 +143,19 @@ def _fit(
     }
 
 
-def _train_batches(recipe: Recipe, train: ImageSet, share: Share) -> BatchSource:
+def _train_batches(recipe: Recipe, train: ImageSet, make_batches: MakeBatches) -> BatchSource:
     if not recipe.plain:
-        return share(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
+        return make_batches(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
     # Helpers begun otherwise than by fork, which macOS has but cannot trust, load torch anew every epoch.
     helpers, method = (2, "fork") if sys.platform == "linux" else (0, None)
     return DataLoader(train, recipe.batch_size, shuffle=True, num_workers=helpers, multiprocessing_context=method)
 
 
-def _on_validation(model: nn.Module, recipe: Recipe, val: ImageSet, share: Share) -> dict[str, Any]:
+def _on_validation(model: nn.Module, recipe: Recipe, val: ImageSet, make_batches: MakeBatches) -> dict[str, Any]:
     """Temperature, bias and threshold, chosen on validation, and the scores that it then has, for config.json."""
-    outcome = evaluate(model, share(val, 256))
+    outcome = evaluate(model, make_batches(val, 256))
     if recipe.calibrate_shifted:
-        shifted = _shifted(model, share(val, 256, augment=recipe.augment()), recipe.seed)
+        shifted = _shifted(model, make_batches(val, 256, augment=recipe.augment()), recipe.seed)
         temperature, bias = fit_temperature_and_bias(*shifted)
     else:
         temperature, bias = fit_temperature(outcome.logits, outcome.labels), 0.0

@@ -1,6 +1,13 @@
 """The training loop. It receives a network and batches, and knows nothing of where either comes from."""
 
-from course_lib.training.epoch import BatchSource, DivergenceError, Outcome, evaluate, extract_features, train_one_epoch
+from course_lib.training.epoch import (
+    BatchSource,
+    DivergenceError,
+    Predictions,
+    evaluate,
+    extract_features,
+    train_one_epoch,
+)
 from course_lib.training.fit import OptimizerName, fit
 from course_lib.training.history import EarlyStopping, History
 from course_lib.training.probe import linear_probe
@@ -11,7 +18,7 @@ __all__ = [
     "EarlyStopping",
     "History",
     "OptimizerName",
-    "Outcome",
+    "Predictions",
     "evaluate",
     "extract_features",
     "fit",

@@ -29,8 +29,8 @@ class BatchSource(Sized, Iterable[tuple[Tensor, Tensor]], Protocol):
     """Anything that gives (images, labels) anew at each iteration: a `DataLoader`, or `course_lib.data.Batches`."""
 
 
-class Outcome(NamedTuple):
-    """What a network says of every image of a set."""
+class Predictions(NamedTuple):
+    """Of a network, for every image of a set."""
 
     logits: Tensor
     """float32 (N, C), on the CPU."""
@@ -116,7 +116,7 @@ def train_one_epoch(
         precision: of the forward pass; float32 by default.
         scaler: for float16, kept from epoch to epoch.
         average: a running mean of the weights, updated after each step.
-        flops: told of each step, to add up their arithmetic.
+        flops: adds up the arithmetic of each step.
         memory_format: of the images; with the channels last, convolutions are faster almost everywhere.
         description: stands before the progress bar, which appears on a terminal only.
 
@@ -188,13 +188,13 @@ def evaluate(
     *,
     precision: Precision | None = None,
     memory_format: torch.memory_format = torch.channels_last,
-) -> Outcome:
-    """What `model` says of every image of `data`, in evaluation mode; its mode is restored afterwards.
+) -> Predictions:
+    """Logits, labels and loss of every image of `data`, in evaluation mode; the mode of `model` is restored afterwards.
 
-    In a team of processes each gives its share of the images, and all get the whole outcome.
+    In a team of processes each gives its share of the images, and all get the predictions of the whole.
     """
     logits, labels = _answers(model, model, data, precision, memory_format)
-    return Outcome(logits, labels, float(F.cross_entropy(logits, labels)))
+    return Predictions(logits, labels, float(F.cross_entropy(logits, labels)))
 
 
 def extract_features(
@@ -219,7 +219,7 @@ def _answers(
     precision: Precision | None,
     memory_format: torch.memory_format,
 ) -> tuple[Tensor, Tensor]:
-    """What `ask`, which may be a part of `model`, says of every image, in evaluation mode; float32, on the CPU."""
+    """What `ask`, which may be a part of `model`, returns for every image, in evaluation mode; float32, on the CPU."""
     precision = precision or Precision("cpu", None)
     device = next(model.parameters()).device
     answers, labels = [], []

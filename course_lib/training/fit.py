@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib import checkpoint
-from course_lib.distributed import gather, sharing_gradients, synchronised_batch_norm, team
+from course_lib.distributed import gather, sharing_gradients, synchronized_batch_norm, team
 from course_lib.files import as_path
 from course_lib.flops import TrainingFlops
 from course_lib.muon import Muon
@@ -62,10 +62,10 @@ def fit(
         learning_rate: the peak of the cycle; Muon's is that of the filters, and everything else keeps its own.
         parameter_groups: what AdamW trains, each group with a peak "lr" of its own; default, all with `learning_rate`.
         weight_decay: of the weights that the learning rate is for.
-        warmup: share of the steps in which the learning rate rises; it falls in the rest. None: it never changes.
+        warmup: fraction of the steps in which the learning rate rises; it falls in the rest. None: it never changes.
         class_weights: float (C,), factors of the loss; in one process only.
-        label_smoothing: share of each label spread over all classes.
-        average_decay: if given, validate and return an exponential mean of the weights, with this share kept a step.
+        label_smoothing: fraction of each label spread over all classes.
+        average_decay: if given, validate and return an exponential mean of the weights, keeping this fraction per step.
         early_stopping: stops early, and puts back the best epoch's weights.
         precision: default, the best that the device has.
         memory_format: of images and weights.
@@ -93,7 +93,7 @@ def fit(
     schedule = _schedule(optimizer, steps=max(2, epochs * len(train)), warmup=warmup)
     scaler = precision.scaler()
     average = None if average_decay is None else ExponentialAverage(model, average_decay)
-    judged = model if average is None else average.module
+    validated = model if average is None else average.module
     weights = None if class_weights is None else class_weights.to(device)
 
     def loss_function(logits: Tensor, labels: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def fit(
             break
         started, spent_before = time.perf_counter(), flops.spent
         forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-        with forked, synchronised_batch_norm(model):
+        with forked, synchronized_batch_norm(model):
             torch.manual_seed(10_000 * seed + epoch)
             train_loss = train_one_epoch(
                 replica,
@@ -130,7 +130,7 @@ def fit(
                 description=f"epoch {epoch + 1}/{epochs}",
             )
         train_seconds = time.perf_counter() - started
-        outcome = evaluate(judged, val, precision=precision, memory_format=memory_format)
+        outcome = evaluate(validated, val, precision=precision, memory_format=memory_format)
         if not math.isfinite(outcome.loss):
             raise DivergenceError(
                 f"the validation loss became {outcome.loss} after epoch {epoch + 1}, with learning rate "
@@ -144,7 +144,7 @@ def fit(
             train_flops=int(gather(torch.tensor([flops.spent - spent_before])).sum()),
         )
         if early_stopping and early_stopping.best_epoch(early_stopping.monitored(history)) == epoch:
-            best = {name: tensor.detach().cpu().clone() for name, tensor in judged.state_dict().items()}
+            best = {name: tensor.detach().cpu().clone() for name, tensor in validated.state_dict().items()}
         if team().rank != 0:
             continue
         if state_path is not None:

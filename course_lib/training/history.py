@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field
 
 from course_lib.metrics import binary_auc
-from course_lib.training.epoch import Outcome
+from course_lib.training.epoch import Predictions
 
 
 @dataclass
@@ -29,14 +29,14 @@ class History:
         return {name: values for name, values in asdict(self).items() if values}
 
     def add(
-        self, train_loss: float, outcome: Outcome, *, seconds: float, train_seconds: float, train_flops: int
+        self, train_loss: float, val: Predictions, *, seconds: float, train_seconds: float, train_flops: int
     ) -> None:
-        """Append an epoch's entry to each column; `outcome` is of the validation images."""
+        """Append an epoch's entry to each column; `val` is of the validation images."""
         self.train_loss.append(train_loss)
-        self.val_loss.append(outcome.loss)
-        self.val_accuracy.append(outcome.accuracy)
-        if outcome.logits.shape[1] == 2:
-            self.val_auc.append(binary_auc(outcome.probs[:, 1], outcome.labels))
+        self.val_loss.append(val.loss)
+        self.val_accuracy.append(val.accuracy)
+        if val.logits.shape[1] == 2:
+            self.val_auc.append(binary_auc(val.probs[:, 1], val.labels))
         self.seconds.append(seconds)
         self.train_seconds.append(train_seconds)
         self.train_flops.append(train_flops)

@@ -116,7 +116,7 @@ def test_the_summary_names_what_needs_a_look(graded: Path) -> None:
 
 def test_grading_again_grades_nothing_again(graded: Path) -> None:
     before, again = digests(graded / "out"), []
-    grade("04", graded / "submissions", graded / "out", told=again.append)
+    grade("04", graded / "submissions", graded / "out", on_graded=again.append)
     assert [record["student"] for record in again] == ["no-verdict"]  # it could have been the machine
     assert digests(graded / "out") == before
 
