@@ -3,18 +3,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as judge
+from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from course_lib.metrics import (
     Criterion,
+    UndefinedMetricWarning,
+    binary_auc,
     binary_report,
     choose_threshold,
     confusion,
     fit_temperature,
     fit_temperature_and_bias,
     multiclass_report,
+    predictive_values,
     reliability,
     roc_points,
 )
@@ -129,6 +134,79 @@ def test_multiclass_report_agrees_with_scikit_learn() -> None:
         assert low < getattr(report, name) < high
 
 
+def test_calibration_error_of_several_classes_looks_at_the_predicted_one() -> None:
+    # Ten images with 0.8 for class 1, half of them of it, and two with 0.9 that are right.
+    probs = torch.tensor([[0.1, 0.8, 0.1]] * 10 + [[0.9, 0.05, 0.05], [0.05, 0.05, 0.9]])
+    report = multiclass_report(probs, torch.tensor([1] * 5 + [0] * 3 + [2] * 2 + [0, 2]))
+    assert report.ece == pytest.approx((10 * 0.3 + 2 * 0.1) / 12, abs=1e-6)
+    assert (report.n, report.as_dict()["ece"]) == (12, report.ece)
+    # 0.87 and 0.92 are in one of 15 bins, from 13/15 to 14/15; one of them is right.
+    probs = torch.tensor([[0.87, 0.13], [0.92, 0.08]])
+    assert multiclass_report(probs, torch.tensor([0, 1])).ece == pytest.approx(0.895 - 0.5, abs=1e-6)
+
+
+def test_auc_interval_agrees_with_scipys_bootstrap() -> None:
+    logits, labels = scored(120)
+    probs = logits.sigmoid()
+    report = binary_report(probs, labels)
+
+    def auc(sick: np.ndarray, healthy: np.ndarray) -> float:
+        return float(judge.roc_auc_score([1] * len(sick) + [0] * len(healthy), [*sick, *healthy]))
+
+    groups = probs[labels == 1].numpy(), probs[labels == 0].numpy()
+    drawn = stats.bootstrap(groups, auc, n_resamples=1000, vectorized=False, method="percentile", rng=1)
+    assert report.ci95["auc"] == pytest.approx(tuple(drawn.confidence_interval), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("probs", "labels", "reason"),
+    [
+        ([0.2, float("nan")], [0, 1], "AUC is not defined: a probability is NaN or infinite"),
+        ([0.2, float("inf")], [0, 1], "AUC is not defined: a probability is NaN or infinite"),
+        ([0.2, 0.4], [1, 1], "AUC is not defined: no image of class 0"),
+        ([0.2, 0.4], [0, 0], "AUC is not defined: no image of class 1"),
+        ([], [], "AUC is not defined: no image of class 0 or 1"),
+    ],
+)
+def test_an_auc_that_is_not_defined_is_nan_and_the_reason_is_told(
+    probs: list[float], labels: list[int], reason: str
+) -> None:
+    with pytest.warns(UndefinedMetricWarning, match=reason):
+        assert np.isnan(binary_auc(torch.tensor(probs), torch.tensor(labels)))
+
+
+def test_auc_counts_the_pairs_in_the_right_order() -> None:
+    # Sick at 0.4 and 0.8, healthy at 0.2 and 0.6: three of four pairs; scores that are equal count half.
+    assert binary_auc([0.2, 0.6, 0.4, 0.8], [0, 0, 1, 1]) == 0.75
+    assert binary_auc([0.5, 0.5], [0, 1]) == 0.5
+    with pytest.raises(ValueError, match="probs are 2, and labels 3"):
+        binary_auc([0.5, 0.5], [0, 1, 1])
+
+
+def test_predictive_values_are_those_of_a_crowd_that_is_counted() -> None:
+    # Of 1,000 people 100 are sick: 90 of them are found, and 180 of the 900 healthy are called sick.
+    assert predictive_values(0.9, 0.8, 0.1) == (pytest.approx(90 / 270), pytest.approx(720 / 730))
+    assert predictive_values(0.5, 0.5, 0.5) == (0.5, 0.5)
+    never_called_sick = predictive_values(0.0, 1.0, 0.1)
+    assert np.isnan(never_called_sick[0])
+    assert never_called_sick[1] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "labels", "said"),
+    [
+        ([0, 3], [0, 1], "predicted run from 0 to 3, but num_classes=3"),
+        ([0, 1], [-1, 1], "labels run from -1 to 1, but num_classes=3"),
+        ([0, 1, 1], [0, 1], "predicted are 3, and labels 2"),
+    ],
+)
+def test_a_class_outside_of_the_table_and_a_missing_prediction_are_named(
+    predicted: list[int], labels: list[int], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        confusion(predicted, labels, num_classes=3)
+
+
 def test_confusion_has_true_classes_in_rows() -> None:
     assert confusion(torch.tensor([1, 1]), torch.tensor([0, 2]), num_classes=3).tolist() == [
         [0, 1, 0], [0, 0, 0], [0, 1, 0],
@@ -143,6 +221,17 @@ def test_calibration_error_by_hand() -> None:
     assert bins.counts.tolist() == [0, 0, 0, 0, 10]
     assert (float(bins.mean_predicted[4]), float(bins.fraction_positive[4])) == (pytest.approx(0.8), 0.5)
     assert bool(bins.mean_predicted[:4].isnan().all())
+
+
+def test_reliability_agrees_with_scikit_learn() -> None:
+    logits, labels = scored()
+    probs = logits.sigmoid()
+    bins = reliability(probs, labels)
+    observed, promised = calibration_curve(labels, probs, n_bins=10)
+    assert bins.promised.tolist() == pytest.approx(promised.tolist())
+    assert bins.observed.tolist() == pytest.approx(observed.tolist())
+    assert reliability([0.05, 1.0], [0, 1]).counts.tolist() == [1] + [0] * 8 + [1]
+    assert [len(values) for values in reliability([0.05, 0.15], [0, 1])] == [10, 10, 10]
 
 
 @settings(max_examples=100, deadline=None)
@@ -168,6 +257,25 @@ def test_the_sensitivity_criterion_takes_the_highest_threshold_that_reaches_the_
     assert choose_threshold(probs, labels, criterion="sensitivity", target=1.0) == pytest.approx(0.425)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_threshold_tells_neighbors_among_the_numbers_apart(dtype: torch.dtype) -> None:
+    low = torch.tensor(0.5, dtype=dtype)
+    probs, labels = torch.stack([low, torch.nextafter(low, torch.ones_like(low))]), torch.tensor([0, 1])
+    assert (probs >= choose_threshold(probs, labels)).tolist() == [False, True]
+    assert (probs + 1e-9 >= choose_threshold(probs + 1e-9, labels)).tolist() == [False, True]
+
+
+def test_thresholds_outside_of_the_scores_and_bounds_of_the_target() -> None:
+    probs, labels = torch.tensor([0.25, 0.5]), torch.tensor([1, 0])
+    assert choose_threshold(probs, labels, criterion="sensitivity", target=1.0) == 0.125  # halfway from 0
+    assert choose_threshold(probs, labels, criterion="sensitivity", target=0.0) == 0.375
+    for target in (-0.01, 1.01):
+        with pytest.raises(ValueError, match="must be a fraction of class 1"):
+            choose_threshold(probs, labels, criterion="sensitivity", target=target)
+    with pytest.raises(ValueError, match="choose one of: youden, sensitivity"):
+        choose_threshold(probs, labels, criterion="f1")
+
+
 @pytest.mark.parametrize("low", [1e-8, 0.5, 0.9999990])
 @pytest.mark.parametrize("criterion", ["youden", "sensitivity"])
 def test_scores_that_nearly_agree_are_still_told_apart(low: float, criterion: Criterion) -> None:
@@ -178,9 +286,28 @@ def test_scores_that_nearly_agree_are_still_told_apart(low: float, criterion: Cr
     assert binary_report(probs, labels, threshold=threshold).balanced_accuracy == 1
 
 
+@pytest.mark.parametrize(
+    ("logits", "labels", "said"),
+    [
+        ([[0.0, float("nan")]], [0], "logits must be finite numbers of at least one image"),
+        (torch.zeros(0, 2), [], "logits must be finite numbers of at least one image"),
+        ([[0.0, 1.0]], [2], "labels run from 2 to 2, but logits have 2 columns"),
+        ([[0.0, 1.0]], [-1], "labels run from -1 to -1, but logits have 2 columns"),
+        ([[0.0, 1.0]], [0, 1], "logits are 1, and labels 2"),
+        ([[0.0, 1.0, 2.0]], [0], "logits have 3 columns; a bias is fitted for two classes only"),
+    ],
+)
+def test_logits_without_a_fit_are_told_apart(logits: object, labels: list[int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fit_temperature_and_bias(logits, torch.tensor(labels, dtype=torch.long))
+
+
 def test_perfect_separation_does_not_make_probabilities_infinitely_sure() -> None:
     logits = torch.tensor([[3.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 3.0]])
-    assert 0.19 < fit_temperature(logits, torch.tensor([0, 0, 1, 1])) < 0.21
+    labels = torch.tensor([0, 0, 1, 1])
+    assert 0.19 < fit_temperature(logits, labels) < 0.21
+    assert fit_temperature_and_bias(logits, labels)[0] == pytest.approx(0.2)
+    assert fit_temperature_and_bias(logits, 1 - labels)[0] == pytest.approx(20)
 
 
 def test_a_perfect_score_on_few_images_is_not_certain() -> None:
@@ -205,6 +332,11 @@ def test_temperature_and_bias_are_those_of_scikit_learns_logistic_regression(mov
     regression = LogisticRegression(C=float("inf")).fit(margin[:, None].numpy(), labels.numpy())
     assert 1 / temperature == pytest.approx(regression.coef_.item(), rel=1e-3)
     assert bias == pytest.approx(regression.intercept_.item(), abs=1e-3)
+    both = torch.stack([torch.full((2000,), 5.0).double(), margin + 5], dim=1)
+    assert fit_temperature_and_bias(both, labels) == (
+        pytest.approx(temperature, rel=1e-3),
+        pytest.approx(bias, abs=1e-3),
+    )
 
 
 def test_temperature_lowers_the_calibration_error_of_a_network_that_is_too_sure() -> None:
