@@ -61,6 +61,11 @@ def test_roc_points_are_points_of_scikit_learns_curve_and_keep_its_area() -> Non
     assert judge.auc(*few) == pytest.approx(judge.roc_auc_score(labels[:20], probs[:20]))
 
 
+def test_a_probability_equal_to_the_threshold_means_class_1() -> None:
+    report = binary_report([0.25, 0.5], [0, 1], threshold=0.5)
+    assert (report.confusion, report.n, report.threshold) == ([[1, 0], [0, 1]], 2, 0.5)
+
+
 def test_probabilities_near_zero_are_not_taken_for_logits() -> None:
     probs, labels = torch.tensor([1e-9, 2e-9, 3e-9, 0.0]), torch.tensor([0, 1, 1, 0])
     assert binary_report(probs, labels).auc == 1
@@ -69,6 +74,8 @@ def test_probabilities_near_zero_are_not_taken_for_logits() -> None:
 def test_logits_are_refused() -> None:
     with pytest.raises(ValueError, match=r"found from -1 to 2; apply softmax"):
         binary_report(torch.tensor([-1.0, 2.0]), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"found from 0\.5 to 1\.5; apply softmax"):
+        binary_report(torch.tensor([0.5, 1.5]), torch.tensor([0, 1]))
 
 
 def test_an_absent_class_is_named() -> None:
@@ -262,7 +269,8 @@ def test_a_threshold_tells_neighbors_among_the_numbers_apart(dtype: torch.dtype)
     low = torch.tensor(0.5, dtype=dtype)
     probs, labels = torch.stack([low, torch.nextafter(low, torch.ones_like(low))]), torch.tensor([0, 1])
     assert (probs >= choose_threshold(probs, labels)).tolist() == [False, True]
-    assert (probs + 1e-9 >= choose_threshold(probs + 1e-9, labels)).tolist() == [False, True]
+    moved = probs + 5e-8  # between two of float32's numbers, nearer to the upper one
+    assert (moved >= choose_threshold(moved, labels)).tolist()[1] is True
 
 
 def test_thresholds_outside_of_the_scores_and_bounds_of_the_target() -> None:
