@@ -25,7 +25,7 @@ TIDY_S = 10
 LARGEST_REPORT = 2_000_000  # bytes
 MOST_LINES = 10_000
 MOST_TRIES = 8
-PATIENCE = 3  # times what a cell may take, by the clock: a busy machine is slow
+PATIENCE = 4  # times what a cell may take, by the clock: a busy machine is slow
 MOST_TIMES = 40  # what a cell may take, by the clock, for all of a submission
 _users = itertools.count(secrets.randbelow(2_000))  # each submission is a user of its own, if root grades
 

@@ -182,13 +182,13 @@ def _others() -> list[int]:
 
 
 def _starved(processes: list[int], seconds: float) -> bool:
-    """Whether one of them waited for a processor more than half of the time, while all together had one less."""
+    """Whether one of them waited for a processor half of the time, while all together had it a quarter (`PATIENCE`)."""
     ran, waited = 0.0, 0.0
     for process in processes:
         with contextlib.suppress(OSError, ValueError):
             had, lacked, _ = Path("/proc", str(process), "schedstat").read_text(encoding="utf-8").split()
             ran, waited = ran + int(had) / 1e9, max(waited, int(lacked) / 1e9)
-    return ran < seconds / 2 < waited
+    return ran < seconds / 4 and waited > seconds / 2
 
 
 def _used(own: int) -> int:

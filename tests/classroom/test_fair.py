@@ -46,7 +46,7 @@ def beside_attacks(tmp_path_factory: pytest.TempPathFactory, solved: Make, sandb
         if number % every == every - 1 and number // every < HONEST:
             write(folder / "in", f"{number:02}-honest", solved())
     before = own_state()
-    records = grade("04", folder / "in", folder / "out", seconds=4)
+    records = grade("04", folder / "in", folder / "out", seconds=2)
     assert own_state() == before
     return {record["student"]: record for record in records}
 
@@ -75,7 +75,7 @@ def honest(
     hand_in(folder / "in", solved, empty)
     for name, change in TYPED.items():
         write(folder / "in", name.replace(" ", "-"), change(solved, empty))
-    records = grade("04", folder / "in", folder / "out", seconds=4)
+    records = grade("04", folder / "in", folder / "out", seconds=2)
     return {record["student"]: record for record in records}
 
 

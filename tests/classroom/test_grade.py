@@ -68,7 +68,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory, released: Path, solved: Mak
     write(given, "other", other)
     write(given, "no-notebook", "{not json")
     before, around = digests(given), digests(Path.cwd() / "course_lib")
-    grade("04", given, folder / "out", seconds=6)
+    grade("04", given, folder / "out", seconds=2)
     assert digests(given) == before, "a submission was changed"
     assert digests(Path.cwd() / "course_lib") == around
     assert {path.name for path in folder.iterdir()} == {"submissions", "out"}
