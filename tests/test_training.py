@@ -175,6 +175,14 @@ def test_averaged_weights_are_those_of_torchs_exponential_mean() -> None:
     assert int(ours.module[1].num_batches_tracked) == 5  # torch's rounds it down at each step
 
 
+def test_the_defaults_of_fit_are_those_of_its_signature(make_set: MakeSet) -> None:
+    data, plain, said = make_set(16), small_network(), small_network()
+    fit(plain, Batches(data, 4, shuffle=True), Batches(data, 16), epochs=1)
+    more = {"optimizer_name": "adamw", "learning_rate": 3e-3, "weight_decay": 0.05, "warmup": 0.25, "seed": 0}
+    fit(said, Batches(data, 4, shuffle=True), Batches(data, 16), epochs=1, **more)
+    assert same_weights(plain, said)
+
+
 def test_early_stopping_returns_the_best_epochs_weights(make_set: MakeSet) -> None:
     train, model = make_set(32), small_network()
     val = make_set(32)
