@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install lab run notebooks site trained test test-host test-lowest-direct test-highest lint benchmark lock
+.PHONY: install lab run notebooks site trained test test-host test-lowest-direct test-highest lint benchmark mutants lock
 install: .venv/.notebooks
 
 # A stamp for each set of extras: it is installed again only when what is asked for has changed.
@@ -60,6 +60,12 @@ benchmark: .venv/.notebooks,classroom,site,tests
 	$(BIN)/python tests/benchmarks/grad_cam_speed.py
 	$(BIN)/python tests/benchmarks/explorer_speed.py
 	$(BIN)/python tests/benchmarks/grading_speed.py --submissions 20
+
+# What the tests let pass: of the exercises' solutions all mutants, in a minute; of the package one in five, in half an hour.
+mutants: .venv/.notebooks,classroom,site,tests
+	$(BIN)/python tests/exercises/mutants.py
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock mutmut==3.8.1
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/package_mutants.py
 
 # Needs uv. Keeps every version that the lock names already; take a newer one on purpose with `--upgrade-package NAME`.
 lock:
