@@ -138,7 +138,11 @@ def _mark(page: Assignment, cells: list[Cell]) -> None:
         if ours.kind == "statement":
             title, _, rest = cell.source.partition("\n")
             count = page.points[ours.number]
-            cell.source = f"{title}\n\n**{count} point{'s' if count > 1 else ''}**\n\n{rest.strip()}"
+            alone = ", ".join(f"{points} for {part}" for part, points in page.tasks[ours.number].worth.items())
+            points = f"**{count} point{'s' if count > 1 else ''}**" + (
+                f" (if not all is right, {alone})" if alone else ""
+            )
+            cell.source = f"{title}\n\n{points}\n\n{rest.strip()}"
         elif ours.kind == "answer":
             _tell_nbgrader(cell, f"task-{key}", solution=True)
         elif ours.kind == "check":

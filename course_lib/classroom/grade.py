@@ -21,7 +21,7 @@ from course_lib.classroom.rosters import read_roster
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
 from course_lib.classroom.submissions import Submission, submissions
 from course_lib.classroom.tables import read_table
-from course_lib.exercises.engine import UnsoundError, fault, verdict
+from course_lib.exercises.engine import UnsoundError, fault, right_parts, verdict
 from course_lib.exercises.task import Observation, Wrong, observation
 from course_lib.files import as_path, write_atomically
 
@@ -183,9 +183,14 @@ class Judge:
         except Exception:  # of whatever kind a stranger thought of
             return _no_points("what its process reported is no report")
         task = self._page.tasks[number]
-        wrong = fault(task, hidden, observation(task, self._solutions[number], seed), seed)
-        earned = self._page.points[number] if not wrong and public == "correct" else 0
-        return {"points": earned, "public": public, "hidden": not wrong, "reason": wrong, "findings": findings}
+        wanted = observation(task, self._solutions[number], seed)
+        wrong = fault(task, hidden, wanted, seed)
+        came = {"public": public, "hidden": not wrong, "reason": wrong, "findings": findings}
+        if not wrong and public == "correct":
+            return {"points": self._page.points[number]} | came
+        parts = right_parts(task, hidden, wanted)
+        reason = ". ".join(filter(None, [wrong, f"Right all the same: {', '.join(parts)}" if parts else ""]))
+        return {"points": sum(task.worth[part] for part in parts)} | came | {"reason": reason}
 
     def _public(self, number: str, said: Any) -> tuple[str, list[tuple[str, str]]]:
         """The verdict of the page's own check, and what is to be said of it."""

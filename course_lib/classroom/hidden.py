@@ -10,11 +10,11 @@ from typing import Any
 
 from course_lib.classroom.assignment import assignment
 from course_lib.exercises import check
-from course_lib.exercises.engine import fault
+from course_lib.exercises.engine import fault, right_parts
 from course_lib.exercises.task import observation
 
 
-def demand(number: str, answer: Any, variant: int | None = None, own: str | None = None) -> None:
+def demand(number: str, answer: Any, variant: int | None = None, own: str | None = None) -> int | None:
     """Go on if an answer is right by both its checks.
 
     Args:
@@ -23,15 +23,22 @@ def demand(number: str, answer: Any, variant: int | None = None, own: str | None
         variant: of the assignment.
         own: the folder of a teacher's own tasks, if it is one of these.
 
+    Returns:
+        None, or if it is wrong the points for what is right in it: nbgrader counts the number that a cell ends with.
+
     Raises:
-        AssertionError: it is not right.
+        AssertionError: nothing in it is worth a point.
         FileNotFoundError: the folder is no longer there.
     """
     page = assignment(number[:2], variant, own)
     seed, task = secrets.randbits(62), page.tasks[number]
     said = check(number, answer)
+    observed, wanted = (observation(task, one, seed) for one in (answer, page.solutions()[number]))
+    if observed.error is None and (parts := right_parts(task, observed, wanted)):
+        wrong = fault(task, observed, wanted, seed)
+        return None if said.state == "correct" and not wrong else sum(task.worth[part] for part in parts)
     assert said.state == "correct", f"public check: {said}"
-    observed = observation(task, answer, seed)
     assert observed.error is None, f"with other inputs it raised {type(observed.error).__name__}"
-    wrong = fault(task, observed, observation(task, page.solutions()[number], seed), seed)
+    wrong = fault(task, observed, wanted, seed)
     assert not wrong, wrong
+    return None

@@ -1,5 +1,6 @@
 """Checking an answer: what comes of it, in plain text and as a page."""
 
+import contextlib
 import html
 import inspect
 import re
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from course_lib.exercises import record
 from course_lib.exercises.draw import Draw, as_at_first
 from course_lib.exercises.load import find_task
-from course_lib.exercises.task import PUBLIC, Answer, Observation, Task, Wrong, decide, observation
+from course_lib.exercises.task import PUBLIC, Answer, Observation, Task, Wrong, decide, observation, part_of
 from course_lib.exercises.values import agrees
 from course_lib.markup import with_code
 
@@ -134,6 +135,18 @@ def fault(task: Task, observed: Observation, wanted: Observation, seed: int) -> 
     except Exception:  # of another form altogether, perhaps on purpose
         part = "the form of what it returns"
     return f"The hidden check called it with {task.given}. Not right: {part}" if part else ""
+
+
+def right_parts(task: Task, observed: Observation, wanted: Observation) -> list[str]:
+    """The parts worth points of their own that are right in every call, as `fault` is given them."""
+    if len(observed.rounds) != len(wanted.rounds):
+        return []
+    right = []
+    for part in task.worth:
+        pairs = [(part_of(a, part), part_of(b, part)) for a, b in zip(observed.rounds, wanted.rounds, strict=True)]
+        with contextlib.suppress(Exception):  # of another form altogether, perhaps on purpose
+            right += [part] if all(agrees(a, b, task.tolerance) for a, b in pairs) else []
+    return right
 
 
 def failed(task: Task, error: Exception) -> Result:

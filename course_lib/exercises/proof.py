@@ -3,7 +3,7 @@
 from collections import Counter
 
 from course_lib.exercises import engine
-from course_lib.exercises.task import Answer, Task, name_of, observation
+from course_lib.exercises.task import Answer, Task, name_of, observation, parts
 
 SEEDS = (1, 2, 3)  # in place of secret ones
 
@@ -17,6 +17,7 @@ def flaws(task: Task) -> list[str]:
     """Where a task judges an answer otherwise than its file says."""
     found = [fault for right in (task.solution, *task.also_right) for fault in _refusals(task, right)]
     found += [fault for wrong, words in (*task.slips, *task.also_wrong) for fault in _leniency(task, wrong, words)]
+    found += _worthless(task)
     counts = Counter(words for _, words in (*task.slips, *task.also_wrong))
     return found + [
         f"{task.number}: two wrong answers earn the same words: {words}" for words in counts if counts[words] > 1
@@ -30,6 +31,17 @@ def gaps(task: Task) -> list[str]:
         found.append(f"{task.number}: fewer than four wrong answers; what do learners do instead?")
     if not task.also_right:
         found.append(f"{task.number}: no right answer in `also_right` but the solution; how else can it be solved?")
+    return found
+
+
+def _worthless(task: Task) -> list[str]:
+    """What is wrong with the points of parts."""
+    there = {part for one in observation(task, task.solution).rounds for part in parts(one)}
+    found = [
+        f"{task.number}: worth {part!r}, but its parts are {sorted(there)}" for part in task.worth if part not in there
+    ]
+    if sum(task.worth.values()) > task.points:
+        found.append(f"{task.number}: its parts are worth more than its {task.points} points together")
     return found
 
 

@@ -56,6 +56,7 @@ class Task:
         title: as on the page.
         name: what the answer is called.
         points: that it counts as graded work.
+        worth: points that a part of what `use` returns earns if it is right and others are not.
         statement: what is asked for, in Markdown.
         hints: in the order in which they are given, none of them the solution.
         notice: one more thing, for those who have solved it.
@@ -79,6 +80,7 @@ class Task:
     forbidden: tuple[str, str] | None = None
     errors: Mapping[str, str] = {}
     otherwise: Mapping[str, str] = {}
+    worth: Mapping[str, int] = {}
     drawn: tuple[str, tuple[Any, ...]] | None = None
 
     file: Path

@@ -100,6 +100,7 @@ before training.
         "brighter escapes. Of 1,566 real chest radiographs that were looked into, 85 are in color, all of them "
         "PNEUMONIA."
     )
+    worth = dict.fromkeys(('the entry "unreadable"', 'the entry "duplicates"', 'the entry "modes"'), 1)
     given = "a folder with broken files, doubles, an empty class and other suffixes"
 
     def inputs(self, draw):

@@ -18,6 +18,7 @@ epoch, its batch norm averages included. A loss that only equals the best one is
         "`state_dict()` holds the living tensors, which the next step changes: copy.deepcopy takes a picture of them.",
     )
     notice = "The best of many noisy losses flatters: report a score on images that did not choose the epoch."
+    worth = {"the epoch after which it stops": 1}
     given = "drawn losses with ties, and a patience of 1 to 3"
 
     def inputs(self, draw):

@@ -44,6 +44,7 @@ The numbers in `counts` come in any order, and neither they nor the seeds may be
     notice = (
         "The gain's spread is the smaller one: pairing took the luck of the draw out of it, at no further training."
     )
+    worth = dict.fromkeys(('the entry "pretrained"', 'the entry "gain"', 'the entry "needed"'), 1)
     given = "counts in any order, and one, two or four seeds"
     tolerance = 1e-6
 

@@ -33,6 +33,7 @@ they are.
     notice = (
         "The control is what makes it a test: a fraction of 0.3 is a shortcut beside 0.02, and nothing beside 0.28."
     )
+    worth = dict.fromkeys(('the entry "to_sick"', 'the entry "to_healthy"', 'the entry "control"'), 1)
     given = "unequal groups, and a patch at a drawn place"
 
     def inputs(self, draw):
