@@ -63,6 +63,8 @@ def export_grades(out: str | Path, form: Format, column: str | None = None) -> E
     graded = {grade["student"]: grade for grade in grades if grade["score"]}
     make = _canvas if form == "canvas" else _moodle
     write_table(path, make(out, held["roster"], graded, title, column))
+    if form == "canvas" and graded and _canvas_column(held["roster"][0], title, column) is None:
+        notes.append(f'no "{title}" in the gradebook, so Canvas will make a new assignment; for yours say --column')
     ids = {student.id: digits(held["roster"][student.row][0]) for student in students_of(held["roster"])}
     pages, nowhere = {}, []
     for grade in grades:

@@ -139,19 +139,24 @@ class Judge:
         try:
             if submission.notebook is None:
                 status = "missing" if not submission.remarks else "unreadable"
-                raise UnfitError(status, "nothing was handed in" if status == "missing" else "no notebook to grade")
+                raise UnfitError(status, "nothing was handed in" if status == "missing" else "")
             answers = read_answers(submission.notebook, page)
             record["reasons"] += answers.remarks
+            if not answered(submission.notebook, page):
+                record["reasons"].append("it answers no task, as if another copy had been handed in")
             seed = self.seed(record["submission"])
             said = box.run(answers.cells, names, seed)
+            code = {str(place): readable(text.strip().partition("\n")[0], 40) for place, text in answers.cells}
             failed = [
-                f"cell {readable(place, 10)} failed: {readable(error)}" for place, error in said["errors"].items()
+                f"the cell `{code[place]}` failed: {readable(error)}"
+                for place, error in said["errors"].items()
+                if place in code
             ]
             record["reasons"] += failed[:MOST_TOLD] + ["and more"] * (len(failed) > MOST_TOLD)
             record["tasks"] |= {number: self._task(number, said["tasks"][number], seed) for number in names}
         except UnfitError as unfit:
             record["status"] = unfit.status
-            record["reasons"].insert(0, str(unfit))
+            record["reasons"] = [*filter(None, [str(unfit)]), *record["reasons"]]
         except StoppedError as stopped:
             record["status"] = NOT_GRADED
             record["reasons"].insert(0, f"it came to no end, tried again in fresh sandboxes: {stopped}")
@@ -229,9 +234,9 @@ def _prepare(out: Path, place: Path, page: Assignment, roster: list[list[str]]) 
     if kept.exists():
         held = json.loads(kept.read_text(encoding="utf-8"))
         if {key: held[key] for key in about} != about:
-            there, ours = (
-                f"lesson {a['lesson']}, variant {a['variant']}, release {a['release']}" for a in (held, about)
-            )
+            other = ["variant"] if held["variant"] != about["variant"] else ["release"]
+            told = ["lesson"] if held["lesson"] != about["lesson"] else ["lesson", *other]
+            there, ours = (", ".join(f"{key} {a[key]}" for key in told) for a in (held, about))
             raise ValueError(f"{out}: holds grades of {there}; name another folder for {ours}.")
         about["secret"] = held["secret"]
         roster = roster or held["roster"]

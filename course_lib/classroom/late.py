@@ -5,10 +5,10 @@
     grace_hours = 2         # this late is not late
 
     [extension_days]
-    jdoe = 3
+    "jdoe@uni.example" = 3
 
-    [days_late]             # of whom the platform only says "late"
-    mroe = 1
+    [days_late]             # where the platform says no more than "late"
+    "mroe@uni.example" = 1
 
 The rule is that of Canvas (app/models/late_policy.rb), so that the same numbers in both give the same grades.
 """
@@ -52,7 +52,7 @@ def read_policy(path: Path, students: set[str]) -> Policy:
     try:
         held = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not TOML ({error}); see the example on the teachers' page.") from None
+        raise ValueError(f"{path}: not TOML ({error}); a name with @ or a space stands in quotes.") from None
     known = [setting.name for setting in fields(Policy)]
     for name, value in held.items():
         if name not in known:
@@ -98,6 +98,7 @@ def after_late_policy(record: Record, policy: Policy) -> Record:
     above = max(0.0, score - most * policy.lowest_percent / 100)
     penalty = round(min(days * most * policy.percent_per_day / 100, above), 2)
     days_text = "1 day" if days == 1 else f"{days} days"
-    record["reasons"].append(f"{days_text} late: {penalty:g} points off, {score:g} before")
+    kept = f"; late work keeps {policy.lowest_percent:g}% of all points" if penalty == round(above, 2) else ""
+    record["reasons"].append(f"{days_text} late: {penalty:g} points off, {score:g} before{kept}")
     left = round(score - penalty, 2)
     return record | {"penalty": penalty, "score": int(left) if left == int(left) else left}

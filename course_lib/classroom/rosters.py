@@ -51,12 +51,17 @@ def read_roster(path: str | Path) -> list[Student]:
     return students
 
 
+TEST_STUDENT = "Student, Test"  # Canvas's own, for a teacher to look around as
+
+
 def students_of(table: list[list[str]]) -> list[Student]:
     """The students of a roster's table, in its order."""
     if not table:
         return []
     if is_canvas(table):
-        return [_canvas(table[0], row, place) for place, row in enumerate(table) if row[table[0].index("ID")].isdigit()]
+        numbers = table[0].index("ID")
+        own = [place for place, row in enumerate(table) if row[numbers].isdigit() and TEST_STUDENT not in row]
+        return [_canvas(table[0], table[place], place) for place in own]
     header = [column.casefold() for column in table[0]]
     if "student" in header:
         rows = [dict(zip(header, row, strict=True)) | {"": str(place)} for place, row in enumerate(table)][1:]

@@ -85,7 +85,8 @@ def test_the_examples_of_the_teachers_page_are_heeded(tmp_path: Path, page: Assi
     for name, start in {"late.toml": "    percent_per_day", "overrides.csv": "    student,task"}.items():
         (block,) = (block.lstrip("\n") for block in blocks if block.lstrip("\n").startswith(start))
         (tmp_path / name).write_text(textwrap.dedent(block))
-    made = [record(page, name, name, 10, late=late) for name, late in {"jdoe": "4 days late", "mroe": "late"}.items()]
+    late = {"jdoe@uni.example": "4 days late", "mroe@uni.example": "late"}
+    made = [record(page, name, name, 10, late=how) for name, how in late.items()]
     got = results(tmp_path, page, *made)
     assert [(row["score"], row["penalty"]) for row in got.values()] == [("10.7", "1.3"), ("9", "0")]
 
@@ -98,6 +99,7 @@ def test_without_a_policy_late_work_is_only_named(tmp_path: Path, page: Assignme
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[extension_days]\na@b.example = 1", "a name with @ or a space stands in quotes"),
         ("percent = 3", "no setting 'percent'; there are percent_per_day"),
         ("percent_per_day = -1", "not negative"),
         ("percent_per_day = true", "expected a number"),

@@ -171,8 +171,9 @@ def test_canvas_puts_grades_into_the_assignment_that_is_there(tmp_path: Path, pa
 
 
 def test_canvas_makes_a_new_assignment_only_if_there_is_none(tmp_path: Path, page: Assignment) -> None:
-    path = export_grades(graded(tmp_path, page, canvas_records(page), canvas_table()), "canvas").files[0]
-    got = canvas_grades(path, {1: "Homework"}, PEOPLE)
+    exported = export_grades(graded(tmp_path, page, canvas_records(page), canvas_table()), "canvas")
+    assert 'no "Exercises 4" in the gradebook, so Canvas will make a new assignment' in " ".join(exported.notes)
+    got = canvas_grades(exported.files[0], {1: "Homework"}, PEOPLE)
     assert (got["new"], got["points"], got["grades"]) == ("Exercises 4", "13", {501: "12", 502: "", 503: "13"})
 
 
@@ -185,6 +186,11 @@ def test_canvas_columns_of_other_names_are_chosen_by_hand(tmp_path: Path, page: 
         export_grades(out, "canvas", column="Week 4")
     path = export_grades(out, "canvas", column="CNN week 4").files[0]
     assert canvas_grades(path, {77: "CNN week 4"}, PEOPLE)["assignment"] == 77
+
+
+def test_canvas_test_student_is_nobody() -> None:
+    table = [*canvas_table(), ["Student, Test", "599", "", "6f1a0c" * 6, "A", "", ""]]
+    assert [student.name for student in students_of(table)] == list(PEOPLE.values())
 
 
 def test_canvas_with_first_and_last_names(tmp_path: Path, page: Assignment) -> None:

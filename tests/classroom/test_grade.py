@@ -80,7 +80,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory, released: Path, solved: Mak
     [
         ("right", 13, "graded", ""),
         ("partly", 12, "graded", ""),
-        ("empty", 0, "graded", ""),
+        ("empty", 0, "graded", "it answers no task, as if another copy had been handed in"),
         ("deleted", 11, "graded", "the check of 04.2 is there 0 times"),
         ("changed", 12, "graded", "the check of 04.1 was changed"),
         ("other", "", "wrong assignment", "lesson 05"),
@@ -112,6 +112,10 @@ def test_the_summary_names_what_needs_a_look(graded: Path) -> None:
     assert "| no-verdict | not graded |" in text
     assert "29 students, 26 graded" in text  # but for another lesson's, no notebook, and no verdict
     assert "| other | wrong assignment |" in text
+
+
+def test_a_cell_that_failed_is_named_as_it_begins(graded: Path) -> None:
+    assert "the cell `import ctypes` failed: it ended its process" in rows(graded / "out")["dead-kernel"]["reason"]
 
 
 def test_grading_again_grades_nothing_again(graded: Path) -> None:
