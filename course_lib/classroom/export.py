@@ -110,7 +110,7 @@ def _moodle(out: Path, table: Table, graded: dict[str, Grade], title: str, colum
 
 
 def _comment(grade: Grade, title: str) -> str:
-    tasks = ", ".join(f"{name}: {cell}" for name, cell in grade.items() if re.fullmatch(r"\d\d\.\d+", name))
+    tasks = ", ".join(f"{name}: {cell}" for name, cell in grade.items() if cell and re.fullmatch(r"\d\d\.\d+", name))
     said = [f"{grade['score']} of {grade['max_score']} points", tasks, grade["reason"], grade["comment"]]
     return f"{title}: {_escaped('. '.join(filter(None, said)))}."
 

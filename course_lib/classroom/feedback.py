@@ -13,6 +13,15 @@ STYLE = (
 )
 
 
+NOT_RUN = "nothing was run"
+
+
+def judged(record: dict[str, Any], number: str) -> bool:
+    """Whether the checks, or the teacher, said anything of a task."""
+    came = record["tasks"][number]
+    return came["reason"] != NOT_RUN or "checks" in came or "comment" in came
+
+
 def feedback_page(record: dict[str, Any], page: Assignment) -> str:
     """A student's page: points, both kinds of checks, what was found, and a hint for what failed."""
     parts = [f"<h1>{_safe(heading(page))}</h1>", f"<p>{_safe(record['name'])}: {_points(record)}.</p>"]
@@ -20,7 +29,7 @@ def feedback_page(record: dict[str, Any], page: Assignment) -> str:
     parts += [f"<p><b>Your teacher:</b> {_safe(record['comment'])}</p>"] if record.get("comment") else []
     if record["reasons"]:
         parts += ["<ul>", *(f"<li>{_safe(reason)}</li>" for reason in record["reasons"]), "</ul>"]
-    parts += [task_feedback(number, record["tasks"][number], page) for number in page.tasks]
+    parts += [task_feedback(number, record["tasks"][number], page) for number in page.tasks if judged(record, number)]
     title = f"<title>{_safe(heading(page))}</title><meta charset='utf-8'><style>{STYLE}</style>"
     return f"<!doctype html><html lang='en'><head>{title}</head><body>{''.join(parts)}</body></html>"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment, assignment
+from course_lib.classroom.feedback import NOT_RUN
 from course_lib.classroom.plain import from_json, readable
 from course_lib.classroom.reading import UnfitError, answered, read_answers
 from course_lib.classroom.results import Results
@@ -132,7 +133,7 @@ class Judge:
             "submission": _digest(submission),
             "status": "graded",
             "reasons": list(submission.remarks),
-            "tasks": {number: _no_points("nothing was run") for number in page.tasks},
+            "tasks": {number: _no_points(NOT_RUN) for number in page.tasks},
         }
         if only and before and before["status"] == "graded" and before["submission"] == record["submission"]:
             record["tasks"], names = before["tasks"], {only: names[only]}

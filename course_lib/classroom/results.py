@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment
-from course_lib.classroom.feedback import feedback_page
+from course_lib.classroom.feedback import feedback_page, judged
 from course_lib.classroom.late import after_late_policy, read_policy
 from course_lib.classroom.likeness import read_answer
 from course_lib.classroom.overrides import overridden, read_overrides
@@ -44,7 +44,10 @@ class Results:
 
     def _row(self, record: Record) -> list[object]:
         graded = record["score"] is not None
-        points = [record["tasks"][number]["points"] if graded else "" for number in self._page.tasks]
+        points = [
+            record["tasks"][number]["points"] if graded and judged(record, number) else ""
+            for number in self._page.tasks
+        ]
         comments = [f"{number}: {text}" for number, task in record["tasks"].items() if (text := task.get("comment"))]
         row = [record["student"], record["name"], record["score"] if graded else "", record["max_score"], *points]
         row += [record["status"], record["late"], record["penalty"], "; ".join(record["reasons"])]

@@ -157,3 +157,14 @@ def test_a_slip_in_the_overrides_is_named(text: str, message: str, tmp_path: Pat
     (tmp_path / "overrides.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         Results(tmp_path, page, {"ann"})
+
+
+def test_tasks_that_nobody_judged_are_no_zeros_where_the_total_is_set_by_hand(tmp_path: Path, page: Assignment) -> None:
+    (tmp_path / "overrides.csv").write_text("student,task,points,comment\nann,total,9,Read on paper\nann,04.2,,Neat\n")
+    nothing = {number: {"points": 0, "public": "not run", "hidden": False, "findings": []} for number in page.tasks}
+    tasks = {number: task | {"reason": "nothing was run"} for number, task in nothing.items()}
+    row = results(tmp_path, page, record(page, "ann", "Ann", None, status="unreadable", tasks=tasks))["ann"]
+    assert [row["score"], row["04.1"], row["04.2"], row["04.6"]] == ["9", "", "0", ""]
+    text = (tmp_path / "feedback" / "ann.html").read_text()
+    assert re.findall(r"<h2>(\d\d\.\d)", text) == ["04.2"]  # of which the teacher says something
+    assert "Read on paper" in text
