@@ -235,8 +235,8 @@ def test_reliability_agrees_with_scikit_learn() -> None:
     probs = logits.sigmoid()
     bins = reliability(probs, labels)
     observed, promised = calibration_curve(labels, probs, n_bins=10)
-    assert bins.promised.tolist() == pytest.approx(promised.tolist())
-    assert bins.observed.tolist() == pytest.approx(observed.tolist())
+    assert bins.mean_predicted.tolist() == pytest.approx(promised.tolist())
+    assert bins.fraction_positive.tolist() == pytest.approx(observed.tolist())
     assert reliability([0.05, 1.0], [0, 1]).counts.tolist() == [1] + [0] * 8 + [1]
     assert [len(values) for values in reliability([0.05, 0.15], [0, 1])] == [10, 10, 10]
 
