@@ -102,11 +102,16 @@ def new(key: str, found: object, images: Sequence[ImageSet], *, command: str) ->
     if is_simulated(images):
         names = ", ".join(one.name for one in images)
         raise ValueError(f"{key}: records are of real images, but these are {names}; add --data real --root DIR.")
+    values = rounded(KINDS[text["kind"]].values(found, about.classes))
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"{key}: NaN or infinity is no result; leave it out or cut it: {values}") from error
     device, threads = pick_device().type, torch.get_num_threads()
     return Record(
         key=key,
         kind=text["kind"],
-        values=rounded(KINDS[text["kind"]].values(found, about.classes)),
+        values=values,
         data=about.name,
         pixels=about.images.shape[-1],
         split=text["split"],
