@@ -1,3 +1,4 @@
+import copy
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,6 +174,54 @@ def test_averaged_weights_are_those_of_torchs_exponential_mean() -> None:
     for name, tensor in judge.state_dict().items():
         assert torch.equal(ours.state_dict()[name], tensor) or name.endswith("num_batches_tracked"), name
     assert int(ours.module[1].num_batches_tracked) == 5  # torch's rounds it down at each step
+
+
+@pytest.mark.parametrize("average_decay", [None, 0.5])
+@pytest.mark.parametrize("warmup", [None, 0.4])
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_fit_is_the_loop_written_out(
+    make_set: MakeSet, name: Any, warmup: float | None, average_decay: float | None
+) -> None:
+    data, weights = make_set(20), torch.tensor([1.0, 3.0])
+    train, val = Batches(data, 8, shuffle=True), Batches(data, 20)
+    torch.manual_seed(0)
+    # No bias before the batch norm: its gradient is a rounding error, which the optimizers make as large as any other.
+    layers = nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+    ours = nn.Sequential(*layers, nn.Linear(16, 2))
+    theirs = copy.deepcopy(ours)
+    history = fit(
+        ours, train, val, epochs=3, optimizer_name=name, learning_rate=0.02, weight_decay=0.1, warmup=warmup, seed=4,
+        class_weights=weights, label_smoothing=0.2, average_decay=average_decay, precision=FLOAT32,
+    )  # fmt: skip
+
+    optimizers = {"adamw": torch.optim.AdamW, "muon": Muon}
+    optimizer = optimizers[name](theirs.parameters(), lr=0.02, weight_decay=0.1)
+    schedule = warmup and torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=9, pct_start=warmup
+    )
+    mean = AveragedModel(theirs, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=True)
+    validated, train_losses, val_losses = theirs if average_decay is None else mean.module, [0.0] * 3, []
+    for epoch in range(3):
+        torch.manual_seed(40_000 + epoch)
+        theirs.train()
+        for images, labels in train:
+            loss = F.cross_entropy(theirs(images), labels, weight=weights, label_smoothing=0.2)
+            train_losses[epoch] += loss.item() * len(labels) / 20
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            mean.update_parameters(theirs)
+            if schedule:
+                schedule.step()
+        with torch.no_grad():
+            logits = validated.eval()(data.images.float() / 255)
+        val_losses.append(F.cross_entropy(logits, data.labels).item())
+        validated.train()
+    near = {"adamw": 1e-5, "muon": 2e-3}[name]  # Muon computes in bfloat16
+    assert history.train_loss == pytest.approx(train_losses, rel=near)
+    assert history.val_loss == pytest.approx(val_losses, rel=near)
+    for found, expected in zip(ours.parameters(), validated.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=near)  # of steps of 0.02
 
 
 def test_the_defaults_of_fit_are_those_of_its_signature(make_set: MakeSet) -> None:
