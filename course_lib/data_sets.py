@@ -80,20 +80,20 @@ _TUTORIAL: dict[str, Any] = {
     "epochs": 5,
     "learning_rate": 1e-3,
     "weight_decay": 0.0,
-    "warmup": None,
+    "pct_start": None,
     "label_smoothing": 0.0,
     "plain": True,
 }
 _FAST: dict[str, Any] = {
     "image_size": 32,
     "network": "FastCNN",
-    "network_arguments": {"widths": [64, 128, 256], "mirror": True},
+    "network_arguments": {"widths": [64, 128, 256], "flip_tta": True},
     "epochs": 6,
     "batch_size": 500,
     "optimizer_name": "muon",
     "learning_rate": 0.2,
     "weight_decay": 0.0,
-    "warmup": 0.1,
+    "pct_start": 0.1,
     "label_smoothing": 0.1,
     "augmentation": {"shift": 2},
 }
@@ -139,7 +139,7 @@ CHEST_XRAY = DataSet(
             "network_arguments": _TRANSFER["network_arguments"] | {"in_channels": 1},
             # Changed in light and sharpness as well, the images no longer suit the frozen batch norms.
             "augmentation": _MOVED_ONLY,
-            "average_decay": 0.995,  # the mean of the weights on the way from the probe stays closer to ImageNet's
+            "ema_decay": 0.995,  # the mean of the weights on the way from the probe stays closer to ImageNet's
             "criterion": "sensitivity",
             "calibrate_shifted": True,
         },
@@ -172,7 +172,7 @@ CIFAR10 = DataSet(
         "fast": _FAST,
         "best": _FAST
         | {
-            "network_arguments": {"widths": [64, 256, 256], "mirror": True},
+            "network_arguments": {"widths": [64, 256, 256], "flip_tta": True},
             "epochs": 30,
             "weight_decay": 0.05,
             "augmentation": {"shift": 4, "cutout": 12},

@@ -121,7 +121,7 @@ with joined(torch.device("cpu")) as team:
         train = Batches(data, 11, shuffle=True, augment=PhotoAugmentation(cutout=4), **share)
         history = fit(
             model, train, Batches(data, 7, **share), epochs=2, optimizer_name=optimizer, learning_rate=0.01,
-            average_decay=0.5, precision=Precision("cpu", None),
+            ema_decay=0.5, precision=Precision("cpu", None),
         )
         trained |= {f"{optimizer} {name}": tensor for name, tensor in model.state_dict().items()}
         trained |= {f"{optimizer} {name}": torch.tensor(column) for name, column in history.columns().items()}

@@ -19,22 +19,22 @@ Pair = tuple[nn.Module, nn.Module]  # a network and the layer to explain
 
 def _compact() -> Pair:
     model = CompactCNN(widths=(8, 16, 16))
-    return model, model.last_maps
+    return model, model.target_layer
 
 
 def _simple() -> Pair:
     model = SimpleCNN((8, 16), batch_norm=True)
-    return model, model.last_maps
+    return model, model.target_layer
 
 
 def _resnet() -> Pair:
     model = transfer_model("resnet18", 3, weights="random", image_size=64)
-    return model, model.last_maps
+    return model, model.target_layer
 
 
 def _lite() -> Pair:
     model = transfer_model("tf_efficientnet_lite0", 3, weights="random", image_size=64)
-    return model, model.last_maps
+    return model, model.target_layer
 
 
 ARCHITECTURES = pytest.mark.parametrize("build", [_compact, _simple, _resnet, _lite])
@@ -185,7 +185,7 @@ def test_wrong_input_is_named(change: Callable[[Tensor], tuple[Tensor, object]],
 
 
 def test_a_layer_that_runs_twice_or_gives_no_maps_is_refused_and_the_network_restored() -> None:
-    model, plain = FastCNN((8, 8, 8), mirror=True), FastCNN((8, 8, 8))
+    model, plain = FastCNN((8, 8, 8), flip_tta=True), FastCNN((8, 8, 8))
     with pytest.raises(ValueError, match="groups runs 2 times"):
         explain.grad_cam(model, torch.rand(1, 3, 32, 32), layer=model.groups)
     with pytest.raises(ValueError, match=r"head returns \(1, 10\)"):
@@ -387,7 +387,7 @@ def test_a_network_made_under_inference_mode_says_so() -> None:
     with torch.inference_mode():
         model = CompactCNN()
     with pytest.raises(ValueError, match=r"built or loaded under torch\.inference_mode"):
-        explain.grad_cam(model, torch.rand(1, 1, 32, 32), layer=model.last_maps)
+        explain.grad_cam(model, torch.rand(1, 1, 32, 32), layer=model.target_layer)
 
 
 class Answering(nn.Module):

@@ -98,7 +98,7 @@ def test_fast_cnn_takes_any_size_and_its_file_is_short_enough_to_read() -> None:
 
 def test_mirroring_averages_the_logits_of_an_image_and_its_mirror_image_when_evaluating() -> None:
     torch.manual_seed(0)
-    plain, mirrored = FastCNN((8, 16)), FastCNN((8, 16), mirror=True)
+    plain, mirrored = FastCNN((8, 16)), FastCNN((8, 16), flip_tta=True)
     mirrored.load_state_dict(plain.state_dict())
     images = torch.rand(3, 3, 16, 16)
     plain.eval(), mirrored.eval()

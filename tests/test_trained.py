@@ -75,7 +75,7 @@ def test_how_it_was_made_stands_beside_it_and_names_no_folder_of_a_machine(sourc
     assert {"python", "torch", "numpy"} <= told["versions"].keys()
     assert "root" not in told["recipe"]
     assert '"/' not in text
-    assert (" CC BY 4.0" if source == "real" else "CC0") in told["data"]["licence"]
+    assert (" CC BY 4.0" if source == "real" else "CC0") in told["data"]["license"]
 
 
 def test_it_has_the_validation_auc_that_is_stated_and_keeps_it_on_new_patients() -> None:

@@ -123,7 +123,7 @@ def test_the_learning_rate_rises_and_falls_as_one_cycle(make_set: MakeSet) -> No
     data = make_set(32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim, "AdamW", Watched)
-        fit(small_network(), Batches(data, 4), Batches(data, 32), epochs=5, learning_rate=0.01, warmup=0.25)
+        fit(small_network(), Batches(data, 4), Batches(data, 32), epochs=5, learning_rate=0.01, pct_start=0.25)
     assert len(rates) == 40
     assert rates.index(max(rates)) == 9  # a quarter of 40 steps
     assert max(rates) == pytest.approx(0.01)
@@ -156,7 +156,7 @@ def test_class_weights_and_label_smoothing_reach_the_loss(make_set: MakeSet) -> 
 def test_averaged_weights_are_those_that_validation_sees_and_fit_returns(make_set: MakeSet) -> None:
     data, plain, averaged = make_set(32), small_network(), small_network()
     fit(plain, Batches(data, 8), Batches(data, 32), epochs=2, precision=FLOAT32)
-    history = fit(averaged, Batches(data, 8), Batches(data, 32), epochs=2, average_decay=0.9, precision=FLOAT32)
+    history = fit(averaged, Batches(data, 8), Batches(data, 32), epochs=2, ema_decay=0.9, precision=FLOAT32)
     assert not same_weights(plain, averaged)
     assert history.val_loss[-1] == pytest.approx(evaluate(averaged, Batches(data, 32)).loss, rel=1e-5)
 
@@ -176,11 +176,11 @@ def test_averaged_weights_are_those_of_torchs_exponential_mean() -> None:
     assert int(ours.module[1].num_batches_tracked) == 5  # torch's rounds it down at each step
 
 
-@pytest.mark.parametrize("average_decay", [None, 0.5])
-@pytest.mark.parametrize("warmup", [None, 0.4])
+@pytest.mark.parametrize("ema_decay", [None, 0.5])
+@pytest.mark.parametrize("pct_start", [None, 0.4])
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_fit_is_the_loop_written_out(
-    make_set: MakeSet, name: Any, warmup: float | None, average_decay: float | None
+    make_set: MakeSet, name: Any, pct_start: float | None, ema_decay: float | None
 ) -> None:
     data, weights = make_set(20), torch.tensor([1.0, 3.0])
     train, val = Batches(data, 8, shuffle=True), Batches(data, 20)
@@ -190,17 +190,17 @@ def test_fit_is_the_loop_written_out(
     ours = nn.Sequential(*layers, nn.Linear(16, 2))
     theirs = copy.deepcopy(ours)
     history = fit(
-        ours, train, val, epochs=3, optimizer_name=name, learning_rate=0.02, weight_decay=0.1, warmup=warmup, seed=4,
-        class_weights=weights, label_smoothing=0.2, average_decay=average_decay, precision=FLOAT32,
+        ours, train, val, epochs=3, seed=4, optimizer_name=name, learning_rate=0.02, weight_decay=0.1,
+        pct_start=pct_start, class_weights=weights, label_smoothing=0.2, ema_decay=ema_decay, precision=FLOAT32,
     )  # fmt: skip
 
     optimizers = {"adamw": torch.optim.AdamW, "muon": Muon}
     optimizer = optimizers[name](theirs.parameters(), lr=0.02, weight_decay=0.1)
-    schedule = warmup and torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=9, pct_start=warmup
+    schedule = pct_start and torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=9, pct_start=pct_start
     )
     mean = AveragedModel(theirs, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=True)
-    validated, train_losses, val_losses = theirs if average_decay is None else mean.module, [0.0] * 3, []
+    validated, train_losses, val_losses = theirs if ema_decay is None else mean.module, [0.0] * 3, []
     for epoch in range(3):
         torch.manual_seed(40_000 + epoch)
         theirs.train()
@@ -227,7 +227,7 @@ def test_fit_is_the_loop_written_out(
 def test_the_defaults_of_fit_are_those_of_its_signature(make_set: MakeSet) -> None:
     data, plain, said = make_set(16), small_network(), small_network()
     fit(plain, Batches(data, 4, shuffle=True), Batches(data, 16), epochs=1)
-    more = {"optimizer_name": "adamw", "learning_rate": 3e-3, "weight_decay": 0.05, "warmup": 0.25, "seed": 0}
+    more = {"optimizer_name": "adamw", "learning_rate": 3e-3, "weight_decay": 0.05, "pct_start": 0.25, "seed": 0}
     fit(said, Batches(data, 4, shuffle=True), Batches(data, 16), epochs=1, **more)
     assert same_weights(plain, said)
 
@@ -340,7 +340,7 @@ class DiesIn(Batches):
             yield batch
 
 
-@pytest.mark.parametrize("options", [{}, {"average_decay": 0.9}, {"early_stopping": EarlyStopping("val_loss", 99)}])
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9}, {"early_stopping": EarlyStopping("val_loss", 99)}])
 def test_a_killed_run_resumes_to_the_same_weights(
     make_set: MakeSet, tmp_path: Path, options: dict[str, object]
 ) -> None:
@@ -396,7 +396,7 @@ def test_a_state_of_another_plan_is_refused(make_set: MakeSet, tmp_path: Path) -
     fit(small_network(), Batches(data, 8), Batches(data, 8), epochs=2, state_path=path)
     for changes, message in (
         ({"epochs": 3}, "it planned 4 steps, not 6"),
-        ({"epochs": 2, "average_decay": 0.9}, "it holds model, optimizer, schedule, scaler, history, best"),
+        ({"epochs": 2, "ema_decay": 0.9}, "it holds model, optimizer, schedule, scaler, history, best"),
     ):
         with pytest.raises(ValueError, match=message):
             fit(small_network(), Batches(data, 8), Batches(data, 8), state_path=path, resume=True, **changes)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from course_lib.data.images import ImageSet
 from course_lib.files import data_dir, write_atomically
 
-VERSION = "3"  # raise it when the meaning of a cached file changes: older files are then made anew
+VERSION = "4"  # raise it when the meaning of a cached file changes: older files are then made anew
 
 
 def cached(name: str, ingredients: object, make: Callable[[], ImageSet], *, groups: tuple[str, ...]) -> ImageSet:
@@ -46,7 +46,7 @@ def cached(name: str, ingredients: object, make: Callable[[], ImageSet], *, grou
 
 def _write(path: Path, image_set: ImageSet) -> None:
     tensors = {name: getattr(image_set, name) for name in ("images", "labels", "masks", "file_sizes")}
-    words = {name: getattr(image_set, name) for name in ("classes", "name", "licence")}
+    words = {name: getattr(image_set, name) for name in ("classes", "name", "license")}
     try:
         save_file(
             {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None},
@@ -70,7 +70,7 @@ def _read(path: Path, groups: tuple[str, ...]) -> ImageSet | None:
             classes=tuple(words["classes"]),
             groups=groups,
             name=words["name"],
-            licence=words["licence"],
+            license=words["license"],
             **tensors,
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):  # absent, or not what this version writes

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from course_lib.data import phantom, simulated
 from course_lib.data.cache import cached
-from course_lib.data.folder import cut, read_class_folders
+from course_lib.data.folder import read_class_folders, train_val_split
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.published import find_splits, split_folders, tell_splits
 from course_lib.data.simulated import simulate_radiographs
@@ -158,7 +158,7 @@ def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Sp
             image_size=image_size,
             channels=1,
             name=CHEST_XRAY.real.title,
-            licence=CHEST_XRAY.license,
+            license=CHEST_XRAY.license,
             group_of=patient_of,
             more=more,
         )
@@ -171,7 +171,7 @@ def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Sp
 
     print_source(f"real chest X-rays in {folder}: {tell_splits(splits, unit='patient', val_joins_train=True)}")
     return Splits(
-        train_and_val=lambda: cut(read("train", *val), fraction=val_fraction, seed=seed),
+        train_and_val=lambda: train_val_split(read("train", *val), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),
         found=folder,
         has_test="test" in splits,

@@ -8,7 +8,7 @@ from typing import Any
 from course_lib.data import objects
 from course_lib.data.cache import cached
 from course_lib.data.cifar10_batches import holds_batches, read_batches
-from course_lib.data.folder import cut, read_class_folders, read_classes
+from course_lib.data.folder import read_class_folders, read_classes, train_val_split
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
 from course_lib.data.published import find_folder, find_splits, split_folders, tell_splits
@@ -21,7 +21,7 @@ from course_lib.options import Source
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LABELS = "trainLabels.csv"
 KAGGLE = (CIFAR10.kaggle, "pankrzysiu/cifar10-python")  # class folders; the archive
-ABOUT: dict[str, Any] = {"channels": CIFAR10.channels, "name": CIFAR10.real.title, "licence": CIFAR10.license}
+ABOUT: dict[str, Any] = {"channels": CIFAR10.channels, "name": CIFAR10.real.title, "license": CIFAR10.license}
 ARCHIVE = Remote(
     (
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
@@ -118,7 +118,7 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
 
     print_source(f"CIFAR-10 in {folder}: {tell_splits(splits)}")
     return Splits(
-        train_and_val=lambda: cut(read("train"), fraction=val_fraction, seed=seed),
+        train_and_val=lambda: train_val_split(read("train"), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),
         found=folder,
         has_test="test" in splits,
@@ -146,7 +146,7 @@ def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int
         f"CIFAR-10 in {folder}: {len(rows)} images in train; validation is cut from train; no labels for test images"
     )
     return Splits(
-        train_and_val=lambda: cut(
+        train_and_val=lambda: train_val_split(
             read_classes(files, image_size=image_size, **ABOUT),
             fraction=val_fraction,
             seed=seed,
@@ -164,7 +164,7 @@ def _batches(path: Path, val_fraction: float, seed: int) -> Splits:
         return ImageSet(images.view(-1, 3, 32, 32), labels, CLASSES, groups, CIFAR10.real.title, CIFAR10.license)
 
     return Splits(
-        train_and_val=lambda: cut(
+        train_and_val=lambda: train_val_split(
             read("train", *(f"data_batch_{number}" for number in range(1, 6))), fraction=val_fraction, seed=seed
         ),
         test=lambda: read("test", "test_batch"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from course_lib.data.folder import cut
+from course_lib.data.folder import train_val_split
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.published import find_folder
 from course_lib.data.source import Loader, locate, named_root, print_source
@@ -71,7 +71,7 @@ def load_fashion_mnist(
         raise ValueError(f"image_size={image_size}, but the images have {FASHION_MNIST.pixels} pixels; leave it out.")
     print_source(f"Fashion-MNIST in {folder}: its ten classes; validation is cut from train")
     return Splits(
-        train_and_val=lambda: cut(_read(folder, "train"), fraction=val_fraction, seed=seed),
+        train_and_val=lambda: train_val_split(_read(folder, "train"), fraction=val_fraction, seed=seed),
         test=lambda: _read(folder, "test"),
         found=folder,
         has_test=_holds(folder, "test"),

@@ -67,28 +67,30 @@ def load_folder(
                 f"choose another split (--split {'val' if 'val' in layout.splits else next(iter(layout.splits))})."
             )
         return read_classes(
-            layout.splits[split], image_size=image_size, channels=channels, name=name, licence="your own"
+            layout.splits[split], image_size=image_size, channels=channels, name=name, license="your own"
         )
 
     whole = next((split for split in ("all", "train") if split in layout.splits), "train")
 
     @cache
     def rest_and_test() -> tuple[ImageSet, ImageSet]:
-        return cut(read(whole), fraction=val_fraction, seed=seed)
+        return train_val_split(read(whole), fraction=val_fraction, seed=seed)
 
     if set(layout.splits) & {"val", "test"}:
         return Splits(
             train_and_val=lambda: (
                 (read("train"), read("val"))
                 if "val" in layout.splits and "train" in layout.splits
-                else cut(read("train"), fraction=val_fraction, seed=seed)
+                else train_val_split(read("train"), fraction=val_fraction, seed=seed)
             ),
             test=lambda: read("test"),
             found=root,
             has_test="test" in layout.splits,
         )
     return Splits(
-        train_and_val=lambda: cut(rest_and_test()[0], fraction=val_fraction / (1 - val_fraction), seed=seed),
+        train_and_val=lambda: train_val_split(
+            rest_and_test()[0], fraction=val_fraction / (1 - val_fraction), seed=seed
+        ),
         test=lambda: rest_and_test()[1],
         found=root,
     )
@@ -121,7 +123,7 @@ def read_class_folders(
     image_size: int,
     channels: int,
     name: str,
-    licence: str,
+    license: str,
     group_of: Callable[[Path], str] = str,
     more: Sequence[Path] = (),
 ) -> ImageSet:
@@ -132,7 +134,7 @@ def read_class_folders(
         image_size: height and width to resize to, in pixels.
         channels: 1 for gray, 3 for color.
         name: what the images are.
-        licence: the terms under which they may be used.
+        license: the terms under which they may be used.
         group_of: from a file's path to the group (the patient) that it belongs to.
         more: further folders of the same classes, read after the first where they exist.
 
@@ -149,7 +151,7 @@ def read_class_folders(
                 "or take it away."
             )
         found = {class_name: paths + further.get(class_name, []) for class_name, paths in found.items()}
-    return read_classes(found, image_size=image_size, channels=channels, name=name, licence=licence, group_of=group_of)
+    return read_classes(found, image_size=image_size, channels=channels, name=name, license=license, group_of=group_of)
 
 
 def read_classes(
@@ -158,7 +160,7 @@ def read_classes(
     image_size: int,
     channels: int,
     name: str,
-    licence: str,
+    license: str,
     group_of: Callable[[Path], str] = str,
 ) -> ImageSet:
     """The images of each class, decoded once and cached; the arguments are those of `read_class_folders`."""
@@ -168,11 +170,11 @@ def read_classes(
 
     def make() -> ImageSet:
         images, sizes = read_images(paths, image_size=image_size, channels=channels, name=name)
-        return ImageSet(images, labels, tuple(files), groups, name, licence, file_sizes=sizes)
+        return ImageSet(images, labels, tuple(files), groups, name, license, file_sizes=sizes)
 
     # Only the pixels come from the cache, and only while every byte of the files is the same.
     found = cached(f"{name}-{image_size}px", (_contents(paths), image_size, channels), make, groups=groups)
-    return replace(found, labels=labels, classes=tuple(files), name=name, licence=licence)
+    return replace(found, labels=labels, classes=tuple(files), name=name, license=license)
 
 
 def _contents(paths: Sequence[Path]) -> list[str]:
@@ -189,7 +191,7 @@ def _contents(paths: Sequence[Path]) -> list[str]:
     return [checksum(path) for path in shown]  # threads would cost more than they save, at 60 microseconds a file
 
 
-def cut(image_set: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
+def train_val_split(image_set: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
     """Cut a set in two, about `fraction` in the second: no group in both, classes in the same proportions.
 
     Raises:

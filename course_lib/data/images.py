@@ -26,7 +26,7 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         classes: one name a label.
         groups: one string an image; images that share it (one patient's) must not be split apart.
         name: what the images are, as shown to people; says so when they are simulated.
-        licence: the terms under which they may be used.
+        license: the terms under which they may be used.
         masks: bool (N, 1, H, W), true on the lesion; only simulated images have them.
         file_sizes: int64 (N, 2), height and width in pixels of the files before they were resized, where known.
 
@@ -39,7 +39,7 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     name: str
-    licence: str
+    license: str
     masks: Tensor | None = None
     file_sizes: Tensor | None = None
 

@@ -65,7 +65,7 @@ def simulate_objects(num_images: int, *, image_size: int = 32, seed: int = 0, di
         classes=tuple(" ".join(cues) for cues in CLASSES),
         groups=scenes(num_images, seed),
         name="simulated objects",
-        licence="CC0: simulated, no photograph",
+        license="CC0: simulated, no photograph",
     )
 
 

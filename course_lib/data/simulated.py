@@ -141,7 +141,7 @@ def _image_set(images: NDArray[Any], labels: NDArray[Any], masks: NDArray[Any], 
         classes=("NORMAL", "PNEUMONIA"),
         groups=groups,
         name="simulated chest radiographs",
-        licence="CC0: simulated, no patient",
+        license="CC0: simulated, no patient",
         masks=torch.from_numpy(masks),
     )
 

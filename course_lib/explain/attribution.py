@@ -129,7 +129,7 @@ def grad_cam(
     Args:
         model, images, targets: see `saliency`.
         layer: a part of the model that turns each image into maps once; the networks of the course name their last
-            one `last_maps`.
+            one `target_layer`.
         enlarge: whether the result is enlarged (bilinear) from the size of the layer's maps to that of the images.
 
     Returns:

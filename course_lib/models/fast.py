@@ -16,14 +16,16 @@ class FastCNN(nn.Module):
     Args:
         widths: channels of each group; each halves the image.
         num_classes: number of logits.
-        mirror: in evaluation mode, answer with the mean for the image and for its mirror image.
+        flip_tta: in evaluation mode, answer with the mean for the image and for its mirror image.
 
     Source: after Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU".
     """
 
-    def __init__(self, widths: Sequence[int] = (64, 128, 256), *, num_classes: int = 10, mirror: bool = False) -> None:
+    def __init__(
+        self, widths: Sequence[int] = (64, 128, 256), *, num_classes: int = 10, flip_tta: bool = False
+    ) -> None:
         super().__init__()
-        self.mirror = mirror
+        self.flip_tta = flip_tta
         self.stem = nn.Conv2d(3, 24, kernel_size=3, padding=1)
         self.groups = nn.Sequential(
             *(Group(before, after) for before, after in zip((24, *widths), widths, strict=False))
@@ -31,13 +33,13 @@ class FastCNN(nn.Module):
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
 
     @property
-    def last_maps(self) -> nn.Module:
+    def target_layer(self) -> nn.Module:
         """The last layer whose output is maps, for `explain.grad_cam`."""
         return self.groups[-1]
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in 0..1 to logits (N, num_classes)."""
-        if self.mirror and not self.training:
+        if self.flip_tta and not self.training:
             return (self._logits(images) + self._logits(images.flip(3))) / 2
         return self._logits(images)
 

@@ -56,7 +56,7 @@ class PneumoniaCNN(nn.Module):
         self.fc3 = nn.Linear(128, num_classes)
 
     @property
-    def last_maps(self) -> nn.Module:
+    def target_layer(self) -> nn.Module:
         """The last layer whose output is maps, for `explain.grad_cam`."""
         return self.conv_block3[2]
 
@@ -93,7 +93,7 @@ class PooledCNN(nn.Module):
         self.head = nn.Linear(128, num_classes)
 
     @property
-    def last_maps(self) -> nn.Module:
+    def target_layer(self) -> nn.Module:
         """The last layer whose output is maps, for `explain.grad_cam`."""
         return self.blocks[-1][2]  # type: ignore[index]  # a block is a Sequential
 
@@ -134,7 +134,7 @@ class CompactCNN(nn.Module):
         self.head = nn.Linear(widths[-1], num_classes)
 
     @property
-    def last_maps(self) -> nn.Module:
+    def target_layer(self) -> nn.Module:
         """The last layer whose output is maps, for `explain.grad_cam`."""
         return self.blocks[-1][2]  # type: ignore[index]  # a block is a Sequential
 

@@ -49,7 +49,7 @@ class SimpleCNN(nn.Module):
         self.fc2 = nn.Linear(hidden, num_classes)
 
     @property
-    def last_maps(self) -> nn.Module:
+    def target_layer(self) -> nn.Module:
         """The last layer whose output is maps, for `explain.grad_cam`."""
         return self.features[-2]
 

@@ -54,7 +54,7 @@ class TransferModel(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     @property
-    def last_maps(self) -> nn.Module:
+    def target_layer(self) -> nn.Module:
         """The last layer whose output is maps, for `explain.grad_cam`."""
         return self.stages[-2]
 

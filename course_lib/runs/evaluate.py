@@ -150,10 +150,10 @@ def draw_explanation(trained: TrainedRun, prediction: Prediction) -> Figure:
         ValueError: from `grad_cam`.
     """
     model = copy.copy(trained.model)
-    if getattr(model, "mirror", False):
-        model.mirror = False  # type: ignore[assignment]  # one look at the image: a map of two would be of neither
+    if getattr(model, "flip_tta", False):
+        model.flip_tta = False  # type: ignore[assignment]  # one look at the image: a map of two would be of neither
     image = _image(trained, prediction.path)
-    layer: nn.Module = model.last_maps  # type: ignore[assignment]  # each network of the course names them
+    layer: nn.Module = model.target_layer  # type: ignore[assignment]  # each network of the course names them
     predicted = prediction.predicted
     heat = grad_cam(model, image, trained.classes.index(predicted), layer=layer)
     rule = "" if prediction.threshold is None else f" (threshold {prediction.threshold:.3f})"

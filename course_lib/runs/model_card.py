@@ -56,7 +56,7 @@ def model_card(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -
 
 ## Data
 
-{config["data"]["name"]}. {config["data"]["licence"]}. Validation images chose threshold and temperature; the network
+{config["data"]["name"]}. {config["data"]["license"]}. Validation images chose threshold and temperature; the network
 learned from the training images alone.
 
 {table(["split", "images", "classes"], rows)}

@@ -37,7 +37,7 @@ class Recipe:
         network_arguments: its arguments, besides the number of classes.
         layer_decay: how much slower each stage of a backbone learns than the next; None where there is no backbone.
         patience: if given, epochs without a lower validation loss after which training stops; see `EarlyStopping`.
-        epochs, optimizer_name, learning_rate, weight_decay, warmup, label_smoothing, average_decay: see `training.fit`.
+        epochs, optimizer_name, learning_rate, weight_decay, pct_start, label_smoothing, ema_decay: see `training.fit`.
         batch_size: images in a batch, over all processes together.
         augmentation: arguments of the data set's augmentation, such as `Augmentation`.
         plain: train as tutorials do: images through a `DataLoader` one by one, in float32, channels first.
@@ -61,9 +61,9 @@ class Recipe:
     optimizer_name: OptimizerName = "adamw"
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
-    warmup: float | None = 0.25
+    pct_start: float | None = 0.25
     label_smoothing: float = 0.05
-    average_decay: float | None = None
+    ema_decay: float | None = None
     layer_decay: float | None = None
     patience: int | None = None
     augmentation: dict[str, Any] = field(default_factory=dict)
@@ -163,9 +163,9 @@ class Recipe:
             "optimizer_name": self.optimizer_name,
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,
-            "warmup": self.warmup,
+            "pct_start": self.pct_start,
             "label_smoothing": self.label_smoothing,
-            "average_decay": self.average_decay,
+            "ema_decay": self.ema_decay,
             "early_stopping": None if self.patience is None else EarlyStopping(patience=self.patience),
         }
 

@@ -38,7 +38,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> tuple[Recip
         "format": FORMAT,
         "recipe": asdict(recipe),
         "classes": list(train.classes),
-        "data": {"name": train.name, "licence": train.licence, "fingerprint": _fingerprint(train, val)},
+        "data": {"name": train.name, "license": train.license, "fingerprint": _fingerprint(train, val)},
         "counts": {"train": train.counts(), "val": val.counts()},
         "has_test": splits.has_test,
     }

@@ -34,10 +34,10 @@ def fit(
     learning_rate: float = 3e-3,
     parameter_groups: list[dict[str, Any]] | None = None,
     weight_decay: float = 0.05,
-    warmup: float | None = 0.25,
+    pct_start: float | None = 0.25,
     class_weights: Tensor | None = None,
     label_smoothing: float = 0.0,
-    average_decay: float | None = None,
+    ema_decay: float | None = None,
     early_stopping: EarlyStopping | None = None,
     precision: Precision | None = None,
     memory_format: torch.memory_format = torch.channels_last,
@@ -62,10 +62,10 @@ def fit(
         learning_rate: the peak of the cycle; Muon's is that of the filters, and everything else keeps its own.
         parameter_groups: what AdamW trains, each group with a peak "lr" of its own; default, all with `learning_rate`.
         weight_decay: of the weights that the learning rate is for.
-        warmup: fraction of the steps in which the learning rate rises; it falls in the rest. None: it never changes.
+        pct_start: fraction of the steps in which the learning rate rises; it falls in the rest. None: it never changes.
         class_weights: float (C,), factors of the loss; in one process only.
         label_smoothing: fraction of each label spread over all classes.
-        average_decay: if given, validate and return an exponential mean of the weights, keeping this fraction per step.
+        ema_decay: if given, validate and return an exponential mean of the weights, keeping this fraction per step.
         early_stopping: stops early, and puts back the best epoch's weights.
         precision: default, the best that the device has.
         memory_format: of images and weights.
@@ -90,9 +90,9 @@ def fit(
     precision = precision or Precision.best(device, model)
     model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack this form
     optimizer = _optimizer(optimizer_name, model, learning_rate, weight_decay, parameter_groups)
-    schedule = _schedule(optimizer, steps=max(2, epochs * len(train)), warmup=warmup)
+    schedule = _schedule(optimizer, steps=max(2, epochs * len(train)), pct_start=pct_start)
     scaler = precision.scaler()
-    average = None if average_decay is None else ExponentialAverage(model, average_decay)
+    average = None if ema_decay is None else ExponentialAverage(model, ema_decay)
     validated = model if average is None else average.module
     weights = None if class_weights is None else class_weights.to(device)
 
@@ -175,15 +175,15 @@ def _optimizer(
 
 
 def _schedule(
-    optimizer: torch.optim.Optimizer, *, steps: int, warmup: float | None
+    optimizer: torch.optim.Optimizer, *, steps: int, pct_start: float | None
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    if warmup is None:
+    if pct_start is None:
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1, total_iters=steps)
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         [group["lr"] for group in optimizer.param_groups],
         total_steps=steps,
-        pct_start=max(warmup, 1.5 / steps),  # torch divides by zero when the rise lasts exactly one step
+        pct_start=max(pct_start, 1.5 / steps),  # torch divides by zero when the rise lasts exactly one step
     )
 
 

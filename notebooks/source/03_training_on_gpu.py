@@ -458,17 +458,17 @@ show("range-test", figure)
 import copy
 
 
-def trained(build, rate, seed, *, warmup=0.25):
+def trained(build, rate, seed, *, pct_start=0.25):
     """A trained network, its history, and a copy of it after each epoch."""
     torch.manual_seed(seed)
     model, copies = build().to(device), []
-    how = {"epochs": epochs, "learning_rate": rate, "warmup": warmup, "seed": seed}
+    how = {"epochs": epochs, "learning_rate": rate, "pct_start": pct_start, "seed": seed}
     keep = {"on_epoch": lambda _: copies.append(copy.deepcopy(model))}
     history = training.fit(model, on_train, on_val, **how, **keep)
     return model, history, copies
 
 
-constant = [trained(CompactCNN, 1e-3, seed, warmup=None) for seed in range(3)]
+constant = [trained(CompactCNN, 1e-3, seed, pct_start=None) for seed in range(3)]
 
 # %%
 panels = {"training": {}, "validation": {}}

@@ -67,7 +67,7 @@ for name, images in (("train", train), ("val", val)):
     print(name, tuple(images.images.shape), "of each class:", *set(images.counts().values()))
 
 # %% [markdown]
-# Here is the network that you'll understand by the end of Part C, trained by one call. (`muon`, `warmup` and
+# Here is the network that you'll understand by the end of Part C, trained by one call. (`muon`, `pct_start` and
 # `label_smoothing` are explained there, too.)
 
 # %%
@@ -76,10 +76,12 @@ from course_lib.training import evaluate, fit
 
 on_val = Batches(val, 500, device=device)
 size, rate = profile.choose(simulated=50, real=500), profile.choose(simulated=0.05, real=0.2)
-muon = {"optimizer_name": "muon", "warmup": 0.1, "label_smoothing": 0.1, "weight_decay": 0.0}
+muon = {"optimizer_name": "muon", "pct_start": 0.1, "label_smoothing": 0.1, "weight_decay": 0.0}
 epochs = profile.choose(simulated=2, real=4)
 torch.manual_seed(0)
-fast = FastCNN(profile.choose(simulated=(16, 32, 64), real=(64, 128, 256)), mirror=True).to(device)
+fast = FastCNN(profile.choose(simulated=(16, 32, 64), real=(64, 128, 256)), flip_tta=True).to(
+    device
+)
 on_train = Batches(train, size, shuffle=True, device=device)
 fast_history = fit(fast, on_train, on_val, epochs=epochs, learning_rate=rate, **muon)
 
@@ -632,9 +634,9 @@ for step in range(60):
         print(f"weight {weight:.0f}, mean {mean:.2f}")
 
 # %% [markdown]
-# A twentieth of the swing is left. `fit` does this when it gets `average_decay`. *Test-time augmentation* is the same
+# A twentieth of the swing is left. `fit` does this when it gets `ema_decay`. *Test-time augmentation* is the same
 # idea for pictures: average the answers for a picture and its mirror image. It costs a second forward pass and no
-# training, and `FastCNN(mirror=True)` does it by itself.
+# training, and `FastCNN(flip_tta=True)` does it by itself.
 #
 # ### Did it help?
 #
@@ -789,7 +791,7 @@ schematic("fast-cnn")
 # %% tags=["tol-0.15"]
 half = train.subset(range(profile.choose(simulated=len(train) // 2, real=len(train))))
 torch.manual_seed(0)
-sprinter = FastCNN(profile.choose(simulated=(16, 32, 64), real=(32, 64, 128)), mirror=True)
+sprinter = FastCNN(profile.choose(simulated=(16, 32, 64), real=(32, 64, 128)), flip_tta=True)
 sprint = Batches(half, size // 2, shuffle=True, augment=PhotoAugmentation(shift=0), device=device)
 short = fit(sprinter.to(device), sprint, some_val, epochs=1, learning_rate=rate, **muon)
 for name, model, history in (("short cycle", sprinter, short), ("FastCNN", fast, fast_history)):
@@ -1035,10 +1037,10 @@ class Undivided(FastCNN):
         return 9 * super()._logits(images)
 
 
-def temperature_of(build=FastCNN, *, mirror=True, **changes):
+def temperature_of(build=FastCNN, *, flip_tta=True, **changes):
     """The temperature of a training like the first of the page, on half of the images, but for the changes."""
     torch.manual_seed(0)
-    model = build(profile.choose(simulated=(16, 32, 64), real=(32, 64, 128)), mirror=mirror).to(
+    model = build(profile.choose(simulated=(16, 32, 64), real=(32, 64, 128)), flip_tta=flip_tta).to(
         device
     )
     fit(model, on_half, some_val, epochs=2, learning_rate=rate, **(muon | changes))
@@ -1049,7 +1051,7 @@ def temperature_of(build=FastCNN, *, mirror=True, **changes):
 rows = [
     ("as it was", *temperature_of()),
     ("without smoothing", *temperature_of(label_smoothing=0.0)),
-    ("without the mirror", *temperature_of(mirror=False)),
+    ("without the mirror", *temperature_of(flip_tta=False)),
     ("without the division by 9", *temperature_of(Undivided)),
 ]
 Table("One cause taken away at a time", ("", "temperature", "accuracy"), rows)
@@ -1507,8 +1509,8 @@ Quiz(4)
 # ## What you may now import
 #
 # `SimpleCNN` and `FastCNN` from `course_lib.models`, `PhotoAugmentation` and `load_folder` from `course_lib.data`,
-# `multiclass_report` from `course_lib.metrics`, and `fit`'s `optimizer_name="muon"`, `label_smoothing`, `average_decay`
-# and `warmup`. The imported `SimpleCNN` knows the size of its pictures and says so when another arrives:
+# `multiclass_report` from `course_lib.metrics`, and `fit`'s `optimizer_name="muon"`, `label_smoothing`, `ema_decay`
+# and `pct_start`. The imported `SimpleCNN` knows the size of its pictures and says so when another arrives:
 
 # %%
 from course_lib import models

@@ -98,7 +98,7 @@ def floats(image_set):
 sick_b = (same.labels == 1).nonzero().flatten()
 x, outlines = floats(same)[sick_b], same.masks[sick_b]
 glow = {
-    name: grad_cam(model, x, 1, layer=model.last_maps)
+    name: grad_cam(model, x, 1, layer=model.target_layer)
     for name, model in (("network A", network_a), ("network B", network_b))
 }
 on_it = [pointing_hits(maps.cpu(), outlines, tolerance=3) for maps in glow.values()]
@@ -459,7 +459,7 @@ print("yes, to three decimals; grid", tuple(activation.shape[1:]))
 
 # %% [markdown]
 # So this map, with its sign, is in log-odds, and can be checked against the truth. `activation_times_gradient` does the
-# same for any layer. (For the layer before the pooling, `model.last_maps`, the grid is twice as fine. Its mean
+# same for any layer. (For the layer before the pooling, `model.target_layer`, the grid is twice as fine. Its mean
 # gradients are a quarter as large, since pooling passes each one on to a single winner of four.)
 #
 # ### Which layer?
@@ -496,7 +496,7 @@ Table(f"Grad-CAM, n = {len(x)} patients", ("", "grid", "hits, with 95% interval"
 #
 # The two late blocks point far better than the two early ones. Which of the late two is better can't be decided.
 # Patient by patient, as lesson 3 asks: in 14 patients block 3 alone hits, in 18 block 4 alone (measured once). The last
-# layer is the usual choice; each network of this course names its own as `model.last_maps`.
+# layer is the usual choice; each network of this course names its own as `model.target_layer`.
 # </details>
 #
 # Look for yourself, at the sick patients of whom the network is surest, or at an image of your own. How does Grad-CAM
@@ -571,7 +571,7 @@ corner[:, 5, 58] = 1
 
 # %%
 heat = {
-    "Grad-CAM": grad_cam(answer, x, 1, layer=model.last_maps),
+    "Grad-CAM": grad_cam(answer, x, 1, layer=model.target_layer),
     "occlusion": occlusion(answer, x, 1, side=12, stride=6).clamp(min=0),
     "integrated gradients": integrated_gradients(answer, x, 1, baseline=blurred(x), steps=16).clamp(
         min=0
@@ -705,7 +705,7 @@ for name, baseline in (("blurred", blurred(x)), ("black", black), ("the twin (ch
     says[f"integrated gradients: {name}"] = path_from(baseline)
 says["gradient times image"] = inside(gradient_times_change(model, x, black), region)
 says["gradient times true change"] = inside(gradient_times_change(model, x, without), region)
-signed = activation_times_gradient(model, x, layer=model.last_maps)
+signed = activation_times_gradient(model, x, layer=model.target_layer)
 says["class activation map, signed"] = inside(signed, region)
 
 # %% [markdown]
@@ -835,7 +835,7 @@ lettered = (carries & (same.labels == 1)).nonzero().flatten()
 x, on_letter = floats(same)[lettered], letter[lettered].to(device)
 asked = LogOdds(cheat)
 heat = {
-    "Grad-CAM": grad_cam(asked, x, 1, layer=cheat.last_maps),
+    "Grad-CAM": grad_cam(asked, x, 1, layer=cheat.target_layer),
     "occlusion": occlusion(asked, x, 1, side=12, stride=6).clamp(min=0),
     "integrated gradients": integrated_gradients(asked, x, 1, baseline=blurred(x), steps=16),
     "saliency": saliency(asked, x, 1),
@@ -873,7 +873,7 @@ fluidless = floats(healed)[lettered]
 fluid = ((x - fluidless).abs() > 2.5 / 255).any(dim=1, keepdim=True)
 letter_worth = effect(cheat, x, floats(unmarked)[lettered])
 fluid_worth = effect(cheat, x, fluidless)
-activations = activation_times_gradient(cheat, x, layer=cheat.last_maps)
+activations = activation_times_gradient(cheat, x, layer=cheat.target_layer)
 path = heat["integrated gradients"]
 
 # %% [markdown]
@@ -920,7 +920,7 @@ print(f"the activation map says the fluid is worth more in {blames_fluid} of {le
 # to what the letter is worth, exactly.
 
 # %% tags=["tol-1.5"]
-bare = activation_times_gradient(cheat, floats(unmarked)[lettered], layer=cheat.last_maps)
+bare = activation_times_gradient(cheat, floats(unmarked)[lettered], layer=cheat.target_layer)
 landed = activations - bare
 print(
     f"sum {landed.sum(dim=(1, 2)).mean():.2f}, on the letter {inside(landed, on_letter).mean():.2f}"
@@ -1062,7 +1062,7 @@ x = floats(test)[found[:40]]
 targets = torch.ones(len(x), dtype=torch.int64, device=device)
 torch.manual_seed(0)
 orders = {
-    "Grad-CAM": grad_cam(answer, x, 1, layer=model.last_maps),
+    "Grad-CAM": grad_cam(answer, x, 1, layer=model.target_layer),
     "integrated gradients": integrated_gradients(answer, x, 1, baseline=blurred(x), steps=16),
     "saliency": saliency(answer, x, 1),
     "brightness": brightness(x),
@@ -1205,7 +1205,7 @@ from course_lib.explain import randomize, rank_correlation
 
 few, empty = x[:20], 0
 whole = {
-    "Grad-CAM": grad_cam(answer, few, 1, layer=model.last_maps),
+    "Grad-CAM": grad_cam(answer, few, 1, layer=model.target_layer),
     "saliency": saliency(answer, few, 1),
 }
 forgot = {name: {} for name in whole}
@@ -1214,7 +1214,7 @@ for depth in (1, 4, 9):  # the head; block 4 and its neighbors as well; all
         torch.manual_seed(seed)
         blank = randomize(model, depth)
         maps = {
-            "Grad-CAM": grad_cam(LogOdds(blank), few, 1, layer=blank.last_maps),
+            "Grad-CAM": grad_cam(LogOdds(blank), few, 1, layer=blank.target_layer),
             "saliency": saliency(LogOdds(blank), few, 1),
         }
         for name, heat_ in maps.items():
@@ -1275,7 +1275,7 @@ outcome = evaluate(network, Batches(pictures, 100, device=device))
 surest = outcome.probs[:, 1].topk(4).indices.cpu()
 shown = floats(pictures)[surest]
 maps = {
-    "Grad-CAM": grad_cam(network, shown, 1, layer=network.last_maps),
+    "Grad-CAM": grad_cam(network, shown, 1, layer=network.target_layer),
     "occlusion": occlusion(network, shown, 1, side=16, stride=8).clamp(min=0),
 }
 show("maps-without-outlines", plot_heat_maps(shown, maps))
@@ -1297,7 +1297,7 @@ x = floats(pictures)[judged]
 size = x.shape[-1]
 rows_ = torch.linspace(-1, 1, size, device=device)
 orders = {
-    "Grad-CAM": grad_cam(network, x, 1, layer=network.last_maps),
+    "Grad-CAM": grad_cam(network, x, 1, layer=network.target_layer),
     "occlusion": occlusion(network, x, 1, side=16, stride=8).clamp(min=0),
     "noise": torch.rand(len(x), size, size).to(device),
     "center": (2 - torch.hypot(rows_[:, None], rows_)).expand(len(x), -1, -1),

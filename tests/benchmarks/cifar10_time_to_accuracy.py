@@ -41,7 +41,7 @@ from course_lib.training import evaluate, fit
 
 TUTORIAL = "tutorial's loop, 5 epochs"
 SHORT: dict[str, Any] = {
-    "network_arguments": {"widths": [32, 64, 128], "num_classes": 10, "mirror": True},
+    "network_arguments": {"widths": [32, 64, 128], "num_classes": 10, "flip_tta": True},
     "batch_size": 250,
     "augmentation": {"shift": 0},
 }

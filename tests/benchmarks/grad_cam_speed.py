@@ -33,7 +33,7 @@ def main() -> None:
             model(images)
 
     plain = seconds(forward)
-    mapped = seconds(lambda: grad_cam(model, images, 1, layer=model.last_maps))
+    mapped = seconds(lambda: grad_cam(model, images, 1, layer=model.target_layer))
     print(f"{torch.get_num_threads()} threads, 100 images at 128 pixels")
     print(f"one pass {plain:.3f} s, Grad-CAM {mapped:.3f} s: {mapped / plain:.1f} times as long")
 

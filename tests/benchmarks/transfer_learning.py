@@ -57,7 +57,7 @@ def cifar10(root: Path, seed: int, *, labeled: int = 2000, scored: int = 2000, e
         epochs=epochs,
         parameter_groups=groups,
         label_smoothing=0.1,
-        average_decay=0.99,
+        ema_decay=0.99,
         precision=precision,
         seed=seed,
     )

@@ -275,7 +275,7 @@ def test_in_the_originals_size_and_shape_of_the_files_tell_the_class(real_data: 
     from course_lib.data.folder import read_class_folders
 
     originals = read_class_folders(
-        real_data / "chest_xray_originals", image_size=64, channels=1, name="originals", licence="CC BY 4.0"
+        real_data / "chest_xray_originals", image_size=64, channels=1, name="originals", license="CC BY 4.0"
     )
     assert originals.counts() == {"NORMAL": 10, "PNEUMONIA": 10}
     audit = audit_splits(Splits(train_and_val=lambda: (originals, originals), test=lambda: originals))

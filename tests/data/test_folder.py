@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 
 from course_lib.data import ImageSet, load_folder
-from course_lib.data.folder import cut, read_class_folders
+from course_lib.data.folder import read_class_folders, train_val_split
 
 MakeSet = Callable[..., ImageSet]
 
@@ -24,7 +24,7 @@ def write(folder: Path, count: int, *, value: int = 0) -> None:
 
 
 def read(folder: Path) -> ImageSet:
-    return read_class_folders(folder, image_size=8, channels=3, name="pets", licence="own")
+    return read_class_folders(folder, image_size=8, channels=3, name="pets", license="own")
 
 
 def test_classes_are_the_folders_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -77,15 +77,16 @@ def test_the_second_reading_comes_from_the_cache_until_a_file_changes(
     assert int(read(pets).images[2, 0, 0, 0]) == 50
 
 
-def test_a_cut_separates_groups_and_keeps_the_proportions(make_set: MakeSet) -> None:
+def test_a_split_separates_groups_and_keeps_the_proportions(make_set: MakeSet) -> None:
     labels = torch.tensor([0] * 60 + [1] * 180)
     groups = tuple(f"{label}-{index // 3}" for index, label in enumerate(labels.tolist()))
     data = replace(make_set(240), labels=labels, groups=groups)
-    first, second = cut(data, fraction=0.2, seed=0)
+    first, second = train_val_split(data, fraction=0.2, seed=0)
     assert not set(first.groups) & set(second.groups)
     assert len(first) + len(second) == 240
     assert second.counts() == {"class 0": 12, "class 1": 36}
-    assert cut(data, fraction=0.2, seed=0)[1].groups == second.groups != cut(data, fraction=0.2, seed=1)[1].groups
+    again, other = (train_val_split(data, fraction=0.2, seed=seed)[1] for seed in (0, 1))
+    assert again.groups == second.groups != other.groups
 
 
 def cases_of_patients(num_classes: int) -> tuple[list[int], list[str]]:
@@ -108,7 +109,7 @@ def test_a_cut_is_within_two_images_as_even_as_scikit_learns(make_set: MakeSet, 
         return max(abs(chosen.count(label) - 0.2 * labels.count(label)) for label in set(labels))
 
     for seed in range(5):
-        first, second = cut(data, fraction=0.2, seed=seed)
+        first, second = train_val_split(data, fraction=0.2, seed=seed)
         assert not set(first.groups) & set(second.groups)
         assert len(first) + len(second) == len(data)
         judge = StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(labels, labels, groups)
@@ -118,19 +119,19 @@ def test_a_cut_is_within_two_images_as_even_as_scikit_learns(make_set: MakeSet, 
 
 def test_a_cut_is_the_same_with_every_release_of_every_library(make_set: MakeSet) -> None:
     groups = tuple(f"patient {index // 2}" for index in range(60))
-    _, second = cut(replace(make_set(60), groups=groups), fraction=0.2, seed=3)
+    _, second = train_val_split(replace(make_set(60), groups=groups), fraction=0.2, seed=3)
     assert second.groups[::2] == tuple(f"patient {number}" for number in (5, 6, 9, 15, 21, 25))
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 0, 0.8])
 def test_a_share_that_cannot_be_cut_off_is_refused(make_set: MakeSet, fraction: float) -> None:
     with pytest.raises(ValueError, match="must be above 0 and at most"):
-        cut(make_set(40), fraction=fraction, seed=0)
+        train_val_split(make_set(40), fraction=fraction, seed=0)
 
 
 def test_too_few_images_to_cut_are_counted(make_set: MakeSet) -> None:
     with pytest.raises(ValueError, match=r"class class 0 has only 2 images \(or patients\), and 5 are needed"):
-        cut(make_set(4), fraction=0.2, seed=0)
+        train_val_split(make_set(4), fraction=0.2, seed=0)
 
 
 def test_a_folder_of_ones_own_is_cut_into_three_without_overlap(tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_groups_follow_their_rule_and_not_the_cache(tmp_path: Path) -> None:
     for name in ("cats", "dogs"):
         write(tmp_path / name, 2)
     for rule in (lambda path: path.name, lambda path: path.parent.name):
-        data = read_class_folders(tmp_path, image_size=8, channels=3, name="pets", licence="own", group_of=rule)
+        data = read_class_folders(tmp_path, image_size=8, channels=3, name="pets", license="own", group_of=rule)
         files = sorted(tmp_path.glob("*/*.png"))
         assert data.groups == tuple(map(rule, files))
 
@@ -185,7 +186,7 @@ def test_a_class_of_a_further_folder_that_the_first_has_not_is_named(tmp_path: P
         write(tmp_path / name, 2)
     with pytest.raises(ValueError, match=r"val/birds: a class that .*train has not, where there are cats, dogs"):
         read_class_folders(
-            tmp_path / "train", image_size=8, channels=3, name="pets", licence="own", more=[tmp_path / "val"]
+            tmp_path / "train", image_size=8, channels=3, name="pets", license="own", more=[tmp_path / "val"]
         )
 
 

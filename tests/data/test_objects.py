@@ -69,7 +69,7 @@ def test_each_image_is_a_group_of_its_own_and_says_that_it_is_simulated():
     images = simulate_objects(13, image_size=16)
     assert len(set(images.groups)) == 13
     assert "simulated" in images.name
-    assert "simulated" in images.licence
+    assert "simulated" in images.license
     assert images.images.dtype == torch.uint8
     assert images.labels.dtype == torch.int64
     assert images.images.shape == (13, 3, 16, 16)

@@ -99,7 +99,7 @@ def test_each_image_is_a_patient_of_its_own_and_says_that_it_is_simulated():
     images = simulate_radiographs(5, image_size=16)
     assert len(set(images.groups)) == 5
     assert "simulated" in images.name
-    assert "simulated" in images.licence
+    assert "simulated" in images.license
     assert images.images.dtype == torch.uint8
     assert images.images.shape == images.masks.shape == (5, 1, 16, 16)
 

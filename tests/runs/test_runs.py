@@ -295,7 +295,7 @@ def test_ten_classes_go_the_same_way(photos: Path, tmp_path: Path) -> None:
     figure = draw_explanation(trained, found)
     assert found.predicted in figure.get_suptitle()
     assert "diagnosis" not in figure.get_suptitle()
-    assert trained.model.mirror  # looks twice again
+    assert trained.model.flip_tta  # looks twice again
 
 
 @pytest.fixture(scope="module")

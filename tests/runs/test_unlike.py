@@ -74,7 +74,7 @@ def test_features_are_the_means_in_nine_fields_of_the_image_and_of_the_last_maps
     [
         PneumoniaCNN(32, in_channels=3),
         SimpleCNN(),
-        FastCNN(mirror=True),
+        FastCNN(flip_tta=True),
         transfer_model("resnet18", 2, image_size=32, weights="random"),
         transfer_model("densenet121", 2, image_size=32, weights="random"),
         transfer_model("mobilenet_v3_small", 2, image_size=32, weights="random"),
