@@ -60,7 +60,7 @@ def evaluate_run(
         )
     device = next(trained.model.parameters()).device
     with watching(trained.model) as features:
-        outcome = evaluate(trained.model, Batches(images, 256, device=device))
+        outcome = evaluate(trained.model, Batches(images, trained.recipe.evaluation_batch_size, device=device))
     unlike = None
     if trained.reference is not None:
         unlike = trained.reference.is_far(torch.cat(features)) | trained.reference.is_plain(images.images)

@@ -136,6 +136,11 @@ class Recipe:
         return self.data_set.channels
 
     @property
+    def evaluation_batch_size(self) -> int:
+        """Images in a batch that is evaluated: 256, and of those above 128 pixels as many as hold as many pixels."""
+        return max(1, min(256, 256 * 128**2 // self.image_size**2))
+
+    @property
     def stored_size(self) -> int:
         """Height and width of the images in memory. Small ones stay as they are; backbones enlarge them themselves."""
         return (self.data_set.pixels if self.preset == TRANSFER else None) or self.image_size

@@ -111,7 +111,8 @@ def _fit(
     if isinstance(model, TransferModel):
         if not resume:  # with a head that knows nothing, the first steps would spoil what the backbone knows
             tell(f"Fitting the head to the features of {recipe.backbone}, before the backbone learns.")
-            features = extract_features(model, make_batches(splits.train, 256), precision=precision)
+            batches = make_batches(splits.train, recipe.evaluation_batch_size)
+            features = extract_features(model, batches, precision=precision)
             model.head = linear_probe(*features).to(device)
         groups = parameter_groups(model, recipe.learning_rate, decay=recipe.layer_decay or 1)
     tell(f"Training {recipe.backbone or recipe.network} on {len(splits.train)} images for {recipe.epochs} epochs.")
@@ -120,7 +121,7 @@ def _fit(
     history = fit(
         model,
         _train_batches(recipe, splits.train, make_batches),
-        make_batches(splits.val, 256),
+        make_batches(splits.val, recipe.evaluation_batch_size),
         epochs=recipe.epochs,
         precision=precision,
         memory_format=torch.contiguous_format if recipe.plain else torch.channels_last,
@@ -154,9 +155,10 @@ def _train_batches(recipe: Recipe, train: ImageSet, make_batches: MakeBatches) -
 
 def _on_validation(model: nn.Module, recipe: Recipe, val: ImageSet, make_batches: MakeBatches) -> dict[str, Any]:
     """Temperature, bias and threshold, chosen on validation, and the scores that it then has, for config.json."""
-    outcome = evaluate(model, make_batches(val, 256))
+    outcome = evaluate(model, make_batches(val, recipe.evaluation_batch_size))
     if recipe.calibrate_shifted:
-        shifted = _shifted(model, make_batches(val, 256, augment=recipe.augment()), recipe.seed)
+        augmented = make_batches(val, recipe.evaluation_batch_size, augment=recipe.augment())
+        shifted = _shifted(model, augmented, recipe.seed)
         temperature, bias = fit_temperature_and_bias(*shifted)
     else:
         temperature, bias = fit_temperature(outcome.logits, outcome.labels), 0.0

@@ -447,3 +447,8 @@ def test_prediction_takes_any_size_and_mode_and_follows_the_threshold(
 def test_an_unknown_task_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="task 'cats' is not known; choose one of: pneumonia, cifar10, "):
         Recipe.of("cats")
+
+
+@pytest.mark.parametrize(("image_size", "count"), [(32, 256), (128, 256), (181, 128), (256, 64), (512, 16), (4096, 1)])
+def test_large_images_are_evaluated_in_small_batches_that_hold_no_more_pixels(image_size: int, count: int) -> None:
+    assert Recipe.of("pneumonia", image_size=image_size).evaluation_batch_size == count
