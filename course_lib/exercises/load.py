@@ -1,6 +1,7 @@
 """Finding the tasks: each is a file in `tasks`, or in a teacher's own folder."""
 
 import ast
+import inspect
 import re
 import types
 from pathlib import Path
@@ -167,6 +168,8 @@ def _attach_answers(path: Path, text: str, task: Task, space: dict[str, Any]) ->
     first = min([own[0].lineno, *(part.lineno for part in own[0].decorator_list)])
     task.source = "\n".join(text.splitlines()[first - 1 : own[0].end_lineno])
     task.solution = space[task.name]
+    if task.drawn:
+        _look_at_drawn(path, task, *task.drawn)
     wrong: dict[str, list[tuple[Answer, str]]] = {"slips": [], "also_wrong": []}
     for name, answers in wrong.items():
         for slip in space.get(name, []):
@@ -175,6 +178,16 @@ def _attach_answers(path: Path, text: str, task: Task, space: dict[str, Any]) ->
             answers.append((_answer(path, task, space, slip[0]), slip[1]))
     task.slips, task.also_wrong = wrong.values()
     task.also_right = [_answer(path, task, space, answer) for answer in space.get("also_right", [])]
+
+
+def _look_at_drawn(path: Path, task: Task, name: str, choices: tuple[Any, ...]) -> None:
+    """Refuse a drawn default that the solution has not, or that the statement does not name."""
+    parameter = inspect.signature(task.solution).parameters.get(name)
+    own = parameter.default if parameter else None
+    if own not in choices:
+        raise TaskFileError(f"{path}: the default of {name} is drawn among {choices}, but the solution has {own!r}.")
+    if f"`{name}={own!r}`" not in task.statement:
+        raise TaskFileError(f"{path}: no `{name}={own!r}` in the statement; where it is drawn, another stands there.")
 
 
 def _answer(path: Path, task: Task, space: dict[str, Any], answer: object) -> Answer:

@@ -1,6 +1,7 @@
 """A page of exercises, made from its frame and its tasks."""
 
 import ast
+import inspect
 import re
 import sysconfig
 from collections.abc import Iterable
@@ -38,9 +39,10 @@ def cells(frame: str, tasks: Iterable[Task], defaults: dict[str, object] | None 
     before, _, after = frame.partition(PLACE)
     found = [Cell("frame", "", text) for text in _split(before)]
     for task in tasks:
-        heading = f"## {task.number} {task.title}\n\n{task.statement.strip()}"
+        default = (defaults or {}).get(task.number)
+        heading = f"## {task.number} {task.title}\n\n{statement_with_default(task, default).strip()}"
         commented = "\n".join(f"# {line}".rstrip() for line in heading.splitlines())
-        answer = marked(with_default(task, (defaults or {}).get(task.number)))
+        answer = marked(with_default(task, default))
         found.append(Cell("statement", task.number, f"# %% [markdown]\n{commented}\n"))
         found.append(Cell("answer", task.number, f"# %%\n{answer}\n"))
         found.append(Cell("check", task.number, f'# %%\ncheck("{task.number}", {task.name})\n'))
@@ -68,14 +70,24 @@ def with_default(task: Task, value: object) -> str:
     if value is None or task.drawn is None:
         return task.source
     lines = task.source.splitlines(keepends=True)
-    function = ast.parse(task.source).body[0]
-    assert isinstance(function, ast.FunctionDef)
-    with_defaults = function.args.args[len(function.args.args) - len(function.args.defaults) :]
-    defaults = {a.arg: node for a, node in zip(with_defaults, function.args.defaults, strict=True)}
+    functions = (part for part in ast.walk(ast.parse(task.source)) if isinstance(part, ast.FunctionDef))
+    given = next(function.args for function in functions if function.name in (task.name, "__init__"))
+    optional = [*given.args[len(given.args) - len(given.defaults) :], *given.kwonlyargs]
+    defaults = dict(zip((one.arg for one in optional), [*given.defaults, *given.kw_defaults], strict=True))
     node = defaults[task.drawn[0]]
+    assert node is not None
     line = lines[node.lineno - 1]
     lines[node.lineno - 1] = line[: node.col_offset] + repr(value) + line[node.end_col_offset :]
     return "".join(lines)
+
+
+def statement_with_default(task: Task, value: object) -> str:
+    """The statement, which names the default that a variant draws, with another one unless `value` is None."""
+    if value is None or task.drawn is None:
+        return task.statement
+    name = task.drawn[0]
+    own = inspect.signature(task.solution).parameters[name].default
+    return task.statement.replace(f"`{name}={own!r}`", f"`{name}={value!r}`")
 
 
 def marked(source: str) -> str:

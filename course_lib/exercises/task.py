@@ -65,7 +65,8 @@ class Task:
         forbidden: a pattern of PyTorch's functions that the answer may not call, and what to do instead.
         errors: patterns of an error's message, and the slip behind it.
         otherwise: a part of what `use` returns, and what to say of it where no slip fits.
-        drawn: a parameter of the answer, and the defaults of which a variant for a section of a class has one.
+        drawn: a parameter of the answer, and the defaults of which a variant of the page has one. The statement names
+            the solution's own, as in "`shift=4`"; the check always gives the argument, so that any default passes.
     """
 
     number: str
@@ -220,8 +221,10 @@ def decide(task: Task, observed: Observation, wanted: Observation, seed: int = P
     if not task.drawn or observed.error:
         return
     if observed.default not in (task.drawn[1] if seed == PUBLIC else (wanted.default,)):
-        found = f"`{task.drawn[0]}` is {shown(observed.default)} unless it is given"
-        raise Wrong(found, "the default of the page", "Leave the defaults in the page's first line.", "a default")
+        name = task.drawn[0]
+        found = f"`{name}` is {shown(observed.default)} unless it is given"
+        part = f"the default of `{name}`, which is {shown(wanted.default)} on the page"
+        raise Wrong(found, "the default of the page", "Leave the page's defaults as they are.", part)
 
 
 def _default(answer: Answer, name: str) -> object:

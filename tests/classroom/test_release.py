@@ -71,5 +71,3 @@ def test_variants_draw_other_numbers_for_text_and_solution_alike() -> None:
 def test_what_cannot_be_released_is_said() -> None:
     with pytest.raises(ValueError, match="lesson 09: has no exercises; there are 01, 02"):
         assignment("9")
-    with pytest.raises(ValueError, match="lesson 01: no task draws numbers"):
-        assignment("01", variant=3)

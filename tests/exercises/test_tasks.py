@@ -9,7 +9,7 @@ import pytest
 import course_lib
 from course_lib.exercises.draw import Draw
 from course_lib.exercises.load import FOLDER, LESSONS, LINE, TaskFileError, load, tasks_of, without_answers
-from course_lib.exercises.page import cleared, marked, with_default
+from course_lib.exercises.page import cleared, marked, statement_with_default, with_default
 from course_lib.exercises.proof import faults, hidden_fault
 from course_lib.exercises.task import Task, decide, name_of, observation
 
@@ -147,9 +147,15 @@ def test_a_task_that_does_not_hold_what_it_says_is_told_so(tmp_path: Path, old: 
 
 def test_a_variant_has_another_default_and_the_solution_with_it(tmp_path: Path) -> None:
     drawing = SMALLEST.replace("def double(number: int)", "def double(number: int, more: int = 0)")
-    task = load(write(tmp_path, drawing.replace('given = "', 'drawn = "more", (0, 1, 2)\n    given = "')))
+    drawing = drawing.replace('given = "', 'drawn = "more", (0, 1, 2)\n    given = "')
+    with pytest.raises(TaskFileError, match="no `more=0` in the statement"):
+        load(write(tmp_path, drawing))
+    task = load(write(tmp_path, drawing.replace('statement = "', 'statement = "`more=0`. ')))
     assert with_default(task, 2).startswith("def double(number: int, more: int = 2) -> int:")
     assert with_default(task, None) == task.source
+    assert statement_with_default(task, 2).startswith("`more=2`. ")
+    with pytest.raises(TaskFileError, match=r"more is drawn among \(0, 1, 2\), but the solution has 7"):
+        load(write(tmp_path, drawing.replace("more: int = 0", "more: int = 7")))
 
 
 def write(folder: Path, text: str) -> Path:

@@ -1,11 +1,12 @@
-from course_lib.exercises.task import DEFAULTS, Task
+from course_lib.exercises.task import Task
 
 
 class SamePadding(Task):
     number, title, name, points = "01.1", "The padding that keeps the size", "same_padding", 1
     statement = """
 A convolution with stride 1 returns a map of the size of its image if the padding is right. Write a function that
-returns that padding for an odd kernel, as one whole number for each side. Dilation counts.
+returns that padding for an odd kernel, as one whole number for each side. Dilation counts; it is `dilation=1` unless
+it is given.
 """
     hints = (
         "A kernel of 7 with dilation 2 spans more than 7 pixels. How many?",
@@ -13,11 +14,11 @@ returns that padding for an odd kernel, as one whole number for each side. Dilat
     )
     notice = "An even kernel has no such padding with one number for both sides: it would need half a pixel."
     given = "odd kernel sizes and dilations"
+    drawn = "dilation", (1, 2, 3, 4)
 
     def inputs(self, draw):
         for half, gap in [(1, 0), (3, 1), *draw.whole(0, 9, 7, 2).tolist()]:
             yield 2 * half + 1, gap + 1
-            yield (2 * half + 1,)
 
 
 # Answers
@@ -36,6 +37,6 @@ slips = [
 also_wrong = [
     (lambda k, d=1: None, "does it end with `return`"),
     (lambda k, d=1: d * (k - 1) / 2, "divide with `//`"),
-    (lambda k, d=2: d * (k - 1) // 2, DEFAULTS),
+    ({"dilation: int = 1": "dilation: int = 0"}, "Leave the page's defaults"),
 ]
-also_right = [lambda k, d=1: int((d * (k - 1) + 1 - 1) / 2)]
+also_right = [lambda kernel, dilation=1: int((dilation * (kernel - 1) + 1 - 1) / 2)]

@@ -15,17 +15,18 @@ moves by one. The remedy from signal processing is to blur before samples are dr
 for `nn.MaxPool2d(2)`: first the maximum of each 2x2 window with stride 1 and no padding, then a fixed blur with
 stride 2. (N, C, H, W) becomes (N, C, H // 2, W // 2).
 
-- The blur has `blur` x `blur` weights (3, 5, ...), the products of a row of Pascal's triangle with itself: 1, 2, 1
-  for 3, and 1, 4, 6, 4, 1 for 5. Divide the table by its sum, so that a flat image stays flat.
+- The blur has `blur` x `blur` weights (3, 5, ...; `blur=3` unless it is given), the products of a row of Pascal's
+  triangle with itself: 1, 2, 1 for 3, and 1, 4, 6, 4, 1 for 5. Divide the table by its sum, so that a flat image stays
+  flat.
 - Mirror the map at its border, by `blur // 2` pixels (`F.pad` with `mode="reflect"`); zeros would darken it.
 - Each channel is pooled by itself, and one module takes any number of channels, from call to call.
 - The blur's weights aren't trained. Keep them by `self.register_buffer("table", table)`: training leaves them alone,
   and they move to a GPU with the network. `F.conv2d(..., groups=channels)` gives each channel its own kernel.
   Gradients pass through the layer to whatever stands before it.
 
-Check it by hand first: an image of 4x4 that is black but for a 16 in row 1, column 1 (counted from 0) becomes the
-rows 16, 8 and 8, 4. Afterwards put the layer into the lesson's experiment on moving back: how much of the change at
-odd shifts is left?
+Check it by hand first: with a blur of 3, an image of 4x4 that is black but for a 16 in row 1, column 1 (counted from
+0) becomes the rows 16, 8 and 8, 4. Afterwards put the layer into the lesson's experiment on moving back: how much of
+the change at odd shifts is left?
 """
     hints = (
         "Three steps: `F.max_pool2d(images, 2, stride=1)`; pad by blur // 2; one `F.conv2d` that blurs and steps by 2.",
@@ -38,6 +39,7 @@ odd shifts is left?
         "blur of 3 leaves 0.33 and one of 5 leaves 0.27: less, not nothing. Even shifts change the border alone."
     )
     given = "batches of 1 to 4 channels, and blurs of size 3 and 5"
+    drawn = "blur", (3, 5, 7)
     errors = {
         "channels": "The module must take any number of channels: give each its own copy.",
         "weight": "`F.conv2d` wants weights of shape (channels, 1, blur, blur), one table for each channel.",
@@ -53,10 +55,10 @@ odd shifts is left?
         yield flash, 3
 
     def shown(self, images, blur):
-        return f"{self.name}({'' if blur == 3 else blur}) on images {tuple(images.shape)}"
+        return f"{self.name}({blur}) on images {tuple(images.shape)}"
 
     def use(self, answer, images, blur):
-        pool = answer() if blur == 3 else answer(blur)
+        pool = answer(blur)
         if not isinstance(pool, nn.Module):
             raise Wrong(f"the answer made {shown(pool)}", "an nn.Module", "Let the class inherit from `nn.Module`.")
         if weights := sum(parameter.numel() for parameter in pool.parameters()):
@@ -149,6 +151,7 @@ also_wrong = [
     ({"return F.conv2d(padded": "return F.conv2d(padded.detach()"}, "cuts them off"),
     ({"super().__init__()": "pass"}, "`super().__init__()` is missing"),
     ({"super().__init__()": "pass", BUFFER: "pass"}, "first line in the `__init__` of a module"),
+    ({"blur: int = 3": "blur: int = 2"}, "Leave the page's defaults"),
     ({"(nn.Module)": "", BUFFER: "pass"}, "inherit from `nn.Module`"),
 ]
 also_right = [

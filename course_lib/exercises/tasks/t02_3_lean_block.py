@@ -9,9 +9,9 @@ class LeanBlock(Task):
     number, title, name, points = "02.3", "A block without the needless bias", "lean_block", 2
     statement = """
 Batch norm subtracts the mean of each channel, so a bias that the convolution has added is gone at once. Write the
-block of the lesson without it: one `nn.Conv2d` with an odd kernel that keeps height and width, `nn.BatchNorm2d`,
-ReLU, and max pooling that halves both sides. The block is a module, and its convolution has a weight and no other
-parameter.
+block of the lesson without it: one `nn.Conv2d` with an odd kernel (`kernel=3` unless it is given) that keeps height
+and width, `nn.BatchNorm2d`, ReLU, and max pooling that halves both sides. The block is a module, and its convolution
+has a weight and no other parameter.
 """
     hints = (
         "`nn.Conv2d` has an argument `bias`; batch norm keeps its own offset.",
@@ -23,13 +23,15 @@ parameter.
         "No convolution of torchvision's ResNets has one."
     )
     given = "drawn images and weights"
+    drawn = "kernel", (3, 5, 7)
     otherwise = {
         "the output in training mode": "In evaluation mode it was right. What acts in training alone? The block of the "
         "lesson has no dropout."
     }
 
     def inputs(self, draw):
-        for sizes in ((3, 6), (2, 4, 5), (1, 5, 1), (draw.number(1, 4), draw.number(5, 8)), (3, draw.number(4, 8), 5)):
+        a, b, c = draw.number(1, 4), draw.number(5, 8), draw.number(4, 8)
+        for sizes in ((3, 6, 3), (2, 4, 5), (1, 5, 1), (a, b, 3), (3, c, 5)):
             yield draw.normal(4, sizes[0], 9, 12), draw.number(0, 10**6), sizes
 
     def shown(self, images, seed, sizes):
@@ -47,7 +49,7 @@ parameter.
         }
 
     def look_at(self, block, sizes):
-        name, (inputs, outputs, kernel) = f"{self.name}{sizes}", (*sizes, 3)[:3]
+        name, (inputs, outputs, kernel) = f"{self.name}{sizes}", sizes
         kinds = [[m for m in block.modules() if isinstance(m, kind)] for kind in (nn.Conv2d, nn.BatchNorm2d)]
         counts = tuple(map(len, kinds))
         refuse("one of each", (counts != (1, 1), f"{name} has {counts} nn.Conv2d and nn.BatchNorm2d", ""))
@@ -119,7 +121,7 @@ also_wrong = [
     ({NORM: "nn.BatchNorm2d(out_channels, track_running_stats=False),"}, "running statistics"),
     ({POOL: POOL + "nn.Dropout2d(0.5),"}, "no dropout"),
     ({"in_channels, out_channels, kernel": "out_channels, in_channels, kernel"}, "number of input channels first"),
-    ({"kernel: int = 3": "kernel: int = 5"}, "shape of the convolution's weight"),
+    ({"kernel: int = 3": "kernel: int = 9"}, "Leave the page's defaults"),
     (lambda *sizes: list(lean_block(*sizes)), "and an nn.Sequential"),
 ]
 also_right = [AsClass]

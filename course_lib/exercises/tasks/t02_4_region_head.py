@@ -9,51 +9,54 @@ class RegionHeadTask(Task):
     number, title, name, points = "02.4", "A head that knows roughly where", "RegionHead", 2
     statement = """
 The mean over a whole map forgets where a pattern was; flattening keeps each position and fixes the image size. In
-between lies the mean over each of 4 x 4 regions. Write it as a class: `__init__` takes the number of channels and of
-classes, `forward` takes the maps of the last block, averages each map over 4 x 4 regions of (nearly) equal size, and
-gives the 16 numbers of all channels to one linear layer with a bias. It returns logits. Maps of any height and width
-should be taken: behind the three blocks of the lesson, images of 64 x 64 pixels arrive as maps of 8 x 8, and images
-of 100 x 180 as maps of 12 x 22.
+between lies the mean over each of `side` x `side` regions (`side=4` unless it is given). Write it as a class:
+`__init__` takes the number of channels and of classes, and `side`. `forward` takes the maps of the last block, averages
+each map over these regions of (nearly) equal size, and gives the numbers of all channels, 16 of each if `side` is 4, to
+one linear layer with a bias. It returns logits. Maps of any height and width should be taken: behind the three blocks
+of the lesson, images of 64 x 64 pixels arrive as maps of 8 x 8, and images of 100 x 180 as maps of 12 x 22.
 """
     hints = (
-        "`nn.AdaptiveAvgPool2d(4)` averages over 4 x 4 regions of whatever arrives.",
-        "Its output is (N, channels, 4, 4); `flatten(1)` lays all numbers of an image in one row and keeps the batch.",
-        "The linear layer takes channels * 16 numbers. As in every class of modules, `super().__init__()` comes first.",
+        "`nn.AdaptiveAvgPool2d(side)` averages over side x side regions of whatever arrives.",
+        "Its output is (N, channels, side, side); `flatten(1)` lays an image's numbers in one row and keeps the batch.",
+        "The linear layer takes channels * side * side numbers. As in every module, `super().__init__()` comes first.",
     )
     notice = (
-        "Behind 128 channels and with two classes it has 4,098 parameters, where the mean has 258 and the dense "
+        "Behind 128 channels, with 4 x 4 regions and two classes it has 4,098 parameters; the mean has 258, the dense "
         "layers for 256 pixels have 67 million. Maps below 4 x 4 are taken, too: some regions then share a value."
     )
     given = "maps of drawn sizes, also small and odd ones"
+    drawn = "side", (2, 4, 6, 8)
     otherwise = {
         "whether every position counts": "Each row and column belongs to a region, also where 4 does not divide their number."
     }
 
     def inputs(self, draw):
-        yield 6, draw.normal(5, 6, 8, 8)
-        yield 6, draw.normal(4, 6, 12, 20)
+        yield 6, draw.normal(5, 6, 8, 8), 4
+        yield 6, draw.normal(4, 6, 12, 20), 4
         for height, width in draw.whole(1, 5, 3, 2).tolist():
             channels = draw.number(1, 4)
-            yield channels, draw.normal(3, channels, 4 * height, 4 * width)
-            yield channels, torch.full((1, channels, 4 * height + 1, 4 * width + 3), 2.0)
-        yield 6, torch.full((1, 6, 5, 9), 2.0)
-        yield 6, torch.full((3, 6, 2, 2), 2.0)
+            yield channels, draw.normal(3, channels, 4 * height, 4 * width), 4
+            yield channels, torch.full((1, channels, 4 * height + 1, 4 * width + 3), 2.0), 4
+        yield 6, torch.full((1, 6, 5, 9), 2.0), 4
+        yield 6, torch.full((3, 6, 2, 2), 2.0), 4
+        yield 2, draw.normal(4, 2, 9, 6), 3
 
-    def shown(self, channels, maps):
+    def shown(self, channels, maps, side):
         like = "2 everywhere" if len(maps.unique()) == 1 else "drawn"
-        return f"{self.name}({channels}, ...) on maps {tuple(maps.shape)}, {like}"
+        return f"{self.name}({channels}, ..., {side}) on maps {tuple(maps.shape)}, {like}"
 
-    def use(self, answer, channels, maps):
-        head = answer(channels, 3).eval()
+    def use(self, answer, channels, maps, side):
+        numbers = side * side * channels
+        head = answer(channels, 3, side).eval()
         self.look_at(head, 100 * maps)
         count = sum(parameter.numel() for parameter in head.parameters())
-        if count != 3 * 16 * channels + 3:
+        if count != 3 * numbers + 3:
             return {"the number of parameters": count}
-        head = answer(channels, 16 * channels)
+        head = answer(channels, numbers, side)
         head(maps)  # a lazy layer learns its size
         with torch.no_grad():  # each logit is a region, in any order
             for parameter in head.parameters():
-                one = torch.eye(16 * channels) if parameter.ndim > 1 else torch.zeros(16 * channels)
+                one = torch.eye(numbers) if parameter.ndim > 1 else torch.zeros(numbers)
                 parameter.copy_(one.reshape(parameter.shape))
         regions = call(head, maps.requires_grad_())
         (slopes,) = torch.autograd.grad(regions.sum(), maps)
@@ -91,13 +94,13 @@ of 100 x 180 as maps of 12 x 22.
 class RegionHead(nn.Module):
     """Maps (N, channels, H, W) of any size to logits (N, num_classes)."""
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    def __init__(self, channels: int, num_classes: int, side: int = 4) -> None:
         super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(4)
-        self.linear = nn.Linear(channels * 4 * 4, num_classes)
+        self.pool = nn.AdaptiveAvgPool2d(side)
+        self.linear = nn.Linear(channels * side * side, num_classes)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        regions = self.pool(maps)  # (N, channels, 4, 4)
+        regions = self.pool(maps)  # (N, channels, side, side)
         return self.linear(regions.flatten(1))
 
 
@@ -118,17 +121,17 @@ def of_split_maps(maps):
 
 
 class AsConvolution(nn.Module):
-    def __init__(self, channels, num_classes):
+    def __init__(self, channels, num_classes, side=4):
         super().__init__()
-        self.weigh = nn.Conv2d(channels, num_classes, kernel_size=4)
+        self.weigh = nn.Conv2d(channels, num_classes, kernel_size=side)
 
     def forward(self, maps):
-        return self.weigh(F.interpolate(maps, size=(4, 4), mode="area"))[:, :, 0, 0]
+        return self.weigh(F.interpolate(maps, size=self.weigh.kernel_size, mode="area"))[:, :, 0, 0]
 
 
 REGIONS = "self.pool(maps)"
 slips = [
-    ({"Pool2d(4)": "Pool2d(1)", " * 4 * 4": ""}, "One number per map is the mean over all of it."),
+    ({"Pool2d(side)": "Pool2d(1)", " * side * side": ""}, "One number per map is the mean over all of it."),
     (
         {"self.linear =": "self.linears = [", "num_classes)\n": "num_classes)]\n", "self.linear(": "self.linears[0]("},
         "A plain list hides it from nn.Module.",
@@ -137,19 +140,24 @@ slips = [
     ({"AdaptiveAvg": "AdaptiveMax"}, "That takes the largest number of each region; take their mean."),
     ({REGIONS: "F.interpolate(maps, size=(4, 4))"}, "That takes one number of each region; take their mean."),
     ({REGIONS: "self.pool(maps.relu())"}, "A ReLU before the mean changes it; the block has its own."),
+    (
+        {"        super": "        side = 4\n        super"},
+        "`side` is not used: there are 4 x 4 regions whatever it says.",
+    ),
     ({REGIONS: "by_a_whole_size(maps)"}, "Divide a region by its own size."),
 ]
 also_wrong = [
     ({REGIONS: "without_the_rest(maps)"}, "4 does not divide their number"),
     ({REGIONS: "self.pool(maps) * maps[0, 0].numel() / 16"}, "the means of its regions"),
-    ({"AdaptiveAvgPool2d(4)": "AvgPool2d(2)"}, "fixed window"),
-    ({" * 4 * 4": ""}, "5x96 and 6x3"),
+    ({"AdaptiveAvgPool2d(side)": "AvgPool2d(2)"}, "fixed window"),
+    ({" * side * side": ""}, "5x96 and 6x3"),
     ({"flatten(1)": "flatten()"}, "1x480"),
     ({".flatten(1)": ""}, "120x4"),
     ({"flatten(1))": "flatten(1)).softmax(dim=1)"}, "sigmoid makes probabilities"),
     ({"flatten(1))": "flatten(1)).relu()"}, "Leave out the ReLU"),
     ({REGIONS: "of_split_maps(maps)"}, "empty region"),
+    ({"side: int = 4": "side: int = 3"}, "Leave the page's defaults"),
     ({"super().__init__()": "pass"}, "`super().__init__()` is missing"),
     ({"flatten(1))": "flatten(1)).squeeze()"}, "batch axis is gone"),
 ]
-also_right = [AsConvolution, {"nn.Linear(channels * 4 * 4, num_classes)": "nn.LazyLinear(num_classes)"}]
+also_right = [AsConvolution, {"nn.Linear(channels * side * side, num_classes)": "nn.LazyLinear(num_classes)"}]

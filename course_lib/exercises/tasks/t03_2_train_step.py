@@ -10,11 +10,11 @@ from course_lib.exercises.watched import leave_old_gradients, plain_number
 class TrainStep(Task):
     number, title, name, points = "03.2", "One step, with a limit", "train_step", 2
     statement = """
-A single odd batch can have a huge gradient, and one step along it can undo an hour of training. Clipping shortens
-such a gradient before it is used. Write one training step for a network that returns logits (B, K): clear the old
-gradients, compute the cross-entropy, differentiate, shorten the gradient to a length of at most `max_norm`, and step.
-The length is that of all parameters' gradients together, as one long vector; a shorter gradient stays as it is.
-Return the mean loss of the batch before the step, as a plain number (a Python `float`).
+A single odd batch can have a huge gradient, and one step along it can undo an hour of training. Clipping shortens such
+a gradient before it is used. Write one training step for a network that returns logits (B, K): clear the old gradients,
+compute the cross-entropy, differentiate, shorten the gradient to a length of at most `max_norm` (`max_norm=1.0` unless
+it is given), and step. The length is that of all parameters' gradients together, as one long vector; a shorter gradient
+stays as it is. Return the mean loss of the batch before the step, as a plain number (a Python `float`).
 """
     hints = (
         "The order: zero_grad, loss, backward, clip, step.",
@@ -25,6 +25,7 @@ Return the mean loss of the batch before the step, as a plain number (a Python `
         "belongs: a little above the usual length, so that only outliers are shortened."
     )
     given = "three batches, some with gradients that must be clipped"
+    drawn = "max_norm", (0.5, 1.0, 2.0, 5.0)
 
     def inputs(self, draw):
         for max_norm in (0.1, 100.0, 0.2):
@@ -56,7 +57,7 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     labels: Tensor,
-    max_norm: float,
+    max_norm: float = 1.0,
 ) -> float:
     """Images (B, C, H, W) and labels (B,) to the loss; moves the weights once."""
     optimizer.zero_grad()
@@ -97,6 +98,7 @@ slips = [
 also_wrong = [
     ({"loss.item()": "loss.detach()"}, "makes a plain number of a tensor"),
     ({"model(images)": "model.eval()(images)"}, "has no `eval()`"),
+    ({"max_norm: float = 1.0": "max_norm: float = 10.0"}, "Leave the page's defaults"),
     ({STEP: "pass"}, "Is `optimizer.step()`"),
     ({STEP: f"{ZERO}; {STEP}"}, "cleared between"),
     ({"loss.item()": "loss"}, "kept fill the memory"),

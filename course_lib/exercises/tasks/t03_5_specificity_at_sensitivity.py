@@ -10,10 +10,10 @@ class SpecificityAtSensitivity(Task):
     number, title, name, points = "03.5", "A threshold, chosen before the test", "specificity_at_sensitivity", 2
     statement = """
 A patient is predicted sick if the score is at least the threshold. Take the highest threshold that finds at least the
-fraction `sensitivity` of the sick validation patients (label 1); it is the score of one of them. Then report what
-this threshold costs on the test patients: the specificity, which is the fraction of the healthy (label 0) who are
-predicted healthy. Return the threshold and the specificity. Scores may occur more than once, and the test patients
-choose nothing.
+fraction `sensitivity` of the sick validation patients (label 1), `sensitivity=0.95` unless it is given; it is the score
+of one of them. Then report what this threshold costs on the test patients: the specificity, which is the fraction of
+the healthy (label 0) who are predicted healthy. Return the threshold and the specificity. Scores may occur more than
+once, and the test patients choose nothing.
 """
     hints = (
         "Only the sick validation patients decide on the threshold; only the healthy test patients on the specificity.",
@@ -24,6 +24,7 @@ choose nothing.
         "validation patients. Report it with its interval, as Part D does."
     )
     given = "scores with ties, and sensitivities of 70 to 97 percent"
+    drawn = "sensitivity", (0.9, 0.92, 0.95, 0.98)
     otherwise = {
         RESULT: "Count with five sick patients: how many of them must be found, and which score is the last of these?"
     }
@@ -47,7 +48,7 @@ def specificity_at_sensitivity(
     val_labels: Tensor,
     test_scores: Tensor,
     test_labels: Tensor,
-    sensitivity: float,
+    sensitivity: float = 0.95,
 ) -> tuple[float, float]:
     """Scores (V,) and (T,) in 0..1 with labels 0 or 1, to the threshold and the specificity on test."""
     sick = val_scores[val_labels == 1]
@@ -58,7 +59,7 @@ def specificity_at_sensitivity(
 # fmt: on
 
 
-def by_roc_curve(v, y, t, z, sensitivity):
+def by_roc_curve(v, y, t, z, sensitivity=0.95):
     _, found, thresholds = roc_curve(y.numpy(), v.numpy(), drop_intermediate=False)
     threshold = thresholds[np.argmax(found >= sensitivity)]
     return float(threshold), float(((t < threshold) & (z == 0)).sum() / (z == 0).sum())
@@ -83,5 +84,8 @@ slips = [
     ({THRESHOLD: "val_scores.quantile(1 - sensitivity)"}, "The fraction is one of the sick, not of all patients."),
     ({THRESHOLD: "torch.tensor(0.5)"}, "0.5 finds whom it finds; the threshold depends on the sick."),
 ]
-also_wrong = [({THRESHOLD: 'sick.quantile(1 - sensitivity, interpolation="lower")'}, "Count with five")]
+also_wrong = [
+    ({THRESHOLD: 'sick.quantile(1 - sensitivity, interpolation="lower")'}, "Count with five"),
+    ({"sensitivity: float = 0.95": "sensitivity: float = 0.5"}, "Leave the page's defaults"),
+]
 also_right = [{THRESHOLD: f"sick.sort().values[{PLACE}]"}, by_roc_curve]

@@ -44,7 +44,8 @@ class ShiftAndMirror(Task):
     number, title, name, points = "04.3", "Shift and mirror, a whole batch at once", "shift_and_mirror", 2
     statement = """
 Augmentation image by image is slow; the lesson does it for whole batches. Move each image of a batch by up to `shift`
-pixels along its height and along its width, in both directions, and mirror about half of the images left to right.
+pixels (`shift=4` unless it is given) along its height and along its width, in both directions, and mirror about half
+of the images left to right.
 Each image draws its own numbers from torch's global random numbers. The size stays; what comes into view at a border
 is the image reflected there, as `F.pad(..., mode="reflect")` does it. The input must stay as it was. It can be done
 without a loop over the images: think of which row and which column of the padded image each new pixel shows.

@@ -37,8 +37,8 @@ trained on is asked what it remembers. Write the split: picture i shows class `l
 `scenes[i]`; return the indices of the training pictures and those of the validation pictures.
 
 - Every picture is on exactly one side, and every scene whole on one side, also a scene that shows several classes.
-- Validation holds `val_fraction` of the pictures of *each* class, give or take 5 percentage points. (The check's
-  scenes are small enough for that.) Scenes differ in size, and some classes have few.
+- Validation holds `val_fraction` of the pictures of *each* class (`val_fraction=0.2` unless it is given), give or take
+  5 percentage points. (The check's scenes are small enough for that.) Scenes differ in size, and some classes have few.
 - The same arguments always give the same split, and another seed another one.
 
 One way: go through the scenes in random order and give each to validation if that brings the fractions closer to what

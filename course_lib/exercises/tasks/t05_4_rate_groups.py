@@ -9,10 +9,11 @@ class RateGroups(Task):
     number, title, name, points = "05.4", "Smaller steps for earlier stages", "rate_groups", 2
     statement = """
 `stages` are the parts of a network in their order, the head last. Return what an optimizer takes: a list of
-dictionaries with `"params"` and `"lr"`. The last stage gets `rate`, and each stage before it `decay` times the rate
-of the stage after it. Frozen parameters are left out, and no group is empty. A stage without any parameters, such as
-a pooling, is no step down. A frozen stage is one, so that thawing it later changes nobody else's rate. A parameter
-that several stages share belongs to the last of them alone: optimizers refuse one that comes twice.
+dictionaries with `"params"` and `"lr"`. The last stage gets `rate`, and each stage before it `decay` times the rate of
+the stage after it, `decay=0.7` unless it is given. Frozen parameters are left out, and no group is empty. A stage
+without any parameters, such as a pooling, is no step down. A frozen stage is one, so that thawing it later changes
+nobody else's rate. A parameter that several stages share belongs to the last of them alone: optimizers refuse one that
+comes twice.
 """
     hints = (
         "Go through `reversed(stages)` with a rate that shrinks; the head comes first.",
