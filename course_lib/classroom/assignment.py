@@ -3,9 +3,10 @@
 import hashlib
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jupytext
 import nbformat
@@ -18,6 +19,7 @@ from course_lib.exercises.task import Task
 from course_lib.files import as_path
 from course_lib.set_up import FOLDED, with_set_up
 
+EACH: Literal["each"] = "each"  # in place of a variant: one for each student
 CHECK = re.compile(r'^check\("(\d\d\.\d+)", (\w+)\)$')
 HIDDEN = """\
 {check}
@@ -43,6 +45,7 @@ class Assignment:
         lesson: as in file names, such as "04".
         stem: of the notebook's file name, such as "04_cifar10".
         variant: the seed of the numbers drawn for it, or None for those of the course.
+        defaults: the numbers drawn, by task.
         folder: of the files of its tasks.
         tasks: by number, such as "04.2".
         names: what each task asks for, such as "SimpleCNNWithBatchNorm".
@@ -53,6 +56,7 @@ class Assignment:
     lesson: str
     stem: str
     variant: int | None
+    defaults: dict[str, object]
     folder: Path
     tasks: dict[str, Task]
     names: dict[str, str]
@@ -85,7 +89,7 @@ def assignment(lesson: str, variant: int | None = None, own: str | Path | None =
 
     Args:
         lesson: such as "04" or "4".
-        variant: the seed of numbers for one section of a class.
+        variant: the seed of numbers for one section of a class, or for one student.
         own: a folder with a teacher's own tasks, whose lesson it is.
 
     Raises:
@@ -107,17 +111,28 @@ def assignment(lesson: str, variant: int | None = None, own: str | Path | None =
     tasks = {task.number: task for task in listed}
     drawn = {number: task.drawn[1] for number, task in tasks.items() if task.drawn}
     if variant is not None and not drawn:
-        others = ", ".join(other for other in found if any(task.drawn for task in tasks_of(int(other))))
-        raise ValueError(f"lesson {lesson}: no task draws numbers, so it has no variants; lessons {others} have.")
+        raise ValueError(
+            f"lesson {lesson}: no task draws numbers, so it has no variants; let one have a default that is `drawn`."
+        )
     defaults: dict[str, object] = {}
     if variant is not None:
         defaults = {number: random.Random(f"{variant} {number}").choice(among) for number, among in drawn.items()}
     page, names = cells(frame, listed, defaults), {number: task.name for number, task in tasks.items()}
     source = jupytext.reads(script(page), fmt="py:percent")
     points = {number: task.points for number, task in tasks.items()}
-    made = Assignment(lesson, stem, variant, folder, tasks, names, points, source)
+    made = Assignment(lesson, stem, variant, defaults, folder, tasks, names, points, source)
     _mark(made, page)
     return made
+
+
+def own_pages(lesson: str, students: Iterable[str], own: str | Path | None = None) -> dict[str, Assignment]:
+    """A page for each student, whose variant follows from the student's id and the lesson alone.
+
+    Raises:
+        FileNotFoundError, ValueError: as `assignment` does.
+    """
+    digests = {student: hashlib.sha256(f"{student} {lesson.zfill(2)}".encode()).digest() for student in students}
+    return {student: assignment(lesson, int.from_bytes(digest[:4]), own) for student, digest in digests.items()}
 
 
 def _mark(page: Assignment, cells: list[Cell]) -> None:

@@ -177,7 +177,7 @@ def _tried(
     notebook = {"metadata": {"course": {"lesson": page.lesson, "variant": page.variant}}, "cells": cells}
     judge, handed_in = Judge(page, secrets.randbits(62)), Submission(Student("", ""), json.dumps(notebook).encode())
     with Sandbox(page.lesson, seconds=seconds, sandboxed=sandboxed, processor=processors()[0]) as box:
-        record = judge.record(box, handed_in, None, None)
+        record = judge.record(box, handed_in, None, page=page, only=None)
     solved = [number for number in page.tasks if record["tasks"][number]["points"]]
     claimed = set(solved) if claimed is None else claimed
     numbers = [*page.tasks, *sorted(claimed - set(page.tasks), key=str)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from course_lib.classroom.moodle import worksheet
+from course_lib.classroom.moodle import feedback_name, worksheet
 from course_lib.classroom.platforms import ANONYMOUS, CANVAS
 from course_lib.classroom.rosters import digits, is_canvas, students_of
 from course_lib.classroom.summary import STRANGER
@@ -74,7 +74,7 @@ def export_grades(out: str | Path, form: Format, column: str | None = None) -> E
         elif grade["file"]:
             nowhere.append(grade["student"])
     archive = out / f"feedback-{form}.zip"
-    _pack(archive, pages)
+    pack_files(archive, pages)
     notes += [f"no file on {form.title()} to which this feedback belongs: {', '.join(nowhere)}"] if nowhere else []
     return Exported([path, archive], notes)
 
@@ -163,10 +163,9 @@ def _other_roster(out: Path, needed: str) -> ValueError:
 
 
 def _moodle_name(grade: Grade, ids: dict[str, str]) -> str:
-    """The name by which Moodle knows whose feedback a file is (mod/assign/feedback/file/importziplib.php)."""
-    name = re.sub(r"[\W_]+", " ", grade["name"]).strip()
+    """A name with Moodle's number of the student; "" for whoever is not in the worksheet."""
     number = ids.get(grade["student"])
-    return f"{name}_{number}_assignsubmission_file_/feedback.html" if number else ""
+    return feedback_name(grade["name"], number, "feedback.html") if number else ""
 
 
 def _canvas_name(grade: Grade) -> str:
@@ -177,10 +176,12 @@ def _canvas_name(grade: Grade) -> str:
     return f"{grade['file'][: match.end('attachment')]}_feedback.html"
 
 
-def _pack(archive: Path, pages: dict[str, Path]) -> None:
+def pack_files(archive: Path, files: dict[str, Path]) -> None:
+    """Write a zip with each file under a name of its own."""
+
     def write(path: Path) -> None:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-            for name, page in pages.items():
-                packed.write(page, name)
+            for name, file in files.items():
+                packed.write(file, name)
 
     write_atomically(archive, write)

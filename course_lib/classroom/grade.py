@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from course_lib.classroom.assignment import Assignment, assignment
+from course_lib.classroom.assignment import EACH, Assignment, assignment, own_pages
 from course_lib.classroom.feedback import NOT_RUN
 from course_lib.classroom.plain import from_json, readable
-from course_lib.classroom.reading import UnfitError, answered, read_answers
+from course_lib.classroom.reading import UnfitError, answered, read_answers, variant_of
 from course_lib.classroom.results import Results
 from course_lib.classroom.rosters import read_roster
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError
@@ -29,6 +29,10 @@ from course_lib.files import as_path, write_atomically
 Record = dict[str, Any]
 NOT_GRADED = "not graded"
 MOST_TOLD = 5  # cells that failed
+NO_PAGE = (
+    "each student's page has other numbers, and who is not in the roster has no page: add a row with the id or name "
+    "that the submission goes by, and grade again"
+)
 
 
 def grade(
@@ -37,7 +41,7 @@ def grade(
     out: str | Path,
     *,
     roster: str | Path | None = None,
-    variant: int | None = None,
+    variant: int | Literal["each"] | None = None,
     task: str | None = None,
     own: str | Path | None = None,
     seconds: float = 20,
@@ -52,7 +56,7 @@ def grade(
         out: gets grades.csv, summary.md, a page of feedback for each student, and the submissions in nbgrader's layout;
             an overrides.csv or late.toml of the teacher's in it is heeded.
         roster: CSV file of the class; see `read_roster`.
-        variant: of the release.
+        variant: of the release; "each" if each student of the roster has numbers of their own.
         task: grade this one again, and leave the others as they were, unless the submission has changed.
         own: the folder of a teacher's own tasks, if the release was of these.
         seconds: the longest that a cell or a task may run, without the time in which it had no processor.
@@ -65,16 +69,21 @@ def grade(
 
     Raises:
         FileNotFoundError: no submissions, or no sandbox.
-        ValueError: no such lesson or task, `out` holds something else, or overrides.csv or late.toml has a slip.
+        ValueError: no such lesson or task, no roster for "each", `out` holds something else, or overrides.csv or
+            late.toml has a slip.
     """
     place, out = as_path(place, "place"), as_path(out, "out")
-    page = assignment(lesson, variant, own)
+    page = assignment(lesson, None if variant == EACH else variant, own)
     if task is not None and task not in page.tasks:
         raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")
+    if variant == EACH and not roster:
+        raise ValueError("--variant each: whose page is whose follows from the roster; name it, --roster FILE.")
     students = read_roster(roster) if roster else []
+    pages = own_pages(lesson, [student.id for student in students], own) if variant == EACH else None
     found = submissions(place, students, page.stem, lambda notebook: answered(notebook, page))
-    judge = Judge(page, secret=_prepare(out, place, page, read_table(roster) if roster else []))
-    results = Results(out, page, {submission.student.id for submission in found})  # slips are named before it runs
+    judge = Judge(page, secret=_prepare(out, place, page, variant, read_table(roster) if roster else []))
+    # slips are named before it runs
+    results = Results(out, page, {submission.student.id for submission in found}, pages)
     todo, done = [], []
     for submission in found:
         record = _read_record(out, submission)
@@ -95,8 +104,9 @@ def grade(
 
             def work(item: tuple[Submission, Record | None]) -> Record:
                 box = boxes.get()
+                theirs = page if pages is None else pages.get(item[0].student.id)
                 try:
-                    record = judge.record(box, *item, only=task)
+                    record = judge.record(box, *item, page=theirs, only=task)
                 finally:
                     boxes.put(box)
                 with writing:
@@ -109,7 +119,13 @@ def grade(
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # what is under way comes to its end, and the rest waits
                 raise
-    return results.write([records[one.student.id] | {"late": one.late, "file": one.file} for one in found])
+    owners = {theirs.variant: student for student, theirs in (pages or {}).items()}
+    for one in found:
+        record = records[one.student.id] = records[one.student.id] | {"late": one.late, "file": one.file}
+        if record["status"] == "wrong assignment" and one.notebook:
+            owner = owners.get(variant_of(one.notebook))
+            record["page_of"] = owner if owner != one.student.id else None
+    return results.write([records[one.student.id] for one in found])
 
 
 def processors() -> list[int]:
@@ -119,21 +135,31 @@ def processors() -> list[int]:
 
 
 class Judge:
-    """Says what a submission earns: knows the right observations, which no submission gets to see."""
+    """Says what a submission earns: knows the right observations, which no submission gets to see.
+
+    Args:
+        page: what all students were given, but perhaps for the numbers that a variant draws.
+        secret: the inputs of hidden checks follow from it.
+    """
 
     def __init__(self, page: Assignment, secret: int) -> None:
         self._page, self._secret, self._solutions = page, secret, page.solutions()
 
-    def record(self, box: Sandbox, submission: Submission, before: Record | None, only: str | None) -> Record:
-        """Grade one submission, or `only` one task of it if the others were graded `before`."""
-        page, names = self._page, self._page.names
+    def record(
+        self, box: Sandbox, submission: Submission, before: Record | None, *, page: Assignment | None, only: str | None
+    ) -> Record:
+        """Grade one submission, or `only` one task of it if the others were graded `before`.
+
+        `page` is the student's own; None if there is none for this student.
+        """
+        names = self._page.names
         record: Record = {
             "student": submission.student.id,
             "name": submission.student.name,
             "submission": _digest(submission),
             "status": "graded",
             "reasons": list(submission.remarks),
-            "tasks": {number: _no_points(NOT_RUN) for number in page.tasks},
+            "tasks": {number: _no_points(NOT_RUN) for number in self._page.tasks},
         }
         if only and before and before["status"] == "graded" and before["submission"] == record["submission"]:
             record["tasks"], names = before["tasks"], {only: names[only]}
@@ -141,6 +167,8 @@ class Judge:
             if submission.notebook is None:
                 status = "missing" if not submission.remarks else "unreadable"
                 raise UnfitError(status, "nothing was handed in" if status == "missing" else "")
+            if page is None:
+                raise UnfitError(NOT_GRADED, NO_PAGE)
             answers = read_answers(submission.notebook, page)
             record["reasons"] += answers.remarks
             if not answered(submission.notebook, page):
@@ -154,7 +182,7 @@ class Judge:
                 if place in code
             ]
             record["reasons"] += failed[:MOST_TOLD] + ["and more"] * (len(failed) > MOST_TOLD)
-            record["tasks"] |= {number: self._task(number, said["tasks"][number], seed) for number in names}
+            record["tasks"] |= {number: self._task(page, number, said["tasks"][number], seed) for number in names}
         except UnfitError as unfit:
             record["status"] = unfit.status
             record["reasons"] = [*filter(None, [str(unfit)]), *record["reasons"]]
@@ -166,14 +194,14 @@ class Judge:
             record["reasons"].insert(0, str(unsound))
         graded = record["status"] == "graded"
         record["score"] = sum(task["points"] for task in record["tasks"].values()) if graded else None
-        record["max_score"] = sum(page.points.values())
+        record["max_score"] = sum(self._page.points.values())
         return record
 
     def seed(self, digest: str) -> int:
         """Of a submission's own: whatever it finds out of its inputs helps neither another student nor its next try."""
         return int.from_bytes(hashlib.sha256(f"{self._secret} {digest}".encode()).digest()[:7])
 
-    def _task(self, number: str, said: Any, seed: int) -> dict[str, Any]:
+    def _task(self, page: Assignment, number: str, said: Any, seed: int) -> dict[str, Any]:
         """Points and reasons of one task; what the sandbox said of it may be anything."""
         try:
             if "stopped" in said:
@@ -188,12 +216,13 @@ class Judge:
             hidden = _read_observation(said["hidden"])
         except Exception:  # of whatever kind a stranger thought of
             return _no_points("what its process reported is no report")
-        task = self._page.tasks[number]
+        task = page.tasks[number]
         wanted = observation(task, self._solutions[number], seed)
+        wanted = replace(wanted, default=page.defaults.get(number, wanted.default))
         wrong = fault(task, hidden, wanted, seed)
         came = {"public": public, "hidden": not wrong, "reason": wrong, "findings": findings}
         if not wrong and public == "correct":
-            return {"points": self._page.points[number]} | came
+            return {"points": page.points[number]} | came
         parts = right_parts(task, hidden, wanted)
         reason = ". ".join(filter(None, [wrong, f"Right all the same: {', '.join(parts)}" if parts else ""]))
         return {"points": sum(task.worth[part] for part in parts)} | came | {"reason": reason}
@@ -224,13 +253,13 @@ def _digest(submission: Submission) -> str:
     return hashlib.sha256(repr(submission.remarks).encode() + (submission.notebook or b"")).hexdigest()
 
 
-def _prepare(out: Path, place: Path, page: Assignment, roster: list[list[str]]) -> int:
+def _prepare(out: Path, place: Path, page: Assignment, variant: int | str | None, roster: list[list[str]]) -> int:
     """Make the folder; returns the secret from which hidden checks draw, the same whenever the grading goes on."""
     for shown in (PACKAGE.parent / "notebooks", place):
         if out.resolve().is_relative_to(shown.resolve()):
             raise ValueError(f"--out {out}: lies in {shown}, where nothing should be written; name another folder.")
     out.mkdir(parents=True, exist_ok=True)
-    about: Record = {"lesson": page.lesson, "variant": page.variant, "release": page.fingerprint}
+    about: Record = {"lesson": page.lesson, "variant": variant, "release": page.fingerprint}
     kept = out / "grading.json"
     if kept.exists():
         held = json.loads(kept.read_text(encoding="utf-8"))

@@ -47,6 +47,11 @@ def autograder(out: str | Path) -> Path:
     out, clone = as_path(out, "out"), PACKAGE.parent
     released = sorted((out / "release").glob("*/*.ipynb"))
     if not released:
+        if any((out / "release").glob("*/*/*.ipynb")):
+            raise ValueError(
+                f"{out}: holds a page for each student, and in Gradescope's containers there is no roster; release one "
+                "for all, or grade what Gradescope exports by `course grade --variant each`."
+            )
         raise FileNotFoundError(f"{out}: no release there; `course release` makes one.")
     if len(released) > 1:
         names = ", ".join(path.parent.name for path in released)

@@ -24,8 +24,11 @@ class Answer:
     course: frozenset[str]
 
 
-def read_answer(cells: Iterable[str], name: str) -> Answer | None:
-    """The answer called `name` in the code cells of a page; None if none of them defines it in plain sight."""
+def read_answer(cells: Iterable[str], name: str, drawn: str | None = None) -> Answer | None:
+    """The answer called `name` in the code cells of a page; None if none of them defines it in plain sight.
+
+    The default of the parameter called `drawn` does not count: each variant of a page has another.
+    """
     defined: Definitions = {}
     for code in cells:
         plain = "\n".join(line for line in code.splitlines() if not line.lstrip().startswith(("%", "!", "?")))
@@ -39,7 +42,7 @@ def read_answer(cells: Iterable[str], name: str) -> Answer | None:
         parts, imported = _with_helpers(name, defined)
         nodes = [node for part in parts for node in ast.walk(part)]
         course = frozenset(_course(nodes, imported))
-        normal = _Normal(nodes, imported)
+        normal = _Normal(nodes, imported, drawn)
         form = "\n".join(ast.dump(normal.visit(part)) for part in parts)
     except RecursionError:
         return None
@@ -115,10 +118,10 @@ def _course(nodes: list[ast.AST], imported: dict[str, str]) -> Iterator[str]:
 
 
 class _Normal(ast.NodeTransformer):
-    """Takes away what makes the same code look different: names of one's own, docstrings and types."""
+    """Takes away what makes the same code look different: names of one's own, docstrings, types, a drawn default."""
 
-    def __init__(self, nodes: list[ast.AST], imported: dict[str, str]) -> None:
-        self._imported, self._new = imported, dict[str, str]()
+    def __init__(self, nodes: list[ast.AST], imported: dict[str, str], drawn: str | None) -> None:
+        self._imported, self._drawn, self._new = imported, drawn, dict[str, str]()
         own, attributes = set[str](), set[str]()
         for node in nodes:
             if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
@@ -145,6 +148,14 @@ class _Normal(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         value = self.visit(node.value)
         return ast.Attribute(value, self._renamed(node.attr) if node.attr in self._attributes else node.attr, node.ctx)
+
+    def visit_arguments(self, node: ast.arguments) -> ast.AST:
+        given = [*node.posonlyargs, *node.args][-len(node.defaults) :]
+        for arguments, defaults in ((given, node.defaults), (node.kwonlyargs, node.kw_defaults)):
+            for place in range(len(defaults)):
+                if arguments[place].arg == self._drawn:
+                    defaults[place] = ast.Constant(...)
+        return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         return ast.arg(self._name(node.arg))

@@ -36,6 +36,12 @@ class Worksheet:
         return written.replace(".", ",") if "," in row[self.maximum] else written
 
 
+def feedback_name(student: str, number: str, file: str) -> str:
+    """The name by which Moodle knows whom a file of feedback is for (mod/assign/feedback/file/importziplib.php)."""
+    name = re.sub(r"[\W_]+", " ", student).strip()
+    return f"{name}_{number}_assignsubmission_file_/{file}"
+
+
 def worksheet(table: list[list[str]]) -> Worksheet | None:
     """The columns of a grading worksheet, or None if the table is not one.
 

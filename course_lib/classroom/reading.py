@@ -6,7 +6,7 @@ from typing import Any
 
 from course_lib.classroom.assignment import CHECK, Assignment
 from course_lib.classroom.plain import read_json, readable
-from course_lib.exercises.page import cleared
+from course_lib.exercises.page import cleared, marked, with_default
 
 MOST_ITEMS = 3_000_000  # in a notebook, with all that its cells have shown
 MOST_CELLS = 5_000
@@ -120,10 +120,12 @@ def _refuse_another(cells: list[Cell], about: dict[str, Any], page: Assignment) 
             "wrong assignment", f"it is a notebook of lesson {readable(about.get('lesson', 'unknown'), 20)}"
         )
     if about.get("variant", page.variant) != page.variant:
-        raise UnfitError(
-            "wrong assignment",
-            f"it is variant {readable(about.get('variant'), 20)}, and graded is variant {page.variant}",
+        theirs, ours = (
+            "the course's own" if variant is None else f"those of variant {readable(variant, 20)}"
+            for variant in (about["variant"], page.variant)
         )
+        expected = f"expected are {ours}: hand in the page that you were given"
+        raise UnfitError("wrong assignment", f"its numbers are {theirs}, and {expected}")
 
 
 def _own_work(cells: list[Cell], page: Assignment) -> list[Cell]:
@@ -142,8 +144,9 @@ def _own_work(cells: list[Cell], page: Assignment) -> list[Cell]:
 
 
 def _stubs(page: Assignment) -> frozenset[str]:
-    """The tasks' cells as students get them, without white space."""
-    return frozenset(_bare(cleared(cell.source)) for cell in page.source.cells if "### BEGIN SOLUTION" in cell.source)
+    """The tasks' cells as students get them, whatever number a page has drawn, without white space."""
+    pairs = [(task, value) for task in page.tasks.values() for value in (task.drawn[1] if task.drawn else (None,))]
+    return frozenset(_bare(cleared(marked(with_default(task, value)))) for task, value in pairs)
 
 
 def _defines(cell: Cell, name: str) -> bool:

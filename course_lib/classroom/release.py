@@ -2,6 +2,7 @@
 
 import os
 import sysconfig
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import nbformat
 from traitlets.config import Config
 
-from course_lib.classroom.assignment import Assignment, assignment
+from course_lib.classroom.assignment import Assignment, assignment, own_pages
+from course_lib.classroom.export import pack_files
+from course_lib.classroom.moodle import feedback_name, worksheet
 from course_lib.classroom.packed import pack, unpack
 from course_lib.classroom.plain import LARGEST
+from course_lib.classroom.rosters import digits, read_roster
+from course_lib.classroom.tables import read_table
 from course_lib.exercises.engine import result_of
 from course_lib.exercises.proof import flaws, gaps
-from course_lib.files import as_path, write_atomically
+from course_lib.files import as_path, write_text
 
 STUB = "# your code here\nraise NotImplementedError"  # as `course_lib.exercises.page.cleared` leaves it
 ALONE = (
@@ -50,35 +55,86 @@ def release(
     out = as_path(out, "out")
     page = assignment(lesson, variant, own)
     if own is not None:
-        _pack_own(page)
-        for gap in (gap for task in page.tasks.values() for gap in gaps(task)):
-            told(gap)
-    source = out / "source" / page.name / f"{page.stem}.ipynb"
-    source.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(source, lambda path: path.write_text(nbformat.writes(page.source), encoding="utf-8"))
+        _bring_own([page], told)
     config = out / "nbgrader_config.py"
     if not config.exists():
+        config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(f"c = get_config()\nc.ClearSolutions.code_stub = {{'python': {STUB!r}}}\n", encoding="utf-8")
-    said = nbgrader(out).generate_assignment(page.name)
+    (notebook,) = _made(out, page.name, {page.stem: page})
+    return notebook
+
+
+def release_each(
+    lesson: str,
+    out: str | Path,
+    roster: str | Path,
+    own: str | Path | None = None,
+    told: Callable[[str], None] = lambda text: None,
+) -> tuple[list[Path], Path | None]:
+    """Write a notebook for each student of a class, as `release` writes one, with numbers that are drawn for this one.
+
+    Args:
+        lesson: such as "04".
+        out: a folder, made if need be: `release/STUDENT/04` gets the page of each student.
+        roster: CSV file of the class; see `read_roster`.
+        own: a folder with a teacher's own tasks, whose lesson it is.
+        told: called with what such a task should say besides.
+
+    Returns:
+        the students' notebooks; and where the roster is Moodle's worksheet, a zip by which Moodle hands them out.
+
+    Raises:
+        FileNotFoundError, ValueError: as `release` does; or there is no roster in that file.
+    """
+    out, students = as_path(out, "out"), read_roster(roster)
+    pages = own_pages(lesson, [student.id for student in students], own)
+    if own is not None:
+        _bring_own([*pages.values()], told)
+    name = next(iter(pages.values())).lesson
+    with tempfile.TemporaryDirectory() as place:  # no assignment of nbgrader's, which has one page for all
+        made = _made(Path(place), name, {str(number): page for number, page in enumerate(pages.values())})
+        notebooks = {}
+        for page, student, notebook in zip(pages.values(), students, made, strict=True):
+            notebooks[student] = out / "release" / student.id / name / f"{page.stem}.ipynb"
+            notebooks[student].parent.mkdir(parents=True, exist_ok=True)
+            write_text(notebooks[student], notebook.read_text(encoding="utf-8"))
+    archive, table = out / f"release-moodle-{name}.zip", read_table(roster)
+    if not worksheet(table):
+        return [*notebooks.values()], None
+    numbers = {student: digits(table[student.row][0]) for student in students}
+    pack_files(archive, {feedback_name(one.name, numbers[one], file.name): file for one, file in notebooks.items()})
+    return [*notebooks.values()], archive
+
+
+def _made(folder: Path, assignment: str, pages: dict[str, Assignment]) -> list[Path]:
+    """The students' notebooks that nbgrader makes of the teacher's, by what each is called."""
+    source = folder / "source" / assignment
+    source.mkdir(parents=True, exist_ok=True)
+    for name, page in pages.items():
+        write_text(source / f"{name}.ipynb", nbformat.writes(page.source))
+    said = nbgrader(folder).generate_assignment(assignment)
     if not said["success"]:
         raise ValueError(f"nbgrader did not make {source}: {said.get('error') or said.get('log')}")
-    return out / "release" / page.name / source.name
+    return [folder / "release" / assignment / f"{name}.ipynb" for name in pages]
 
 
-def _pack_own(page: Assignment) -> None:
-    """Put a teacher's own tasks, proved first, into the set-up cell of their page.
+def _bring_own(pages: list[Assignment], told: Callable[[str], None]) -> None:
+    """Put a teacher's own tasks, proved first, into the set-up cell of their pages.
 
     Raises:
         ValueError: a task does not hold what it says; all that is wrong is told.
     """
+    page = pages[0]
     found = [flaw for task in page.tasks.values() for flaw in flaws(task)]
     if not found:
         packed = pack(page.tasks.values())
         found = _flaws_on_page(page, packed)
     if found:
         raise ValueError("\n".join([f"{page.folder}: nothing was released, for its tasks do not hold:", *found]))
-    set_up = page.source.cells[1]
-    set_up.source += f'\nfrom course_lib.classroom.packed import bring\n\nbring("{packed}")'
+    for page in pages:
+        page.source.cells[1].source += f'\nfrom course_lib.classroom.packed import bring\n\nbring("{packed}")'
+    for gap in (gap for task in page.tasks.values() for gap in gaps(task)):
+        told(gap)
 
 
 def _flaws_on_page(page: Assignment, packed: str) -> list[str]:

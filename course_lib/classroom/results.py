@@ -1,5 +1,6 @@
 """What grading leaves for teacher and students: grades.csv, summary.md and feedback, with all that was set by hand."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,20 @@ Record = dict[str, Any]
 class Results:
     """The results of a page in the folder `out`, where overrides.csv and late.toml may lie.
 
+    Args:
+        out: the folder.
+        page: what all students were given, but for the numbers of `own`.
+        students: their ids.
+        own: the page of each student, if each has numbers of their own.
+
     Raises:
         ValueError: one of these two has a slip; it is named.
     """
 
-    def __init__(self, out: Path, page: Assignment, students: set[str]) -> None:
-        self._out, self._page = out, page
+    def __init__(
+        self, out: Path, page: Assignment, students: set[str], own: Mapping[str, Assignment] | None = None
+    ) -> None:
+        self._out, self._page, self._own = out, page, own or {}
         self._overrides = read_overrides(out / "overrides.csv", students, page)
         self._policy = read_policy(out / "late.toml", students)
 
@@ -58,13 +67,17 @@ class Results:
         """Each student's answers, as they can be read in what was handed in."""
         found: Answers = {}
         for record in records:
+            page = self._own.get(record["student"], self._page)
             kept = self._out / "submitted" / record["student"] / self._page.name / f"{self._page.stem}.ipynb"
             if kept.exists():
                 try:
-                    cells = [text for _, text in read_answers(kept.read_bytes(), self._page).cells]
+                    cells = [text for _, text in read_answers(kept.read_bytes(), page).cells]
                 except UnfitError:
                     continue
-                found[record["student"]] = {n: read_answer(cells, name) for n, name in self._page.names.items()}
+                found[record["student"]] = {
+                    number: read_answer(cells, task.name, (task.drawn or (None,))[0])
+                    for number, task in page.tasks.items()
+                }
         return found
 
 

@@ -45,8 +45,8 @@ def read_roster(path: str | Path) -> list[Student]:
             f"{path}: no students; a roster has the columns student and name, or is Canvas's exported gradebook or "
             f"Moodle's grading worksheet. Columns found: {columns}."
         )
-    ids = [student.id for student in students]
-    if twice := next((student for student in ids if ids.count(student) > 1), None):
+    ids = [student.id.casefold() for student in students]  # as file systems compare them
+    if twice := next((student.id for student in students if ids.count(student.id.casefold()) > 1), None):
         raise ValueError(f"{path}: {twice} is in two rows; each student needs a row of their own.")
     return students
 

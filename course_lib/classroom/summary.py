@@ -49,9 +49,15 @@ def _odd(records: list[Record]) -> list[str]:
         "Not in the roster": [record for record in records if STRANGER in record["reasons"]],
         "To look at": [record for record in records if record["score"] is not None and record["reasons"]],
     }.items():
-        rows = [[record["student"], record["status"], code("; ".join(record["reasons"]))] for record in chosen]
+        rows = [[record["student"], record["status"], code("; ".join(_reasons(record)))] for record in chosen]
         lines += [f"## {title}", "", *_table(["student", "status", "reason"], rows)] if rows else []
     return lines
+
+
+def _reasons(record: Record) -> list[str]:
+    """What grades.csv and the student are told, and whose page it is, which is for the teacher alone."""
+    owner = record.get("page_of")
+    return [*record["reasons"], *([f"it is the page of {owner}"] if owner else [])]
 
 
 def _alike(records: list[Record], page: Assignment, answers: Answers) -> list[str]:
@@ -59,8 +65,9 @@ def _alike(records: list[Record], page: Assignment, answers: Answers) -> list[st
     cells = [cell.source for cell in page.source.cells if cell.cell_type == "code"]
     stubs = [cleared(cell) for cell in cells]
     alike, imported, unseen = [], [], []
-    for number, name in page.names.items():
-        ours, stub = read_answer(cells, name), read_answer(stubs, name)
+    for number, task in page.tasks.items():
+        drawn = (task.drawn or (None,))[0]
+        ours, stub = read_answer(cells, task.name, drawn), read_answer(stubs, task.name, drawn)
         given = {student: own[number] for student, own in answers.items() if own[number] != stub}
         groups: dict[str, list[str]] = {}
         for student, answer in given.items():

@@ -6,14 +6,20 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+Variant = Annotated[
+    str | None,
+    typer.Option(metavar="SEED|each", help="Draw other numbers: of a section; of each student.", show_default=False),
+]
 OwnTasks = Annotated[Path | None, typer.Option(metavar="DIR", help="Tasks of your own.", show_default=False)]
 
 
 def release(
     lesson: Annotated[str, typer.Argument(help="Whose exercises, such as 04.")],
     out: Annotated[Path, typer.Option(help="Folder in nbgrader's layout; made if need be.")],
-    variant: Annotated[
-        int | None, typer.Option(metavar="SEED", help="Draw other numbers, for a section.", show_default=False)
+    variant: Variant = None,
+    roster: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="The class, for --variant each; as `grade` takes it.", show_default=False),
     ] = None,
     tasks: OwnTasks = None,
 ) -> None:
@@ -21,11 +27,34 @@ def release(
 
     Example: course release 04 --out class
 
+    A page for each student: course release 04 --variant each --roster gradebook.csv --out class
+
     Your own tasks: course release 51 --tasks my-tasks --out class
     """
     from course_lib.classroom.release import release as make
+    from course_lib.classroom.release import release_each
 
-    print(make(lesson, out, variant, tasks, told=lambda gap: print(f"course: {gap}", file=sys.stderr)))
+    def tell(gap: str) -> None:
+        print(f"course: {gap}", file=sys.stderr)
+
+    seed = _variant(variant)
+    if seed != "each" and roster is None:
+        print(make(lesson, out, seed, tasks, tell))
+        return
+    if seed != "each" or roster is None:
+        raise ValueError("--variant each and --roster FILE go together: a page for each student in it; give both.")
+    pages, archive = release_each(lesson, out, roster, tasks, tell)
+    print(f"{len(pages)} pages, such as {pages[0]}")
+    if archive:
+        print(archive)
+
+
+def _variant(text: str | None) -> int | Literal["each"] | None:
+    """What --variant says."""
+    try:
+        return "each" if text == "each" else None if text is None else int(text)
+    except ValueError:
+        raise ValueError(f"--variant {text}: expected a whole number, or the word each.") from None
 
 
 def grade(
@@ -36,7 +65,7 @@ def grade(
         Path | None,
         typer.Option(metavar="CSV", help="The class: student,name, or Canvas's or Moodle's file.", show_default=False),
     ] = None,
-    variant: Annotated[int | None, typer.Option(metavar="SEED", help="Of the release.", show_default=False)] = None,
+    variant: Variant = None,
     task: Annotated[
         str | None, typer.Option(help="Grade this one again, such as 04.2, and keep the others.", show_default=False)
     ] = None,
@@ -61,7 +90,7 @@ def grade(
         submissions,
         out,
         roster=roster,
-        variant=variant,
+        variant=_variant(variant),
         task=task,
         own=tasks,
         seconds=seconds,

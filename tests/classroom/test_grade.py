@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from classroom.attacks import ATTACKS
-from classroom.cells import cell_of
+from classroom.cells import cell_of, solve
 from classroom.importers import canvas_comments, canvas_grades, moodle_feedback, moodle_grades
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
@@ -24,7 +24,7 @@ from nbgrader.api import Gradebook
 from course_lib.classroom.assignment import Assignment, assignment
 from course_lib.classroom.export import export_grades
 from course_lib.classroom.grade import grade
-from course_lib.classroom.release import nbgrader, release
+from course_lib.classroom.release import nbgrader, release, release_each
 from course_lib.classroom.sandbox import PACKAGE, Sandbox, StoppedError, bubblewrap
 
 Make = Callable[..., NotebookNode]
@@ -214,14 +214,23 @@ os._exit(0)
         assert box.run([(0, "1")], {}, seed=0) == {"errors": {}, "tasks": {}}
 
 
+@pytest.mark.parametrize("each", [False, True], ids=["one-page", "a-page-for-each"])
 def test_a_killed_grading_goes_on_to_the_same_grades(
-    tmp_path: Path, solved: Make, released: Path, sandboxed: None
+    each: bool, tmp_path: Path, page: Assignment, released: Path, sandboxed: None
 ) -> None:
-    given = tmp_path / "in"
-    empty = nbformat.read(released / "release" / "04" / STEM, as_version=4)
-    for number in range(9):
-        write(given, f"student-{number}", (solved(), solved(WRONG), empty)[number % 3])
-    command = [sys.executable, "-m", "course_lib", "grade", "04", str(given), "--out"]
+    given, roster = tmp_path / "in", tmp_path / "roster.csv"
+    students = [f"student-{number}" for number in range(9)]
+    roster.write_text("\n".join(["student", *students]))
+    pages = release_each("04", tmp_path / "class", roster)[0] if each else [released / "release" / "04" / STEM] * 9
+    for number, student in enumerate(students):
+        notebook = nbformat.read(pages[number], as_version=4)
+        if number % 3:
+            solve(notebook, page.tasks.values())
+        if number % 3 == 1:
+            cell_of(notebook, "task-04-1").source = WRONG
+        write(given, student, notebook)
+    options = ["--variant", "each", "--roster", str(roster)] if each else []
+    command = [sys.executable, "-m", "course_lib", "grade", "04", str(given), *options, "--out"]
     whole = subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True, text=True)
     process = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True)
     records, end = tmp_path / "out" / "records", time.monotonic() + 120
@@ -233,8 +242,10 @@ def test_a_killed_grading_goes_on_to_the_same_grades(
     assert 3 <= len(done) < 9
     again = subprocess.run([*command, str(tmp_path / "out")], check=True, capture_output=True, text=True)
     told = {line.split()[0] for line in again.stdout.splitlines() if line.startswith("student-")}
-    assert told == {f"student-{number}" for number in range(9)} - done
-    assert rows(tmp_path / "out") == rows(tmp_path / "whole")
+    assert told == set(students) - done
+    got = rows(tmp_path / "out")
+    assert got == rows(tmp_path / "whole")
+    assert [got[student]["score"] for student in students] == ["0", "12", "13"] * 3
     assert len(whole.stdout.splitlines()) == 10
 
 

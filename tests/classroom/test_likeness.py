@@ -51,6 +51,22 @@ def test_other_code_is_another_answer(code: str) -> None:
     assert read_answer([code], "class_accuracy").form != read_answer([PLAIN], "class_accuracy").form
 
 
+def test_a_default_that_pages_draw_makes_no_other_answer_and_any_other_number_does() -> None:
+    first = (
+        "class Pool(nn.Module):\n    def __init__(self, side=2, *, blur: int = 3):\n        self.row = range(blur, 5)\n"
+    )
+    second = first.replace("blur: int = 3", "blur: int = 7")
+    assert read_answer([first], "Pool", "blur").form == read_answer([second], "Pool", "blur").form
+    assert read_answer([first], "Pool").form != read_answer([second], "Pool").form
+    for other in (first.replace("side=2", "side=4"), first.replace("5", "7")):
+        assert read_answer([first], "Pool", "blur").form != read_answer([other], "Pool", "blur").form
+    by_place = "def shifted(images, shift=4):\n    return images[shift:]\n"
+    assert (
+        read_answer([by_place], "shifted", "shift").form
+        == read_answer([by_place.replace("4", "6")], "shifted", "shift").form
+    )
+
+
 def test_classes_are_compared_without_the_names_of_their_parts() -> None:
     first = "class Net(nn.Module):\n    def __init__(self):\n        self.conv = nn.Conv2d(3, 8, 3)\n"
     second = first.replace("self.conv", "self.c1")

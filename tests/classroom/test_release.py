@@ -1,17 +1,22 @@
 """What students are given: no solutions and no hidden tests, points, and nothing that needs nbgrader."""
 
 import ast
+import itertools
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from course_lib.classroom.assignment import assignment
-from course_lib.classroom.release import release
+from course_lib.classroom.assignment import assignment, own_pages
+from course_lib.classroom.release import release, release_each
+from course_lib.exercises.engine import fault, result_of
 from course_lib.exercises.load import LESSONS
+from course_lib.exercises.task import observation
 
 
 def texts(notebook: nbformat.NotebookNode) -> str:
@@ -66,6 +71,43 @@ def test_variants_draw_other_numbers_for_text_and_solution_alike() -> None:
         assert page.solutions()["04.3"].__defaults__ == (default,)
         drawn.add(default)
     assert drawn == {3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("lesson", [f"{lesson:02}" for lesson in LESSONS])
+def test_each_student_has_numbers_that_the_page_names_and_only_they_are_right(lesson: str) -> None:
+    pages = own_pages(lesson, [f"student-{number}@x.org" for number in range(8)])
+    drawn = {number: task for number, task in assignment(lesson).tasks.items() if task.drawn}
+    assert drawn
+    for number, task in drawn.items():
+        name, choices = task.drawn
+        own = {student: page.defaults[number] for student, page in pages.items()}
+        assert len(set(own.values())) > 1
+        assert set(own.values()) <= set(choices)
+        for student, page in pages.items():
+            told = re.findall(rf"`{name}=([\d.]+)`", texts(page.source))
+            assert told == [repr(own[student])]
+        judged = {}
+        for student, page in list(pages.items())[:3]:
+            answer = page.solutions()[number]
+            assert result_of(task, answer).state == "correct"
+            judged[own[student]] = observation(task, answer, seed=1)
+        for default, theirs in itertools.product(judged, judged):
+            wrong = fault(task, judged[default], replace(judged[theirs], default=theirs), seed=1)
+            assert (
+                wrong == "" if default == theirs else f"the default of `{name}`, which is {theirs} on the page" in wrong
+            )
+
+
+def test_a_page_for_each_needs_a_roster_and_a_number_to_draw(tmp_path: Path) -> None:
+    (tmp_path / "twice.csv").write_text("student,name\nAnn@x.org,Ann\nann@x.org,Ann\n")
+    with pytest.raises(ValueError, match="is in two rows"):
+        release_each("04", tmp_path / "class", tmp_path / "twice.csv")
+    for given in (["--variant", "each"], ["--roster", str(tmp_path / "twice.csv")], ["--variant", "east"]):
+        command = [sys.executable, "-m", "course_lib", "release", "04", "--out", str(tmp_path / "class"), *given]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert re.fullmatch(r"course: --variant e(ach and --roster FILE go together|ast: expected).*\n", done.stderr)
+    assert not (tmp_path / "class").exists()
 
 
 def test_what_cannot_be_released_is_said() -> None:
