@@ -1,5 +1,6 @@
 """The course is published by one command, and every badge, set-up cell and README follows."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -66,26 +67,36 @@ def test_the_pages_own_lines_of_a_set_up_cell_come_back() -> None:
         ('name = "cnn-course"', 'called = "cnn-course"', "[tool.course] has no name"),
     ],
 )
-def test_an_address_that_cannot_be_right_is_named(fork: Path, before: str, after: str, said: str) -> None:
-    rewrite(fork / "pyproject.toml", before, after)
-    assert said in links(fork)
+def test_an_address_that_cannot_be_right_is_named(
+    before: str, after: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    rewrite(tmp_path / "pyproject.toml", before, after)
+    monkeypatch.setattr(links_module, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        links_module.address()
 
 
 @pytest.mark.parametrize("owner", ["Ada L", "ada_l", "https://github.com/ada"])
-def test_an_owner_that_github_cannot_know_is_refused(fork: Path, owner: str) -> None:
-    before = (fork / "pyproject.toml").read_bytes()
-    assert "no name on GitHub" in links(fork, "--owner", owner)
-    assert (fork / "pyproject.toml").read_bytes() == before
+def test_an_owner_that_github_cannot_know_is_refused(
+    owner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(ROOT / "pyproject.toml", tmp_path))
+    before = path.read_bytes()
+    monkeypatch.setattr(links_module, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match="no name on GitHub"):
+        links_module.publish_at(owner, None)
+    assert path.read_bytes() == before
 
 
 def test_one_command_publishes_the_course_whole_keeps_its_outputs_and_lists_the_rest(fork: Path) -> None:
-    assert "0 files changed" in links(fork)
     before = {path: outputs(path) for path in (fork / "notebooks").rglob("*.ipynb")}
-    said = links(fork, "--owner", "Ada-L", "--name", "cnns")
+    unchanged, said, again = links(fork, [], ["--owner", "Ada-L", "--name", "cnns"], [])
+    assert "0 files changed" in unchanged
     assert f"{len(before) + 2} files changed" in said
     for part in ("https://github.com/Ada-L/cnns, public", "git tag v0.1.0", "git push", "Pages"):
         assert part in said
-    assert "0 files changed" in links(fork)
+    assert "0 files changed" in again
     for path, saved in before.items():
         assert outputs(path) == saved
         assert path.read_text().count("Ada-L/cnns") == 3, path  # two badges and the set-up cell
@@ -94,7 +105,8 @@ def test_one_command_publishes_the_course_whole_keeps_its_outputs_and_lists_the_
 
 def test_a_notebook_that_says_something_else_is_not_relinked(fork: Path) -> None:
     rewrite(fork / "notebooks" / "source" / "02_building_pneumonia_cnn.py", "# # 2. ", "# # Two. ")
-    assert "02_building_pneumonia_cnn.ipynb: says something else" in links(fork, "--owner", "Ada-L")
+    (said,) = links(fork, ["--owner", "Ada-L"])
+    assert "02_building_pneumonia_cnn.ipynb: says something else" in said
     assert not [path for path in fork.rglob("*.*") if path.is_file() and b"Ada-L" in path.read_bytes()]
 
 
@@ -103,20 +115,33 @@ def fork(tmp_path: Path) -> Path:
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, tmp_path)
     for name in ("course_lib", "notebooks"):
-        shutil.copytree(
-            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-        )
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     if owner := links_module.address().owner:
         rewrite(tmp_path / "pyproject.toml", f'owner = "{owner}"', 'owner = ""')
-        links(tmp_path)
+        links(tmp_path, [])
     return tmp_path
 
 
-def links(fork: Path, *options: str) -> str:
-    command = [sys.executable, "-m", "course_lib", "links", *options]
-    done = subprocess.run(command, cwd=fork, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+COMMANDS = """
+import contextlib, json, sys
+from course_lib.cli import main
+
+for options in json.loads(sys.argv.pop()):
+    sys.argv[1:] = ["links", *options]
+    with contextlib.suppress(SystemExit):
+        main()
+    print("end", flush=True)
+"""
+
+
+def links(fork: Path, *commands: list[str]) -> list[str]:
+    """What `course links` says with these options, of each command in turn."""
+    ran = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    done = subprocess.run(ran, cwd=fork, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert "Traceback" not in done.stdout
+    *said, rest = done.stdout.split("end\n")
+    assert (len(said), rest) == (len(commands), "")
+    return said
 
 
 def rewrite(path: Path, before: str, after: str) -> None:
