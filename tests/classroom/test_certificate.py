@@ -152,7 +152,9 @@ def test_a_wrong_answer_is_listed_and_not_claimed(tmp_path: Path, page: Assignme
     assert read_certificate(tmp_path / "c.json", NAME)["pages"][0]["claims"] == list(OTHERS)
 
 
-def test_answers_that_know_the_old_inputs_do_not_hold_on_new_ones(honest: Path, page: Assignment) -> None:
+@pytest.fixture(scope="module")
+def forged(honest: Path, page: Assignment) -> dict[str, bool | None]:
+    """What holds of a certificate whose answer to 01.2 knows the old inputs, and in which 01.4 and 01.5 are swapped."""
     held, task = loaded(honest), page.tasks["01.2"]
     seed, known = held["pages"][0]["seed"], {}
     for drawn in (PUBLIC, seed):
@@ -164,20 +166,25 @@ def test_answers_that_know_the_old_inputs_do_not_hold_on_new_ones(honest: Path, 
     fake = space["max_pool_by_hand"]
     assert result_of(task, fake).state == "correct"
     assert fault(task, observation(task, fake, seed), observation(task, task.solution, seed), seed) == ""
-    came = verify_certificate(with_first(held, f"import hashlib\n\n{answer}"), seconds=PATIENT)
-    assert holding(came) == {**OTHERS, "01.2": False}
-
-
-def test_swapped_answers_do_not_hold(honest: Path) -> None:
-    held = loaded(honest)
-    names = ("max_pool_by_hand", "pixels_seen")
+    names = ("line_kernel", "pixels_seen")
     for cell in held["pages"][0]["cells"]:
         for name, other in (names, names[::-1]):
             if f"def {name}(" in "".join(cell["source"]):
                 cell["source"] = [line.replace(f"def {name}(", f"def {other}(") for line in cell["source"]]
                 break
-    came = verify_certificate(sealed(held), seconds=PATIENT)
-    assert holding(came) == {**OTHERS, "01.2": False, "01.5": False}
+    return holding(verify_certificate(with_first(held, f"import hashlib\n\n{answer}"), seconds=PATIENT))
+
+
+def test_answers_that_know_the_old_inputs_do_not_hold_on_new_ones(forged: dict[str, bool | None]) -> None:
+    assert forged["01.2"] is False
+
+
+def test_swapped_answers_do_not_hold(forged: dict[str, bool | None]) -> None:
+    assert (forged["01.4"], forged["01.5"]) == (False, False)
+
+
+def test_answers_beside_those_hold(forged: dict[str, bool | None]) -> None:
+    assert forged == {**OTHERS, "01.2": False, "01.4": False, "01.5": False}
 
 
 def test_a_hostile_answer_reaches_nothing_and_a_run_without_a_verdict_is_not_verified(
@@ -203,8 +210,8 @@ def test_a_hostile_answer_reaches_nothing_and_a_run_without_a_verdict_is_not_ver
 
 
 def test_a_forged_report_proves_nothing(honest: Path) -> None:
-    forged = FORGED.replace("04.", "01.").replace("range(1, 7)", "range(1, 8)")
-    came = holding(verify_certificate(with_first(loaded(honest), forged), seconds=PATIENT))
+    report = FORGED.replace("04.", "01.").replace("range(1, 7)", "range(1, 8)")
+    came = holding(verify_certificate(with_first(loaded(honest), report), seconds=PATIENT))
     assert sorted(came) == [f"01.{number}" for number in range(1, 8)]
     assert not any(came.values())
 
