@@ -12,7 +12,7 @@ from browser.test_hosts import COLAB, POLICY, VS_CODE
 from course_lib.schematics import SCHEMATICS, schematic
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Frame, Page
+    from playwright.sync_api import Browser, Frame, Page
 
 ALL = "".join(schematic(name).html() for name in SCHEMATICS)
 DRAWN = "() => [...document.images].map(image => image.complete && image.naturalWidth > 0)"
@@ -31,17 +31,23 @@ CROSSED = """() => [...document.querySelectorAll("text")].filter(text => {
 }).map(text => text.textContent)"""
 
 
-@pytest.mark.parametrize("name", SCHEMATICS)
-def test_no_line_runs_through_words(name: str, page: "Page") -> None:
-    page.set_content(SCHEMATICS[name]().svg())
-    assert page.evaluate(CROSSED) == []
+@pytest.fixture(scope="module")
+def card(browser: "Browser") -> "Page":
+    """A page to put one drawing after the other into."""
+    return browser.new_page(viewport={"width": 1280, "height": 960})
 
 
 @pytest.mark.parametrize("name", SCHEMATICS)
-def test_no_words_leave_the_card_or_touch_each_other(name: str, page: "Page") -> None:
+def test_no_line_runs_through_words(name: str, card: "Page") -> None:
+    card.set_content(SCHEMATICS[name]().svg())
+    assert card.evaluate(CROSSED) == []
+
+
+@pytest.mark.parametrize("name", SCHEMATICS)
+def test_no_words_leave_the_card_or_touch_each_other(name: str, card: "Page") -> None:
     # in DejaVu Sans, among the widest of the fonts that a system may show
-    page.set_content(SCHEMATICS[name]().svg())
-    texts = page.evaluate(TEXTS)
+    card.set_content(SCHEMATICS[name]().svg())
+    texts = card.evaluate(TEXTS)
     assert [words for words, left, _, right, _ in texts if left < 4 or right > 476] == []
     touching = [
         (one[0], other[0])
