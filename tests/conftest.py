@@ -1,5 +1,6 @@
 """What all tests share: no network, caches of their own, one thread, and a tiny data set in Kaggle's layout."""
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from web_host import Host, hosts
 
@@ -75,6 +77,22 @@ def real_data() -> Path:
 def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that the tests on real images share, so that they decode them once."""
     return tmp_path_factory.mktemp("real-cache")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The pages of the web site, in a folder of its own; the first of several processes builds it for all."""
+    from course_lib.authoring.site import build_site
+
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    built = root / "site.json"
+    with FileLock(root / "site.lock"):  # which torch needs
+        if not built.exists():
+            (root / "site").mkdir()
+            built.write_text(json.dumps([str(path) for path in build_site(root / "site" / "out")]))
+    return [Path(path) for path in json.loads(built.read_text())]
 
 
 def write_radiograph(path: Path, *, sick: bool, seed: int, mode: str = "L") -> None:

@@ -48,11 +48,10 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
-    out = tmp_path_factory.mktemp("site") / "out"
-    paths = build_site(out)
+def pages(site: list[Path]) -> dict[str, Page]:
+    out = site[0].parent
     assert list(out.parent.iterdir()) == [out]  # nothing is written beside it
-    return {path.relative_to(out).as_posix(): Page(path) for path in paths}
+    return {path.relative_to(out).as_posix(): Page(path) for path in site}
 
 
 def test_every_lesson_and_every_page_of_exercises_is_there(pages: dict[str, Page]) -> None:

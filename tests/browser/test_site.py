@@ -9,20 +9,13 @@ import pytest
 from browser.explorers import quiet, said
 from browser.test_explorers import EXPLORERS
 
-from course_lib.authoring.site import build_site
-
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return build_site(tmp_path_factory.mktemp("site"))
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_page_fits_and_loads_without_an_error(
-    pages: list[Path], browser: "Browser", width: int, scheme: str
+    site: list[Path], browser: "Browser", width: int, scheme: str
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme, offline=True)
     page, errors = context.new_page(), []
@@ -30,7 +23,7 @@ def test_every_page_fits_and_loads_without_an_error(
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("requestfailed", lambda request: errors.append(request.url))
     background = "getComputedStyle(document.body).backgroundColor"
-    for path in pages:
+    for path in site:
         page.goto(path.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         dark = sum(map(int, page.evaluate(f"{background}.match(/\\d+/g)")[:3])) < 128 * 3
@@ -50,12 +43,10 @@ UNREAD = """() => [...document.querySelectorAll('article pre')].filter(pre => {
 }).map(pre => pre.innerText)"""
 
 
-def test_no_code_is_cut_off_or_broken_up_to_100_characters_at_1200_pixels(
-    pages: list[Path], browser: "Browser"
-) -> None:
+def test_no_code_is_cut_off_or_broken_up_to_100_characters_at_1200_pixels(site: list[Path], browser: "Browser") -> None:
     context = browser.new_context(viewport={"width": 1200, "height": 1000}, offline=True)
     page = context.new_page()
-    for path in pages:
+    for path in site:
         page.goto(path.as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(folded => folded.open = true)")
         assert page.evaluate(UNREAD) == [], path
@@ -73,10 +64,10 @@ LOWERED = """() => [...document.querySelectorAll('msub')].map(sub => {
 })"""
 
 
-def test_a_phone_shows_wide_figures_legible_and_what_was_printed_whole(pages: list[Path], browser: "Browser") -> None:
+def test_a_phone_shows_wide_figures_legible_and_what_was_printed_whole(site: list[Path], browser: "Browser") -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
     page = context.new_page()
-    for path in pages:
+    for path in site:
         page.goto(path.as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(folded => folded.open = true)")
         page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
@@ -85,8 +76,8 @@ def test_a_phone_shows_wide_figures_legible_and_what_was_printed_whole(pages: li
     context.close()
 
 
-def test_subscripts_stand_lower_than_their_letters(pages: list[Path], page: "Page") -> None:
-    page.goto(next(path for path in pages if path.stem == "06_visualization").as_uri())
+def test_subscripts_stand_lower_than_their_letters(site: list[Path], page: "Page") -> None:
+    page.goto(next(path for path in site if path.stem == "06_visualization").as_uri())
     lowered = page.evaluate(LOWERED)
     assert lowered
     assert min(lowered) > 0.05
@@ -105,27 +96,25 @@ def test_subscripts_stand_lower_than_their_letters(pages: list[Path], page: "Pag
         ("06_visualization", "feature_explorer(...).page"),
     ],
 )
-def test_each_explorer_works_without_kernel_and_network(
-    pages: list[Path], page: "Page", lesson: str, call: str
-) -> None:
+def test_each_explorer_works_without_kernel_and_network(site: list[Path], page: "Page", lesson: str, call: str) -> None:
     quiet(page)
-    page.goto(next(path for path in pages if path.stem == lesson).as_uri())
+    page.goto(next(path for path in site if path.stem == lesson).as_uri())
     module = EXPLORERS[call].make().module
     explorer = page.locator(f'[data-explorer="{module}"] .course-explorer').first
     explorer.scroll_into_view_if_needed()
     EXPLORERS[call].use(explorer)
 
 
-def test_the_threshold_moves_on_the_page_of_lesson_3(pages: list[Path], page: "Page") -> None:
+def test_the_threshold_moves_on_the_page_of_lesson_3(site: list[Path], page: "Page") -> None:
     quiet(page)
-    page.goto(next(path for path in pages if path.stem == "03_training_on_gpu").as_uri())
+    page.goto(next(path for path in site if path.stem == "03_training_on_gpu").as_uri())
     explorer = page.locator('[data-explorer="threshold"] .course-explorer')
     explorer.get_by_role("slider", name="threshold", exact=True).press("Home")
     assert re.match(r"Threshold 0: of (\d+) sick, \1 are predicted sick", said(explorer))
 
 
-def test_search_finds_a_lesson_and_a_solution_unfolds(pages: list[Path], page: "Page") -> None:
-    page.goto(pages[0].as_uri())
+def test_search_finds_a_lesson_and_a_solution_unfolds(site: list[Path], page: "Page") -> None:
+    page.goto(site[0].as_uri())
     page.get_by_placeholder("Search").fill("receptive field")
     page.keyboard.press("Enter")
     page.locator("#search-results a", has_text="CNN anatomy").first.click()
@@ -134,7 +123,7 @@ def test_search_finds_a_lesson_and_a_solution_unfolds(pages: list[Path], page: "
     page.wait_for_url("**/02_building_pneumonia_cnn.html")
     page.locator(".prev-page").click()
     page.wait_for_url("**/01_cnn_anatomy.html")
-    page.goto(next(path for path in pages if path.parent.name == "exercises").as_uri())
+    page.goto(next(path for path in site if path.parent.name == "exercises").as_uri())
     solution = page.locator("details").first
     assert not solution.locator("pre").is_visible()
     solution.locator("summary").click()
