@@ -107,7 +107,7 @@ def result_of(task: Task, answer: Answer) -> Result:
 def verdict(task: Task, observed: Observation) -> Result:
     """What is to be said of what was observed of an answer with the inputs of the page."""
     try:
-        decide(task, observed, observation(task, task.solution))
+        decide(task, observed, task.observed(task.solution))
     except Wrong as wrong:
         return _refused(task, wrong)
     return failed(task, observed.error) if observed.error else Result(task, "correct", (("notice", task.notice),))
@@ -163,7 +163,7 @@ def failed(task: Task, error: Exception) -> Result:
 
 def _inputs_of_first_wrong(task: Task, observed: Observation) -> tuple[str, ...]:
     """The arguments of the first call of which something else came than of the solution."""
-    pairs = zip(observed.rounds, observation(task, task.solution).rounds, strict=False)
+    pairs = zip(observed.rounds, task.observed(task.solution).rounds, strict=False)
     place = next((k for k, pair in enumerate(pairs) if not agrees(*pair, task.tolerance)), len(observed.rounds))
     with as_at_first():
         arguments: tuple[Any, ...] = next(iter([*task.inputs(Draw(PUBLIC))][place:]), ())

@@ -92,7 +92,7 @@ class Task:
     also_right: Sequence[Answer] = ()
 
     def __init__(self) -> None:
-        self._observed: dict[Answer, list[Any]] = {}  # of each slip
+        self._observed: dict[Answer, Observation] = {}
 
     def inputs(self, draw: Draw) -> Iterable[tuple[Any, ...]]:
         """The arguments of each call: drawn from a public seed for the page's check, from a secret one in grading."""
@@ -143,12 +143,16 @@ class Task:
         """The sentence of the first slip of which the same part was observed in some calls; "" if there is none."""
         found = [part_of(one, part) for one in observed]
         for slip, words in self.slips:
-            if slip not in self._observed:
-                self._observed[slip] = observation(self, slip).rounds
-            others = [part_of(one, part) for one in self._observed[slip]][: len(found)]
+            others = [part_of(one, part) for one in self.observed(slip).rounds][: len(found)]
             if agrees(found[calls], others[calls], self.tolerance):
                 return words
         return ""
+
+    def observed(self, answer: Answer) -> "Observation":
+        """What comes of the solution, or of a slip, with the inputs of the page: the same each time, so run once."""
+        if answer not in self._observed:
+            self._observed[answer] = observation(self, answer)
+        return self._observed[answer]
 
     def _only_defaults(self, calls: list[tuple[Any, ...]], observed: list[Any], wanted: list[Any]) -> bool:
         """Whether calls are right with all arguments given, and wrong only where some were left out."""
