@@ -41,7 +41,9 @@ def package_texts() -> Iterator[Text]:
 
 
 def toml_texts() -> Iterator[Text]:
-    """Questions, predictions, captions, alt texts, and what stands beside recorded results."""
+    """Questions, predictions, captions, alt texts, and what stands beside recorded results or is graded by hand."""
+    for path in sorted((PACKAGE / "exercises" / "tasks").glob("*-question.md")):
+        yield str(path.relative_to(ROOT)), path.read_text("utf-8")
     folders = ("widgets/texts", "plots/texts", "real_results")
     for path in sorted(path for folder in folders for path in (PACKAGE / folder).glob("*.toml")):
         yield from ((str(path.relative_to(ROOT)), text) for text in values(tomllib.loads(path.read_text("utf-8"))))

@@ -13,8 +13,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_lib.classroom.own import own_frame, own_tasks
+from course_lib.classroom.questions import Question, read_question
 from course_lib.exercises.load import FOLDER, tasks_of
-from course_lib.exercises.page import Cell, cells, cleared, frames, script
+from course_lib.exercises.page import BEGIN, END, Cell, cells, cleared, commented, frames, script
 from course_lib.exercises.task import Task
 from course_lib.files import as_path
 from course_lib.set_up import FOLDED, with_set_up
@@ -35,6 +36,9 @@ Each task asks for a function or a class, and the cell below it checks yours wit
 helps a little, called again a little more. A task earns its points if its check says "correct" and if your answer also
 does what it should with other inputs, when it is graded. Together {points}. Leave the cells with checks as they
 are; you may add cells of your own."""
+IN_PROSE = (
+    "\n\nThe last task, {number}, is a question. Answer it in prose; your teacher reads it and grades it by hand."
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Assignment:
         folder: of the files of its tasks.
         tasks: by number, such as "04.2".
         names: what each task asks for, such as "SimpleCNNWithBatchNorm".
-        points: of each task.
+        points: of each task, and of the question.
+        question: that is answered in prose and graded by hand, if one is asked.
         source: the teacher's notebook, with solutions, hidden tests and nbgrader's metadata.
     """
 
@@ -61,6 +66,7 @@ class Assignment:
     tasks: dict[str, Task]
     names: dict[str, str]
     points: dict[str, int]
+    question: Question | None
     source: NotebookNode
 
     @property
@@ -71,8 +77,12 @@ class Assignment:
     @property
     def fingerprint(self) -> str:
         """A hash of what students are given: its texts, before any is filled in."""
-        texts = [cleared(cell.source).partition("\n### BEGIN HIDDEN")[0] for cell in self.source.cells]
-        return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+        return hashlib.sha256("\0".join(self.given).encode()).hexdigest()[:16]
+
+    @property
+    def given(self) -> list[str]:
+        """The text of each cell as students are given it; in place of each answer stands what says "not attempted"."""
+        return [cleared(cell.source).partition("\n### BEGIN HIDDEN")[0] for cell in self.source.cells]
 
     def solutions(self) -> dict[str, Any]:
         """The function or class that solves each task, by its number; runs the code cells of the page."""
@@ -84,17 +94,20 @@ class Assignment:
         return {number: namespace[name] for number, name in self.names.items()}
 
 
-def assignment(lesson: str, variant: int | None = None, own: str | Path | None = None) -> Assignment:
+def assignment(
+    lesson: str, variant: int | None = None, own: str | Path | None = None, *, question: bool = False
+) -> Assignment:
     """The exercises of a lesson as an assignment.
 
     Args:
         lesson: such as "04" or "4".
         variant: the seed of numbers for one section of a class, or for one student.
         own: a folder with a teacher's own tasks, whose lesson it is.
+        question: whether it also asks the lesson's question.
 
     Raises:
-        FileNotFoundError: no such folder.
-        ValueError: no such lesson, a task has a fault, or none draws numbers.
+        FileNotFoundError: no such folder, or no question.
+        ValueError: no such lesson, a task or the question has a fault, or no task draws numbers.
     """
     found, lesson = frames(), lesson.zfill(2)
     if own is not None:
@@ -118,21 +131,37 @@ def assignment(lesson: str, variant: int | None = None, own: str | Path | None =
     if variant is not None:
         defaults = {number: random.Random(f"{variant} {number}").choice(among) for number, among in drawn.items()}
     page, names = cells(frame, listed, defaults), {number: task.name for number, task in tasks.items()}
-    source = jupytext.reads(script(page), fmt="py:percent")
     points = {number: task.points for number, task in tasks.items()}
-    made = Assignment(lesson, stem, variant, defaults, folder, tasks, names, points, source)
+    asked = read_question(folder, lesson) if question else None
+    if asked:
+        last = max(place for place, cell in enumerate(page) if cell.kind == "check")
+        page[last + 1 : last + 1] = _question_cells(asked)
+        points[asked.number] = asked.points
+    source = jupytext.reads(script(page), fmt="py:percent")
+    made = Assignment(lesson, stem, variant, defaults, folder, tasks, names, points, asked, source)
     _mark(made, page)
     return made
 
 
-def own_pages(lesson: str, students: Iterable[str], own: str | Path | None = None) -> dict[str, Assignment]:
+def own_pages(
+    lesson: str, students: Iterable[str], own: str | Path | None = None, *, question: bool = False
+) -> dict[str, Assignment]:
     """A page for each student, whose variant follows from the student's id and the lesson alone.
 
     Raises:
         FileNotFoundError, ValueError: as `assignment` does.
     """
     digests = {student: hashlib.sha256(f"{student} {lesson.zfill(2)}".encode()).digest() for student in students}
-    return {student: assignment(lesson, int.from_bytes(digest[:4]), own) for student, digest in digests.items()}
+    seeds = {student: int.from_bytes(digest[:4]) for student, digest in digests.items()}
+    return {student: assignment(lesson, seed, own, question=question) for student, seed in seeds.items()}
+
+
+def _question_cells(question: Question) -> list[Cell]:
+    expected = f"{BEGIN}\n{question.expected}\n{END}"
+    return [
+        Cell("question", question.number, f"# %% [markdown]\n{commented(question.statement)}\n"),
+        Cell("prose", question.number, f"# %% [markdown]\n{commented(expected)}\n"),
+    ]
 
 
 def _mark(page: Assignment, cells: list[Cell]) -> None:
@@ -143,13 +172,15 @@ def _mark(page: Assignment, cells: list[Cell]) -> None:
     heading = heading if own else heading.partition("\n")[0]
     together = f"{total} point{'s' if total > 1 else ''}"
     page.source.cells[0].source = INTRODUCTION.format(heading=heading, first=first, points=together)
+    if page.question:
+        page.source.cells[0].source += IN_PROSE.format(number=page.question.number)
     for place, (cell, ours) in enumerate(zip(page.source.cells, cells, strict=True)):
         cell.id = f"{page.stem[:2]}-{place:02}"
         is_set_up = "setup" in cell.metadata.get("tags", ())
         cell.metadata = nbformat.from_dict(FOLDED if is_set_up else {})
         if is_set_up:
             cell.source = with_set_up(cell.source)
-        key = ours.number.replace(".", "-")  # nbgrader takes no dot
+        worth = page.points.get(ours.number)
         if ours.kind == "statement":
             title, _, rest = cell.source.partition("\n")
             count = page.points[ours.number]
@@ -159,12 +190,14 @@ def _mark(page: Assignment, cells: list[Cell]) -> None:
             )
             cell.source = f"{title}\n\n{points}\n\n{rest.strip()}"
         elif ours.kind == "answer":
-            _tell_nbgrader(cell, f"task-{key}", solution=True)
+            _tell_nbgrader(cell, grade_id("task", ours.number), solution=True)
         elif ours.kind == "check":
             about = {"number": ours.number, "name": page.names[ours.number], "variant": page.variant}
             folder = f", own={str(page.folder.resolve())!r}" if own else ""
             cell.source = HIDDEN.format(check=cell.source, own=folder, **about)
-            _tell_nbgrader(cell, f"check-{key}", grade=True, locked=True, points=page.points[ours.number])
+            _tell_nbgrader(cell, grade_id("check", ours.number), grade=True, locked=True, points=worth)
+        elif ours.kind == "prose":
+            _tell_nbgrader(cell, grade_id("task", ours.number), grade=True, solution=True, points=worth)
         cell.source = cell.source.replace("import check, hint, progress, solution", "import check, hint, progress")
     page.source.nbformat_minor = 5
     page.source.metadata = nbformat.from_dict(
@@ -175,12 +208,19 @@ def _mark(page: Assignment, cells: list[Cell]) -> None:
         }
     )
     page.source.metadata["course"]["release"] = page.fingerprint
+    if page.question:
+        page.source.metadata["course"]["question"] = True
 
 
-def _tell_nbgrader(cell: NotebookNode, grade_id: str, **given: Any) -> None:
+def grade_id(kind: str, number: str) -> str:
+    """nbgrader's name of a cell: of the answer to a task or to the question, "task", or of a "check"."""
+    return f"{kind}-{number.replace('.', '-')}"  # it takes no dot
+
+
+def _tell_nbgrader(cell: NotebookNode, name: str, **given: Any) -> None:
     says = {
         "schema_version": 3,
-        "grade_id": grade_id,
+        "grade_id": name,
         "grade": False,
         "solution": False,
         "locked": False,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from course_lib.classroom.moodle import feedback_name, worksheet
+from course_lib.classroom.overrides import BY_HAND
 from course_lib.classroom.platforms import ANONYMOUS, CANVAS
 from course_lib.classroom.rosters import digits, is_canvas, students_of
 from course_lib.classroom.summary import STRANGER
@@ -38,7 +39,8 @@ def export_grades(out: str | Path, form: Format, column: str | None = None) -> E
     """Write the grades in `out` as canvas.csv, moodle.csv or csv.csv, and feedback-canvas.zip or feedback-moodle.zip.
 
     Canvas and Moodle know their students by columns of their own, so `course grade` must have been given their file as
-    the roster. Who was not graded keeps what that file holds, which is nothing in a new assignment.
+    the roster. Who was not graded, or is still to be graded by hand, keeps what that file holds, which is nothing in a
+    new assignment.
 
     Args:
         out: the folder of `course grade`.
@@ -55,7 +57,10 @@ def export_grades(out: str | Path, form: Format, column: str | None = None) -> E
     held = json.loads((out / "grading.json").read_text(encoding="utf-8"))
     with (out / "grades.csv").open(newline="", encoding="utf-8") as file:
         grades = [{name: unquoted(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
-    title, path, notes = f"Exercises {int(held['lesson'])}", out / f"{form}.csv", _notes(grades)
+    for grade in grades:
+        if grade["status"] == BY_HAND:
+            grade["score"] = ""  # it is not out of all points yet
+    title, path, notes = f"Exercises {int(held['lesson'])}", out / f"{form}.csv", [*_newer(out), *_notes(grades)]
     if form == "csv":
         names = ("student", "name", "score")
         write_table(path, [["student", "name", title], *([grade[name] for name in names] for grade in grades)])
@@ -77,6 +82,14 @@ def export_grades(out: str | Path, form: Format, column: str | None = None) -> E
     pack_files(archive, pages)
     notes += [f"no file on {form.title()} to which this feedback belongs: {', '.join(nowhere)}"] if nowhere else []
     return Exported([path, archive], notes)
+
+
+def _newer(out: Path) -> list[str]:
+    """What was set by hand since the grades were written."""
+    written = (out / "grades.csv").stat().st_mtime
+    sources = [out / name for name in ("overrides.csv", "late.toml", "gradebook.db")]
+    changed = [path.name for path in sources if path.exists() and path.stat().st_mtime > written]
+    return [f"{name} was changed after these grades; run `course grade` again, and then this" for name in changed]
 
 
 def _notes(grades: list[Grade]) -> list[str]:
@@ -110,7 +123,7 @@ def _moodle(out: Path, table: Table, graded: dict[str, Grade], title: str, colum
 
 
 def _comment(grade: Grade, title: str) -> str:
-    tasks = ", ".join(f"{name}: {cell}" for name, cell in grade.items() if cell and re.fullmatch(r"\d\d\.\d+", name))
+    tasks = ", ".join(f"{name}: {cell}" for name, cell in grade.items() if cell and re.fullmatch(r"\d\d\.\w+", name))
     said = [f"{grade['score']} of {grade['max_score']} points", tasks, grade["reason"], grade["comment"]]
     return f"{title}: {_escaped('. '.join(filter(None, said)))}."
 

@@ -4,12 +4,13 @@ import html
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment
+from course_lib.classroom.overrides import BY_HAND
 from course_lib.markup import with_code
 
 STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "section{border-left:.4rem solid #b34700;padding:.1rem 1rem;margin:1.5rem 0}section.passed{border-color:#00695c}"
-    "h1{font-size:1.5rem}h2{font-size:1.1rem}"
+    "h1{font-size:1.5rem}h2{font-size:1.1rem}pre{font:inherit;white-space:pre-wrap;overflow-wrap:anywhere}"
 )
 
 
@@ -24,14 +25,49 @@ def judged(record: dict[str, Any], number: str) -> bool:
 
 def feedback_page(record: dict[str, Any], page: Assignment) -> str:
     """A student's page: points, both kinds of checks, what was found, and a hint for what failed."""
-    parts = [f"<h1>{_safe(heading(page))}</h1>", f"<p>{_safe(record['name'])}: {_points(record)}.</p>"]
+    parts = [f"<h1>{_safe(heading(page))}</h1>", f"<p>{_safe(record['name'])}: {_points(record, page)}.</p>"]
     parts += [f"<p>Handed in: {_safe(record['late'])}.</p>"] if record["late"] else []
     parts += [f"<p><b>Your teacher:</b> {_safe(record['comment'])}</p>"] if record.get("comment") else []
     if record["reasons"]:
         parts += ["<ul>", *(f"<li>{_safe(reason)}</li>" for reason in record["reasons"]), "</ul>"]
     parts += [task_feedback(number, record["tasks"][number], page) for number in page.tasks if judged(record, number)]
-    title = f"<title>{_safe(heading(page))}</title><meta charset='utf-8'><style>{STYLE}</style>"
-    return f"<!doctype html><html lang='en'><head>{title}</head><body>{''.join(parts)}</body></html>"
+    if page.question and judged(record, page.question.number):
+        title = f"{page.question.number} {page.question.title}"
+        parts.append(_prose(title, record["tasks"][page.question.number], page.question.points, "Your answer"))
+    return _document(heading(page), parts)
+
+
+def answers_page(records: list[dict[str, Any]], page: Assignment) -> str:
+    """All answers to the question of a page, those first that are to be graded, for the teacher to read through."""
+    question = page.question
+    assert question
+    parts = [f"<h1>{_safe(heading(page))}: {question.number} {_safe(question.title)}</h1>"]
+    parts += [f"<pre>{_safe(question.text)}</pre><h2>What a good answer says</h2><pre>{_safe(question.expected)}</pre>"]
+    answered = [record for record in records if record["score"] is not None]
+    waiting = [record for record in answered if record["status"] == BY_HAND]
+    for record in waiting + [record for record in answered if record["status"] != BY_HAND]:
+        name = record["student"] if record["student"] == record["name"] else f"{record['student']}, {record['name']}"
+        parts.append(_prose(name, record["tasks"][question.number], question.points, "Answer"))
+    if waiting:
+        rows = [f"{record['student']},{question.number},," for record in waiting]
+        parts.append("<h2>For overrides.csv: points go between the last two commas, a comment behind them</h2>")
+        parts.append(f"<pre>{_safe(chr(10).join(['student,task,points,comment', *rows]))}</pre>")
+    return _document(f"{heading(page)}: answers", parts)
+
+
+def _document(title: str, parts: list[str]) -> str:
+    head = f"<title>{_safe(title)}</title><meta charset='utf-8'><style>{STYLE}</style>"
+    return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
+
+
+def _prose(title: str, came: dict[str, Any], most: int, whose: str) -> str:
+    """An answer in prose, and what the teacher gave for it."""
+    points = f"to be graded by hand, {most} at most" if came["points"] is None else f"{came['points']:g} of {most}"
+    parts = [f"<section{' class=passed' if came['points'] else ''}><h2>{_safe(title)} ({points})</h2>"]
+    parts += [f"<p><b>Your teacher:</b> {_safe(came['comment'])}</p>"] if came.get("comment") else []
+    parts += [f"<p>{_safe(came['reason'])}.</p>"] if came["reason"] else []
+    parts += [f"<p><b>{whose}:</b></p><pre>{_safe(came['answer'])}</pre>"] if came["answer"] else []
+    return "".join([*parts, "</section>"])
 
 
 def task_feedback(number: str, came: dict[str, Any], page: Assignment) -> str:
@@ -58,10 +94,13 @@ def heading(page: Assignment) -> str:
     return f"Exercises {int(page.lesson)}{variant}"
 
 
-def _points(record: dict[str, Any]) -> str:
+def _points(record: dict[str, Any], page: Assignment) -> str:
     if record["score"] is None:
         return f"not graded ({_safe(record['status'])})"
-    return f"{record['score']:g} of {record['max_score']} points"
+    points = f"{record['score']:g} of {record['max_score']} points"
+    if record["status"] == BY_HAND and page.question:
+        return f"{points} without {page.question.number}, which is still to be graded by hand"
+    return points
 
 
 def _verdicts(came: dict[str, Any]) -> str:

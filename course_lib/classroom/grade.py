@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 from course_lib.classroom.assignment import EACH, Assignment, assignment, own_pages
 from course_lib.classroom.feedback import NOT_RUN
+from course_lib.classroom.overrides import counted
 from course_lib.classroom.plain import from_json, readable
+from course_lib.classroom.prose import read_prose, ungraded
 from course_lib.classroom.reading import UnfitError, answered, read_answers, variant_of
 from course_lib.classroom.results import Results
 from course_lib.classroom.rosters import read_roster
@@ -44,6 +46,7 @@ def grade(
     variant: int | Literal["each"] | None = None,
     task: str | None = None,
     own: str | Path | None = None,
+    question: bool = False,
     seconds: float = 20,
     sandboxed: bool = True,
     on_graded: Callable[[Record], None] = lambda record: None,
@@ -59,13 +62,14 @@ def grade(
         variant: of the release; "each" if each student of the roster has numbers of their own.
         task: grade this one again, and leave the others as they were, unless the submission has changed.
         own: the folder of a teacher's own tasks, if the release was of these.
+        question: whether the release asks the page's question, which is graded by hand.
         seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run without a sandbox what strangers wrote.
         on_graded: called with each record as it comes.
 
     Returns:
         a record for each student: what the checks gave, as it is in `out`/records, with overrides and the late policy.
-        The score is None for whoever was not "graded".
+        The score is None for whoever was not graded; of those who are "to grade by hand" it is that of the tasks.
 
     Raises:
         FileNotFoundError: no submissions, or no sandbox.
@@ -73,14 +77,14 @@ def grade(
             late.toml has a slip.
     """
     place, out = as_path(place, "place"), as_path(out, "out")
-    page = assignment(lesson, None if variant == EACH else variant, own)
+    page = assignment(lesson, None if variant == EACH else variant, own, question=question)
     if task is not None and task not in page.tasks:
         raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")
     if variant == EACH and not roster:
         raise ValueError("--variant each: whose page is whose follows from the roster; name it, --roster FILE.")
     students = read_roster(roster) if roster else []
-    pages = own_pages(lesson, [student.id for student in students], own) if variant == EACH else None
-    found = submissions(place, students, page.stem, lambda notebook: answered(notebook, page))
+    pages = own_pages(lesson, [student.id for student in students], own, question=question) if variant == EACH else None
+    found = submissions(place, students, page.stem, lambda notebook: _answered(notebook, page))
     judge = Judge(page, secret=_prepare(out, place, page, variant, read_table(roster) if roster else []))
     # slips are named before it runs
     results = Results(out, page, {submission.student.id for submission in found}, pages)
@@ -161,7 +165,9 @@ class Judge:
             "reasons": list(submission.remarks),
             "tasks": {number: _no_points(NOT_RUN) for number in self._page.tasks},
         }
-        if only and before and before["status"] == "graded" and before["submission"] == record["submission"]:
+        if self._page.question:
+            record["tasks"][self._page.question.number] = ungraded(NOT_RUN)
+        if only and before and before["score"] is not None and before["submission"] == record["submission"]:
             record["tasks"], names = before["tasks"], {only: names[only]}
         try:
             if submission.notebook is None:
@@ -171,7 +177,9 @@ class Judge:
                 raise UnfitError(NOT_GRADED, NO_PAGE)
             answers = read_answers(submission.notebook, page)
             record["reasons"] += answers.remarks
-            if not answered(submission.notebook, page):
+            if page.question:
+                record["tasks"][page.question.number] = read_prose(submission.notebook, page)
+            if not _answered(submission.notebook, page):
                 record["reasons"].append("it answers no task, as if another copy had been handed in")
             seed = self.seed(record["submission"])
             said = box.run(answers.cells, names, seed)
@@ -192,10 +200,7 @@ class Judge:
         except UnsoundError as unsound:
             record["status"] = NOT_GRADED
             record["reasons"].insert(0, str(unsound))
-        graded = record["status"] == "graded"
-        record["score"] = sum(task["points"] for task in record["tasks"].values()) if graded else None
-        record["max_score"] = sum(self._page.points.values())
-        return record
+        return counted(record, self._page.points)
 
     def seed(self, digest: str) -> int:
         """Of a submission's own: whatever it finds out of its inputs helps neither another student nor its next try."""
@@ -249,6 +254,12 @@ def _no_points(reason: str, *, public: str = "not run", findings: Iterable[Any] 
     return {"points": 0, "public": public, "hidden": False, "reason": reason, "findings": list(findings)}
 
 
+def _answered(notebook: bytes, page: Assignment) -> int:
+    """How many tasks, and the question, a notebook answers; -1 if it is none."""
+    count = answered(notebook, page)
+    return count + bool(page.question and count >= 0 and read_prose(notebook, page)["answer"])
+
+
 def _digest(submission: Submission) -> str:
     return hashlib.sha256(repr(submission.remarks).encode() + (submission.notebook or b"")).hexdigest()
 
@@ -258,11 +269,17 @@ def _prepare(out: Path, place: Path, page: Assignment, variant: int | str | None
     for shown in (PACKAGE.parent / "notebooks", place):
         if out.resolve().is_relative_to(shown.resolve()):
             raise ValueError(f"--out {out}: lies in {shown}, where nothing should be written; name another folder.")
+    released = out / "release" / page.name / f"{page.stem}.ipynb"
+    if released.is_file():
+        held = json.loads(released.read_text(encoding="utf-8"))["metadata"].get("course", {})
+        _refuse_other_question(held, page, f"{released} is")
     out.mkdir(parents=True, exist_ok=True)
     about: Record = {"lesson": page.lesson, "variant": variant, "release": page.fingerprint}
+    about |= {"question": True} if page.question else {}
     kept = out / "grading.json"
     if kept.exists():
         held = json.loads(kept.read_text(encoding="utf-8"))
+        _refuse_other_question(held, page, f"{out} holds grades of a page")
         if {key: held[key] for key in about} != about:
             other = ["variant"] if held["variant"] != about["variant"] else ["release"]
             told = ["lesson"] if held["lesson"] != about["lesson"] else ["lesson", *other]
@@ -274,6 +291,12 @@ def _prepare(out: Path, place: Path, page: Assignment, variant: int | str | None
     _write(kept, json.dumps(about, indent=1).encode())
     kept.chmod(0o600)
     return int(about["secret"])
+
+
+def _refuse_other_question(held: Record, page: Assignment, what: str) -> None:
+    if bool(held.get("question")) != bool(page.question):
+        there, mend = ("without", "leave out") if page.question else ("with", "add")
+        raise ValueError(f"{what} {there} a question; {mend} --question.")
 
 
 def _read_record(out: Path, submission: Submission) -> Record | None:

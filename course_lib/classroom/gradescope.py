@@ -94,8 +94,10 @@ def results(record: dict[str, Any], page: Assignment, seconds: float) -> dict[st
             "output_format": "html",
         }
         for number, came in record["tasks"].items()
+        if number in page.tasks
     ]
-    said = "\n".join(record["reasons"]) or "Every task was checked."
+    by_hand = [f"{page.question.number} is graded by hand."] if page.question else []
+    said = "\n".join([*(record["reasons"] or ["Every task was checked."]), *by_hand])
     return {"output": said, "output_format": "text", "execution_time": round(seconds), "tests": tests}
 
 
@@ -115,11 +117,12 @@ def main(folder: Path) -> None:
             work / "out",
             roster=work / "roster.csv",
             variant=about["variant"],
+            question=bool(about.get("question")),
             sandboxed=_makes_sandboxes(),
         )
     if record["score"] is None and record["status"] not in STUDENTS:
         sys.exit(f"not graded ({record['status']}): {'; '.join(record['reasons'])}")
-    page = assignment(about["lesson"], about["variant"])
+    page = assignment(about["lesson"], about["variant"], question=bool(about.get("question")))
     said = json.dumps(results(record, page, time.monotonic() - start))
     (folder / "results").mkdir(exist_ok=True)
     write_atomically(folder / "results" / "results.json", lambda path: path.write_text(said, encoding="utf-8"))

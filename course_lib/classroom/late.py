@@ -85,7 +85,7 @@ def after_late_policy(record: Record, policy: Policy) -> Record:
     known = policy.days_late.get(student)
     late = known * 24 if known is not None else hours(record["late"])
     record = {**record, "penalty": 0, "reasons": list(record["reasons"])}
-    if not policy.percent_per_day or score is None or record.get("final"):
+    if not policy.percent_per_day or record["status"] != "graded" or record.get("final"):
         return record
     if late is None:
         if record["late"]:

@@ -1,6 +1,6 @@
 """Points that a teacher sets by hand: overrides.csv, with the columns student, task, points and comment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from course_lib.classroom.tables import read_table
 
 Record = dict[str, Any]
 TOTAL = "total"  # in the column task: all points of the page
+BY_HAND = "to grade by hand"
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,17 @@ def read_overrides(path: Path, students: set[str], page: Assignment) -> list[Ove
             raise ValueError(f"{where}: no task {task!r} on this page; it has {', '.join(most)}.")
         if (student, task) in found:
             raise ValueError(f"{where}: {student}, {task} is there twice; keep one of the rows.")
-        points = _points(row["points"], most[task], where)
+        points = checked_points(row["points"], most[task], where)
         found[student, task] = Override(student, task, points, readable(row.get("comment", ""), 2000))
     return list(found.values())
 
 
-def _points(written: str, most: int, where: str) -> float | None:
+def checked_points(written: str, most: int, where: str) -> float | None:
+    """Points as a teacher wrote them; None for an empty text.
+
+    Raises:
+        ValueError: they are not from 0 to `most`.
+    """
     if not written:
         return None
     try:
@@ -62,10 +68,40 @@ def _points(written: str, most: int, where: str) -> float | None:
     return int(points) if points == int(points) else points
 
 
-def overridden(record: Record, overrides: list[Override]) -> Record:
+def merged(rows: list[Override], others: list[Override]) -> list[Override]:
+    """Overrides from two places; where both say something of the same task, the first counts."""
+    found = {(row.student, row.task): row for row in others}
+    for row in rows:
+        other = found.get((row.student, row.task), row)
+        points = other.points if row.points is None else row.points
+        found[row.student, row.task] = replace(row, points=points, comment=row.comment or other.comment)
+    return list(found.values())
+
+
+def counted(record: Record, points: dict[str, int]) -> Record:
+    """A record with its score, None if it was not graded; what is to be graded by hand counts neither way yet.
+
+    Args:
+        points: of each task, and of the question.
+    """
+    if record["status"] not in ("graded", BY_HAND):
+        return record | {"score": None, "max_score": sum(points.values())}
+    known = {number: task["points"] for number, task in record["tasks"].items() if task["points"] is not None}
+    most = sum(points[number] for number in known)
+    return record | {
+        "status": "graded" if len(known) == len(points) else BY_HAND,
+        "score": sum(known.values()),
+        "max_score": most,
+    }
+
+
+def overridden(record: Record, overrides: list[Override], points: dict[str, int]) -> Record:
     """A record with what was set by hand; what the checks gave stays in its reasons.
 
     A submission that the checks could not grade is graded once its total, or each of its tasks, was set.
+
+    Args:
+        points: of each task, and of the question.
     """
     own = {row.task: row for row in overrides if row.student == record["student"]}
     if not own:
@@ -73,19 +109,18 @@ def overridden(record: Record, overrides: list[Override]) -> Record:
     record = {**record, "tasks": dict(record["tasks"]), "reasons": list(record["reasons"])}
     for number, came in record["tasks"].items():
         if row := own.get(number):
-            points = came["points"] if row.points is None else row.points
-            record["tasks"][number] = came | {"points": points, "checks": came["points"], "comment": row.comment}
-            if row.points is not None:
-                record["reasons"].append(f"{number}: {points:g} by hand, {came['points']:g} by the checks")
+            set_to = came["points"] if row.points is None else row.points
+            record["tasks"][number] = came | {"points": set_to, "checks": came["points"], "comment": row.comment}
+            if row.points is not None and "answer" not in came:
+                record["reasons"].append(f"{number}: {set_to:g} by hand, {came['points']:g} by the checks")
     set_by_hand = {number for number, row in own.items() if row.points is not None}
     if record["score"] is None and set_by_hand >= set(record["tasks"]):
-        record |= {"score": 0, "status": "graded"}
-    if record["score"] is not None:
-        record["score"] = sum(task["points"] for task in record["tasks"].values())
+        record["status"] = "graded"
+    record = counted(record, points)
     if TOTAL in own:
         record["comment"] = own[TOTAL].comment
     if TOTAL in set_by_hand:
         before = "no grade" if record["score"] is None else f"{record['score']:g}"
         record["reasons"].append(f"{own[TOTAL].points:g} points by hand, {before} by the checks")
-        record |= {"score": own[TOTAL].points, "status": "graded", "final": True}
+        record |= {"score": own[TOTAL].points, "max_score": sum(points.values()), "status": "graded", "final": True}
     return record

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from course_lib.classroom.assignment import CHECK, Assignment
+from course_lib.classroom.assignment import CHECK, Assignment, grade_id
 from course_lib.classroom.plain import read_json, readable
 from course_lib.exercises.page import cleared, marked, with_default
 
@@ -50,10 +50,13 @@ def read_answers(content: bytes, page: Assignment) -> Answers:
     Raises:
         UnfitError: not a notebook, or one of another assignment.
     """
-    cells, about = _read(content)
+    cells, about = read_cells(content)
     _refuse_another(cells, about, page)
     remarks, answers, checks = [], [], dict.fromkeys(page.tasks, 0)
-    if about.get("release") not in (None, page.fingerprint):
+    if bool(about.get("question")) != bool(page.question):
+        released, graded = ("with", "without") if about.get("question") else ("without", "with")
+        remarks.append(f"it was released {released} a question, and is graded {graded}: see --question")
+    elif about.get("release") not in (None, page.fingerprint):
         remarks.append("it was released by another version of the course, or of its tasks")
     own = {cell.place for cell in _own_work(cells, page)}
     for cell in cells:
@@ -77,12 +80,12 @@ def read_answers(content: bytes, page: Assignment) -> Answers:
 def answered(content: bytes, page: Assignment) -> int:
     """How many tasks a notebook answers, be it right or wrong; -1 if it is none."""
     try:
-        cells = _own_work(_read(content)[0], page)
+        cells = _own_work(read_cells(content)[0], page)
     except UnfitError:
         return -1
     stubs = _stubs(page)
-    own = [cell for cell in cells if _bare(cell.text) not in stubs]
-    return sum(any(_defines(cell, name) for cell in own) for name in page.names.values())
+    own = [cell for cell in cells if bare(cell.text) not in stubs]
+    return sum(any(defines(cell.text, name) for cell in own) for name in page.names.values())
 
 
 def variant_of(content: bytes) -> int | None:
@@ -91,12 +94,16 @@ def variant_of(content: bytes) -> int | None:
     Raises:
         UnfitError: not a notebook.
     """
-    variant = _read(content)[1].get("variant")
+    variant = read_cells(content)[1].get("variant")
     return variant if isinstance(variant, int) else None
 
 
-def _read(content: bytes) -> tuple[list[Cell], dict[str, Any]]:
-    """All cells, and what the release noted in the notebook."""
+def read_cells(content: bytes) -> tuple[list[Cell], dict[str, Any]]:
+    """All cells, and what the release noted in the notebook.
+
+    Raises:
+        UnfitError: not a notebook.
+    """
     try:
         notebook = read_json(content, MOST_ITEMS)
         sheets = notebook.get("worksheets", [notebook])  # nbformat 3 and 2 have several, and call code "input"
@@ -130,30 +137,37 @@ def _refuse_another(cells: list[Cell], about: dict[str, Any], page: Assignment) 
 
 def _own_work(cells: list[Cell], page: Assignment) -> list[Cell]:
     """Code, also in a cell that became text; a page's empty task only where nothing else answers it."""
-    stubs = _stubs(page)
+    stubs, cells = _stubs(page), [cell for cell in cells if not is_prose(cell, page)]
     code = [cell for cell in cells if cell.kind == "code"]
-    done = {n for n in page.names.values() for cell in code if _defines(cell, n) and _bare(cell.text) not in stubs}
+    done = {n for n in page.names.values() for cell in code if defines(cell.text, n) and bare(cell.text) not in stubs}
     kept = []
     for cell in cells:
-        defined = {name for name in page.names.values() if _defines(cell, name)}
-        empty = _bare(cell.text) in stubs
+        defined = {name for name in page.names.values() if defines(cell.text, name)}
+        empty = bare(cell.text) in stubs
         runs = not (empty and defined <= done) if cell.kind == "code" else bool(defined - done) and not empty
         if runs:
             kept.append(cell)
     return kept
 
 
+def is_prose(cell: Cell, page: Assignment) -> bool:
+    """Whether a cell is the one for the answer to the page's question."""
+    return page.question is not None and cell.says.get("grade_id") == grade_id("task", page.question.number)
+
+
 def _stubs(page: Assignment) -> frozenset[str]:
     """The tasks' cells as students get them, whatever number a page has drawn, without white space."""
     pairs = [(task, value) for task in page.tasks.values() for value in (task.drawn[1] if task.drawn else (None,))]
-    return frozenset(_bare(cleared(marked(with_default(task, value)))) for task, value in pairs)
+    return frozenset(bare(cleared(marked(with_default(task, value)))) for task, value in pairs)
 
 
-def _defines(cell: Cell, name: str) -> bool:
-    return re.search(rf"^[ \t]*(?:async +def|def|class) +{name}\b|^{name} *=[^=]", cell.text, re.MULTILINE) is not None
+def defines(text: str, name: str) -> bool:
+    """Whether a cell's text defines a name."""
+    return re.search(rf"^[ \t]*(?:async +def|def|class) +{name}\b|^{name} *=[^=]", text, re.MULTILINE) is not None
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """A text without its white space."""
     return "".join(text.split())
 
 

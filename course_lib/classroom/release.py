@@ -15,6 +15,7 @@ from course_lib.classroom.export import pack_files
 from course_lib.classroom.moodle import feedback_name, worksheet
 from course_lib.classroom.packed import pack, unpack
 from course_lib.classroom.plain import LARGEST
+from course_lib.classroom.questions import question_file
 from course_lib.classroom.rosters import digits, read_roster
 from course_lib.classroom.tables import read_table
 from course_lib.exercises.engine import result_of
@@ -33,6 +34,7 @@ def release(
     out: str | Path,
     variant: int | None = None,
     own: str | Path | None = None,
+    question: bool = False,
     told: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the students' notebook of a lesson's exercises: without solutions and hidden tests, with points.
@@ -43,17 +45,18 @@ def release(
             students', `gradebook.db` nbgrader's records, and `nbgrader_config.py` lets nbgrader go on from there.
         variant: the seed of numbers for one section of a class; each variant is an assignment of its own.
         own: a folder with a teacher's own tasks, whose lesson it is; they are released if they hold what they say.
-        told: called with what such a task should say besides.
+        question: whether the page ends with the lesson's question, which is graded by hand.
+        told: called with what a teacher's own tasks should say besides, or hold and are not asked for.
 
     Returns:
         the students' notebook.
 
     Raises:
-        FileNotFoundError: no such folder.
-        ValueError: no such lesson, no variants of it, a fault of a teacher's own task, or nbgrader refuses.
+        FileNotFoundError: no such folder, or no question.
+        ValueError: no such lesson, no variants of it, a fault of a teacher's own task or question, or nbgrader refuses.
     """
     out = as_path(out, "out")
-    page = assignment(lesson, variant, own)
+    page = assignment(lesson, variant, own, question=question)
     if own is not None:
         _bring_own([page], told)
     config = out / "nbgrader_config.py"
@@ -69,6 +72,7 @@ def release_each(
     out: str | Path,
     roster: str | Path,
     own: str | Path | None = None,
+    question: bool = False,
     told: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[Path], Path | None]:
     """Write a notebook for each student of a class, as `release` writes one, with numbers that are drawn for this one.
@@ -77,8 +81,7 @@ def release_each(
         lesson: such as "04".
         out: a folder, made if need be: `release/STUDENT/04` gets the page of each student.
         roster: CSV file of the class; see `read_roster`.
-        own: a folder with a teacher's own tasks, whose lesson it is.
-        told: called with what such a task should say besides.
+        own, question, told: as in `release`.
 
     Returns:
         the students' notebooks; and where the roster is Moodle's worksheet, a zip by which Moodle hands them out.
@@ -87,7 +90,7 @@ def release_each(
         FileNotFoundError, ValueError: as `release` does; or there is no roster in that file.
     """
     out, students = as_path(out, "out"), read_roster(roster)
-    pages = own_pages(lesson, [student.id for student in students], own)
+    pages = own_pages(lesson, [student.id for student in students], own, question=question)
     if own is not None:
         _bring_own([*pages.values()], told)
     name = next(iter(pages.values())).lesson
@@ -135,6 +138,9 @@ def _bring_own(pages: list[Assignment], told: Callable[[str], None]) -> None:
         page.source.cells[1].source += f'\nfrom course_lib.classroom.packed import bring\n\nbring("{packed}")'
     for gap in (gap for task in page.tasks.values() for gap in gaps(task)):
         told(gap)
+    asked = question_file(page.folder, page.lesson)
+    if page.question is None and asked.is_file():
+        told(f"{asked} is not asked; say --question")
 
 
 def _flaws_on_page(page: Assignment, packed: str) -> list[str]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment
-from course_lib.classroom.feedback import feedback_page, judged
+from course_lib.classroom.feedback import answers_page, feedback_page, judged
+from course_lib.classroom.form_grader import from_form_grader
 from course_lib.classroom.late import after_late_policy, read_policy
 from course_lib.classroom.likeness import read_answer
-from course_lib.classroom.overrides import overridden, read_overrides
+from course_lib.classroom.overrides import merged, overridden, read_overrides
 from course_lib.classroom.reading import UnfitError, read_answers
 from course_lib.classroom.summary import Answers, summary
 from course_lib.classroom.tables import harmless, write_table
@@ -38,25 +39,31 @@ class Results:
         self._policy = read_policy(out / "late.toml", students)
 
     def write(self, records: list[Record]) -> list[Record]:
-        """Write all of it; returns the records as they count in the end."""
-        records = [after_late_policy(overridden(record, self._overrides), self._policy) for record in records]
+        """Write all of it; returns the records as they count in the end.
+
+        Raises:
+            OSError, ValueError: nbgrader's gradebook cannot be used, or holds points that cannot be had.
+        """
+        overrides = merged(self._overrides, from_form_grader(self._out, self._page, records))
+        points = self._page.points
+        records = [after_late_policy(overridden(record, overrides, points), self._policy) for record in records]
         for record in records:
             page = feedback_page(record, self._page)
             _write(self._out / "feedback" / f"{record['student']}.html", page)
         write_table(self._out / "grades.csv", [self._header(), *map(self._row, records)])
         _write(self._out / "summary.md", summary(records, self._page, self._answers(records)))
+        if self._page.question:
+            _write(self._out / "answers.html", answers_page(records, self._page))
         return records
 
     def _header(self) -> list[str]:
         first, last = ["student", "name", "score", "max_score"], ["status", "late", "penalty", "reason", "comment"]
-        return [*first, *self._page.tasks, *last, "file"]
+        return [*first, *self._page.points, *last, "file"]
 
     def _row(self, record: Record) -> list[object]:
         graded = record["score"] is not None
-        points = [
-            record["tasks"][number]["points"] if graded and judged(record, number) else ""
-            for number in self._page.tasks
-        ]
+        earned = {number: task["points"] for number, task in record["tasks"].items() if judged(record, number)}
+        points = [earned.get(number) if graded else "" for number in self._page.points]  # csv writes None as nothing
         comments = [f"{number}: {text}" for number, task in record["tasks"].items() if (text := task.get("comment"))]
         row = [record["student"], record["name"], record["score"] if graded else "", record["max_score"], *points]
         row += [record["status"], record["late"], record["penalty"], "; ".join(record["reasons"])]

@@ -7,6 +7,8 @@ from typing import Any
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.feedback import heading
 from course_lib.classroom.likeness import Answer, read_answer
+from course_lib.classroom.overrides import BY_HAND
+from course_lib.classroom.prose import NOT_ANSWERED
 from course_lib.exercises.page import cleared
 
 Record = dict[str, Any]
@@ -20,14 +22,34 @@ leads to; an answer that two of many share deserves a question."""
 
 def summary(records: list[Record], page: Assignment, answers: Answers) -> str:
     """How points are distributed, which tasks were hard, which answers are alike, what needs a look."""
-    scores = [record["score"] for record in records if record["score"] is not None]
-    lines = [f"# {heading(page)}: {len(records)} students, {len(scores)} graded", ""]
-    if scores:
-        most = sum(page.points.values())
-        lines += [f"Mean {fmean(scores):.1f}, median {median(scores):g} of {most} points.", ""]
+    waiting = [record for record in records if record["status"] == BY_HAND]
+    scored = [record for record in records if record["score"] is not None]
+    by_hand = f", {len(waiting)} to grade by hand" if waiting else ""
+    lines = [f"# {heading(page)}: {len(records)} students, {len(scored) - len(waiting)} graded{by_hand}", ""]
+    lines += _prose(scored, len(waiting), page)
+    if scored:
+        counting = [*page.tasks] if waiting else [*page.points]  # with the question once everybody has points for it
+        scores = [_score(record, counting) if waiting else record["score"] for record in scored]
+        most = sum(page.points[number] for number in counting)
+        mean = f"Without {page.question.number}: mean" if waiting and page.question else "Mean"
+        lines += [f"{mean} {fmean(scores):.1f}, median {median(scores):g} of {most} points.", ""]
         counts = Counter(scores)
         lines += _table(["points", "students"], [[f"{score:g}", counts[score]] for score in sorted(counts)[::-1]])
     return "\n".join([*lines, *_tasks(records, page), *_odd(records), *_alike(records, page, answers)]) + "\n"
+
+
+def _score(record: Record, numbers: list[str]) -> float:
+    return sum(record["tasks"][number]["points"] for number in numbers)
+
+
+def _prose(scored: list[Record], waiting: int, page: Assignment) -> list[str]:
+    """How many answers to the question are to be graded, and who has given none."""
+    if not page.question:
+        return []
+    number, title = page.question.number, page.question.title
+    none = [record["student"] for record in scored if record["tasks"][number]["reason"] == NOT_ANSWERED]
+    lines = [f"{number} {title}: {waiting} to grade by hand; all answers are in answers.html."]
+    return [*lines, *([f"Not answered by {_names(none)}."] if none else []), ""]
 
 
 def _tasks(records: list[Record], page: Assignment) -> list[str]:

@@ -10,6 +10,7 @@ Variant = Annotated[
     str | None,
     typer.Option(metavar="SEED|each", help="Draw other numbers: of a section; of each student.", show_default=False),
 ]
+Question = Annotated[bool, typer.Option("--question", help="With the page's question, graded by hand.")]
 OwnTasks = Annotated[Path | None, typer.Option(metavar="DIR", help="Tasks of your own.", show_default=False)]
 
 
@@ -22,6 +23,7 @@ def release(
         typer.Option(metavar="CSV", help="The class, for --variant each; as `grade` takes it.", show_default=False),
     ] = None,
     tasks: OwnTasks = None,
+    question: Question = False,
 ) -> None:
     """Write the students' notebook of a lesson's exercises: no solutions, no hidden tests, points shown; for teachers.
 
@@ -39,11 +41,11 @@ def release(
 
     seed = _variant(variant)
     if seed != "each" and roster is None:
-        print(make(lesson, out, seed, tasks, tell))
+        print(make(lesson, out, seed, tasks, question, tell))
         return
     if seed != "each" or roster is None:
         raise ValueError("--variant each and --roster FILE go together: a page for each student in it; give both.")
-    pages, archive = release_each(lesson, out, roster, tasks, tell)
+    pages, archive = release_each(lesson, out, roster, tasks, question, tell)
     print(f"{len(pages)} pages, such as {pages[0]}")
     if archive:
         print(archive)
@@ -70,6 +72,7 @@ def grade(
         str | None, typer.Option(help="Grade this one again, such as 04.2, and keep the others.", show_default=False)
     ] = None,
     tasks: OwnTasks = None,
+    question: Question = False,
     seconds: Annotated[float, typer.Option(min=0.1, help="The longest that a cell or a task may run.")] = 20,
     sandbox: Annotated[
         bool, typer.Option("--sandbox/--no-sandbox", help="Without, submissions can do what you can do.")
@@ -80,6 +83,7 @@ def grade(
     Example: course grade 04 submissions.zip --out grades --roster class.csv
     """
     from course_lib.classroom.grade import grade as grade_all
+    from course_lib.classroom.overrides import BY_HAND
 
     def show(record: dict[str, Any]) -> None:
         score = "-" if record["score"] is None else f"{record['score']:g}"
@@ -93,6 +97,7 @@ def grade(
         variant=_variant(variant),
         task=task,
         own=tasks,
+        question=question,
         seconds=seconds,
         sandboxed=sandbox,
         on_graded=show,
@@ -100,6 +105,8 @@ def grade(
     print(f"{len(records)} students: {out / 'grades.csv'}, {out / 'summary.md'}, {out / 'feedback'}")
     if ungraded := sum(record["score"] is None for record in records):
         print(f"{ungraded} not graded; {out / 'summary.md'} says why", file=sys.stderr)
+    if waiting := sum(record["status"] == BY_HAND for record in records):
+        print(f"{waiting} to grade by hand; {out / 'answers.html'} has their answers", file=sys.stderr)
     if strangers := [record["student"] for record in records if "not in the roster" in record["reasons"]]:
         print(f"not in the roster: {', '.join(strangers)}", file=sys.stderr)
 

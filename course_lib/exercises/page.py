@@ -19,9 +19,12 @@ PLACE = "# %% tasks\n"  # in a frame, where the tasks stand
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a page: of its frame, or of a task, whose number is there: its statement, its answer or its check."""
+    """A cell of a page: of its frame, or of a task, whose number is there: its statement, its answer or its check.
 
-    kind: Literal["frame", "statement", "answer", "check"]
+    A page that is graded may also ask a question; "prose" is where the answer to it goes.
+    """
+
+    kind: Literal["frame", "statement", "answer", "check", "question", "prose"]
     number: str
     text: str
 
@@ -41,9 +44,8 @@ def cells(frame: str, tasks: Iterable[Task], defaults: dict[str, object] | None 
     for task in tasks:
         default = (defaults or {}).get(task.number)
         heading = f"## {task.number} {task.title}\n\n{statement_with_default(task, default).strip()}"
-        commented = "\n".join(f"# {line}".rstrip() for line in heading.splitlines())
         answer = marked(with_default(task, default))
-        found.append(Cell("statement", task.number, f"# %% [markdown]\n{commented}\n"))
+        found.append(Cell("statement", task.number, f"# %% [markdown]\n{commented(heading)}\n"))
         found.append(Cell("answer", task.number, f"# %%\n{answer}\n"))
         found.append(Cell("check", task.number, f'# %%\ncheck("{task.number}", {task.name})\n'))
     return found + [Cell("frame", "", text) for text in _split(after)]
@@ -52,6 +54,11 @@ def cells(frame: str, tasks: Iterable[Task], defaults: dict[str, object] | None 
 def page_text(frame: Path) -> str:
     """A page of the course as a percent script."""
     return script(cells(frame.read_text(encoding="utf-8"), tasks_of(int(frame.name[:2]))))
+
+
+def commented(text: str) -> str:
+    """Markdown as a percent script has it."""
+    return "\n".join(f"# {line}".rstrip() for line in text.splitlines())
 
 
 def script(cells: list[Cell]) -> str:
