@@ -37,9 +37,9 @@ FORMAT = 1
 LARGEST = 1_000_000  # bytes
 LONGEST = 100  # letters of a name
 ABOUT = (
-    "The code on these pages solves the tasks that they claim; `course certificate --verify FILE` tries it again, with "
-    "other inputs. The hash tells that the file was changed, unless the person who changed it worked it out again. "
-    "This is proof of what the code does, and none of who wrote it."
+    "The code on these pages solves the tasks that they claim; `course certificate --verify FILE` tries it again, on "
+    "other inputs. If the file was changed, its hash no longer fits, unless a new one was computed. "
+    "This proves what the code does, not who wrote it."
 )
 
 
@@ -71,7 +71,7 @@ def make_certificate(
         sandboxed: False to run the answers as your own programs.
 
     Raises:
-        FileNotFoundError: no sandbox.
+        FileNotFoundError: no such notebook or folder, or no sandbox.
         ValueError: no name, no answers, none that is right, or more than a certificate holds.
     """
     name, out = readable(name.strip(), LONGEST), as_path(out, "out")
@@ -86,12 +86,14 @@ def make_certificate(
         pages += [tried] if tried["claims"] else []
         claims += came
     if not pages:
-        raise ValueError(f"a certificate lists solved tasks; here: {'; '.join(map(str, claims))}. Solve one first.")
+        raise ValueError(f"no task is solved yet, so there is nothing to certify: {'; '.join(map(str, claims))}.")
     versions = {"course": __version__, "python": platform.python_version(), "torch": str(torch.__version__)}
     about = {"certificate": FORMAT, "about": ABOUT, "name": name, "date": datetime.date.today().isoformat()}
     text = json.dumps(sealed({**about, "versions": versions, "pages": pages}), indent=1) + "\n"
     if len(text) > LARGEST:
-        raise ValueError(f"a certificate holds {LARGEST:,} bytes, and this has {len(text):,}; delete long cells.")
+        raise ValueError(
+            f"a certificate may have {LARGEST:,} bytes, and this one would have {len(text):,}; delete long cells."
+        )
     write_text(out, text)
     return claims
 
@@ -104,21 +106,26 @@ def read_certificate(path: str | Path, name: str = "") -> dict[str, Any]:
     """
     path, name, held = as_path(path), readable(name.strip(), LONGEST), None
     if not path.is_file() or path.stat().st_size > LARGEST:
-        why = f"this file is larger than the {LARGEST:,} bytes of one" if path.is_file() else "there is no such file"
-        raise ValueError(f"{path}: expected a certificate, and {why}; name the one to verify.")
+        why = "this is a folder" if path.is_dir() else "there is no such file"
+        why = f"this file has more than the {LARGEST:,} bytes that a certificate may have" if path.is_file() else why
+        raise ValueError(f"{path}: {why}; name the certificate to verify.")
     content = path.read_bytes()
     with contextlib.suppress(ValueError, RecursionError):
         held = read_json(content, LARGEST)
     if held is None and b'"certificate"' in content[:200]:
-        raise ValueError(f"{path}: expected a certificate, this is broken or cut short; ask for the whole file.")
+        raise ValueError(f"{path}: this certificate is broken or cut short; ask for the whole file.")
     if not isinstance(held, dict) or not isinstance(held.get("certificate"), int):
-        raise ValueError(f"{path}: expected a certificate, this is none; name what `course certificate` wrote.")
+        raise ValueError(f"{path}: this is not a certificate; name a file that `course certificate` wrote.")
     if held["certificate"] > FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT}, this is {held['certificate']}; update your course.")
+        raise ValueError(
+            f"{path}: this certificate has format {held['certificate']}, and this version of the course reads formats "
+            f"up to {FORMAT}; update the course."
+        )
     if sealed(held) != held:
-        raise ValueError(f"{path}: expected what its hash is of, and it was changed; ask for the file as it was.")
+        raise ValueError(f"{path}: this certificate was changed after it was made; ask for the original file.")
     if name not in ("", held.get("name")):
-        raise ValueError(f"{path}: expected {name}'s certificate, this is {readable(held.get('name'))}'s; ask again.")
+        owner = readable(held.get("name"))
+        raise ValueError(f"{path}: this is {owner}'s certificate, not {name}'s; check the name, or ask for {name}'s.")
     return held
 
 
@@ -140,10 +147,12 @@ def verify_certificate(held: dict[str, Any], *, seconds: float = 20, sandboxed: 
         sources = [[cell["source"] for cell in page["cells"]] for page, _ in abouts]
         runs = list(zip(pages, sources, [set(page["claims"]) for page, _ in abouts], strict=True))
     except (KeyError, TypeError, AttributeError):
-        raise ValueError("a certificate has pages as the course writes them, and this has others; ask again.") from None
+        raise ValueError(
+            "this certificate has pages that the course did not write; ask for the original file."
+        ) from None
     claims = [claim for run in runs for claim in _tried(*run, seconds, sandboxed)[1]]
     if not any(claim.claimed for claim in claims):
-        raise ValueError("a certificate lists solved tasks, and this one none: nothing is verified; ask for another.")
+        raise ValueError("this certificate claims no solved task, so there is nothing to verify; ask for another.")
     return claims
 
 
@@ -158,10 +167,14 @@ def _answered_pages(places: Sequence[Path]) -> Iterator[tuple[Assignment, bytes]
     """Each page that is answered in any of the places, and the newest notebook that does."""
     pages, of = [assignment(lesson) for lesson in frames()], dict[str, list[File]]()
     for place in places:
+        if not place.exists():
+            raise FileNotFoundError(f"{place}: no such notebook or folder; name the one with your answers.")
         own = [file for file in files(place) if file.notebook]
         found = [(page.lesson, file) for file in own for page in pages if answered(file.content or b"", page) > 0]
         if not found:
-            raise ValueError(f"{place}: expected answers to the course's exercises, and there are none; solve a task.")
+            raise ValueError(
+                f"{place}: no answers to the course's exercises in it; solve a task, or name the notebook with yours."
+            )
         for lesson, file in found:
             of.setdefault(lesson, []).append(file)
     for page in (page for page in pages if page.lesson in of):

@@ -142,7 +142,10 @@ def certificate(
         list[Path] | None, typer.Argument(help="Notebooks or folders; default my-notebooks/exercises.")
     ] = None,
     name: Annotated[str, typer.Option(help="Of the learner; with --verify, whose it should be.")] = "",
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("certificate.json"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; default my-notebooks/certificate.json.", show_default=False),
+    ] = None,
     verify: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run the answers in FILE again.", show_default=False)
     ] = None,
@@ -163,6 +166,7 @@ def certificate(
     from course_lib.patience import dots
 
     if verify is None:
+        out = out or (COPY if COPY.is_dir() else Path()) / "certificate.json"  # there is no copy without a clone
         with dots("Running your answers"):
             claims = make_certificate(name, notebooks or [COPY / "exercises"], out, seconds=seconds, sandboxed=sandbox)
         print(*claims, f"{out}: {sum(claim.claimed for claim in claims)} of {len(claims)} tasks claimed", sep="\n")

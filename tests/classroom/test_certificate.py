@@ -246,7 +246,7 @@ def test_a_change_is_noticed(plain: Certificate, tmp_path: Path, change: Callabl
     place = written(tmp_path / "c.json", json.dumps(plain))
     assert read_certificate(place)["name"] == NAME
     change(plain)
-    with pytest.raises(ValueError, match="it was changed"):
+    with pytest.raises(ValueError, match="was changed after it was made"):
         read_certificate(written(place, json.dumps(plain)))
 
 
@@ -254,20 +254,23 @@ def test_a_hash_worked_out_anew_hides_a_change_but_not_whose_it_should_be(plain:
     change_name(plain)
     place = written(tmp_path / "c.json", json.dumps(sealed(plain)))
     assert read_certificate(place)["name"] == "Max Roe"  # as the file, the command and the teachers' page say
-    with pytest.raises(ValueError, match="expected Zoë Müller's certificate, this is Max Roe's; ask"):
+    with pytest.raises(ValueError, match="this is Max Roe's certificate, not Zoë Müller's; check the name"):
         read_certificate(place, NAME)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "this is none"),
-        ("# Notes", "this is none"),
-        ('{"cells": [], "metadata": {}}', "this is none"),
-        ("[" * 100_000, "this is none"),
-        ('{"certificate": 2, "pages": []}', "expected format 1, this is 2; update"),
+        ("", "this is not a certificate"),
+        ("# Notes", "this is not a certificate"),
+        ('{"cells": [], "metadata": {}}', "this is not a certificate"),
+        ("[" * 100_000, "this is not a certificate"),
+        (
+            '{"certificate": 2, "pages": []}',
+            "has format 2, and this version of the course reads formats up to 1; update",
+        ),
         ('{"certificate": 1, "x": ' + "[" * 100_000, "broken or cut short"),
-        (" " * (LARGEST + 1), "larger than the 1,000,000 bytes"),
+        (" " * (LARGEST + 1), "more than the 1,000,000 bytes"),
     ],
 )
 def test_what_is_no_certificate_is_said(tmp_path: Path, text: str, words: str) -> None:
@@ -291,13 +294,36 @@ def test_a_page_of_no_lesson_is_said_in_plain_letters(plain: Certificate) -> Non
 @pytest.mark.parametrize("lost", ["claims", "cells", "metadata"])
 def test_a_page_that_lacks_a_part_is_said_and_nothing_is_run(plain: Certificate, lost: str) -> None:
     del plain["pages"][0][lost]
-    with pytest.raises(ValueError, match="this has others; ask"):
+    with pytest.raises(ValueError, match="pages that the course did not write"):
         verify_certificate(sealed(plain))
 
 
 def test_a_certificate_that_claims_nothing_is_no_success(plain: Certificate) -> None:
-    with pytest.raises(ValueError, match="nothing is verified"):
+    with pytest.raises(ValueError, match="nothing to verify"):
         verify_certificate(sealed(plain | {"pages": []}))
+
+
+def test_a_learners_certificate_is_made_in_the_folder_of_the_learner_wherever_the_command_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, elsewhere = tmp_path / "my-notebooks", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr("course_lib.lab.COPY", copy)
+    made = []
+
+    def make(name: str, places: list[Path], out: Path, **_: Any) -> list[Claim]:
+        made.append((places, out.resolve()))
+        return []
+
+    monkeypatch.setattr("course_lib.classroom.certificate.make_certificate", make)
+    monkeypatch.setattr("sys.argv", ["course", "certificate", "--name", NAME])
+    for folder in (elsewhere, elsewhere, copy):  # the first time without a clone, so without a copy
+        monkeypatch.chdir(folder)
+        with pytest.raises(SystemExit, match="0"):
+            main()
+        copy.mkdir(exist_ok=True)
+    assert {tuple(places) for places, _ in made} == {(copy / "exercises",)}
+    assert [out for _, out in made] == [elsewhere / "certificate.json", *[copy / "certificate.json"] * 2]
 
 
 def test_what_no_certificate_is_made_of_is_said(tmp_path: Path, page: Assignment) -> None:
@@ -305,10 +331,10 @@ def test_what_no_certificate_is_made_of_is_said(tmp_path: Path, page: Assignment
     for name, place, to, words in (
         ("", empty, out, "add --name"),
         (NAME, empty, empty, "ends with .json"),
-        (NAME, empty, out, "expected answers to the course's exercises, and there are none"),
-        (NAME, tmp_path / "nowhere", out, "expected answers to the course's exercises, and there are none"),
-        (NAME, written(tmp_path / "notes.ipynb", "{not json"), out, "expected answers"),
+        (NAME, empty, out, "no answers to the course's exercises in it; solve a task"),
+        (NAME, tmp_path / "nowhere", out, "nowhere: no such notebook or folder"),
+        (NAME, written(tmp_path / "notes.ipynb", "{not json"), out, "no answers"),
     ):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises((ValueError, FileNotFoundError), match=words):
             make_certificate(name, [place], to)
     assert not out.exists()
