@@ -44,6 +44,21 @@ def data_dir() -> Path:
     return clone / "data" if (clone / "pyproject.toml").is_file() else home() / "course-data"
 
 
+def make_folder(path: Path, option: str) -> None:
+    """Make a folder where there is none; `option` is how the user named it, such as "--out".
+
+    Raises:
+        OSError: it cannot be made, or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        why = "this is a file" if path.is_file() else f"it cannot be one ({error.strerror})"
+        raise OSError(f"{option} {path}: expected a folder to write to, and {why}; name another.") from error
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text as UTF-8, atomically; what UTF-8 cannot hold (a file name in an old encoding) is escaped."""
     content = text.encode("utf-8", errors="backslashreplace")

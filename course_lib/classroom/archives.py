@@ -29,6 +29,7 @@ TOO_LARGE = f"its archive unpacks to more than {MOST // 1_000_000} MB, and not a
 ARCHIVE = re.compile(r"\.(zip|7z|rar|(tar(\.(gz|bz2|xz))?)|tgz|tbz2?|txz)$", re.IGNORECASE)
 COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}  # by first bytes
 FOREIGN = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
+BROKEN = ("unreadable archive", *(f"{kind} archive" for kind in FOREIGN.values()))  # in place of a file's name
 INSIDE = re.compile(r'"(cells|worksheets|nbformat)"\s*:')
 
 
@@ -132,7 +133,7 @@ def _unpacked(
     except _LargeError:
         yield File(parts, outside or len(parts), remark=TOO_LARGE)
     except Exception:  # broken, with a password, or made to do harm
-        yield File((*parts, "unreadable archive"), outside or len(parts) + 1)
+        yield File((*parts, BROKEN[0]), outside or len(parts) + 1)
 
 
 @contextlib.contextmanager
@@ -195,7 +196,7 @@ def _member(
                     else:
                         yield File(inside, outside or len(inside), remark=TOO_LARGE)
     except Exception:
-        yield File((*inside, "unreadable archive") if nested else inside, outside or len(inside))
+        yield File((*inside, BROKEN[0]) if nested else inside, outside or len(inside))
 
 
 def _copied(file: IO[bytes], to: IO[bytes], limits: _Limits | None) -> bool:

@@ -1,6 +1,5 @@
 """Grades and feedback in the form that a learning platform imports."""
 
-import csv
 import html
 import json
 import re
@@ -14,12 +13,13 @@ from course_lib.classroom.overrides import BY_HAND
 from course_lib.classroom.platforms import ANONYMOUS, CANVAS
 from course_lib.classroom.rosters import digits, is_canvas, students_of
 from course_lib.classroom.summary import STRANGER
-from course_lib.classroom.tables import unquoted, write_table
+from course_lib.classroom.tables import read_file, read_table, unquoted, write_table
 from course_lib.files import as_path, write_atomically
 
 Format = Literal["canvas", "moodle", "csv"]
 Grade = dict[str, str]
 Table = list[list[str]]
+NEEDED = ("student", "name", "score", "max_score", "status", "reason", "comment", "file")  # columns of grades.csv
 # lib/gradebook_importer.rb: what comes before the assignments; all else of a gradebook stays at home
 CANVAS_ABOUT = {
     *("Student", "LastName", "FirstName", "ID", "SIS User ID", "SIS Login ID", "Integration ID", "Root Account"),
@@ -49,14 +49,21 @@ def export_grades(out: str | Path, form: Format, column: str | None = None) -> E
 
     Raises:
         FileNotFoundError: nothing was graded there.
-        ValueError: the roster was not that platform's, or has no such column.
+        ValueError: the roster was not that platform's, or has no such column; or a file in `out` is broken.
     """
     out = as_path(out, "out")
     if not (out / "grades.csv").exists():
         raise FileNotFoundError(f"{out}: no grades there; `course grade` makes them.")
-    held = json.loads((out / "grading.json").read_text(encoding="utf-8"))
-    with (out / "grades.csv").open(newline="", encoding="utf-8") as file:
-        grades = [{name: unquoted(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+    try:
+        held = json.loads(read_file(out / "grading.json", "what `course grade` writes there"))
+    except ValueError as error:
+        raise ValueError(f"{out / 'grading.json'}: is broken ({error}); grade again, into another folder.") from None
+    header, *rows = read_table(out / "grades.csv") or [[]]
+    if lost := [name for name in NEEDED if name not in header]:
+        raise ValueError(
+            f"{out / 'grades.csv'}: no column {lost[0]!r}; run `course grade` again, which writes it anew."
+        )
+    grades = [dict(zip(header, map(unquoted, row), strict=True)) for row in rows]
     for grade in grades:
         if grade["status"] == BY_HAND:
             grade["score"] = ""  # it is not out of all points yet

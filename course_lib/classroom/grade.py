@@ -26,7 +26,7 @@ from course_lib.classroom.submissions import Submission, submissions
 from course_lib.classroom.tables import read_table
 from course_lib.exercises.engine import UnsoundError, fault, right_parts, verdict
 from course_lib.exercises.task import Observation, Wrong, observation
-from course_lib.files import as_path, write_atomically
+from course_lib.files import as_path, make_folder, write_atomically
 
 Record = dict[str, Any]
 NOT_GRADED = "not graded"
@@ -72,9 +72,9 @@ def grade(
         The score is None for whoever was not graded; of those who are "to grade by hand" it is that of the tasks.
 
     Raises:
-        FileNotFoundError: no submissions, or no sandbox.
-        ValueError: no such lesson or task, no roster for "each", `out` holds something else, or overrides.csv or
-            late.toml has a slip.
+        OSError: no submissions, no sandbox, a file that cannot be read, or `out` cannot be written to.
+        ValueError: no such lesson or task, no roster for "each", submissions in no archive, `out` holds something else,
+            or overrides.csv or late.toml has a slip.
     """
     place, out = as_path(place, "place"), as_path(out, "out")
     page = assignment(lesson, None if variant == EACH else variant, own, question=question)
@@ -273,7 +273,7 @@ def _prepare(out: Path, place: Path, page: Assignment, variant: int | str | None
     if released.is_file():
         held = json.loads(released.read_text(encoding="utf-8"))["metadata"].get("course", {})
         _refuse_other_question(held, page, f"{released} is")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out, "--out")
     about: Record = {"lesson": page.lesson, "variant": variant, "release": page.fingerprint}
     about |= {"question": True} if page.question else {}
     kept = out / "grading.json"

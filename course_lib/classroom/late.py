@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from course_lib.classroom.tables import read_file
+
 Record = dict[str, Any]
 HOURS = {  # how words for lengths of time begin in the languages of many classes
     365 * 24: ("year", "jahr", "an", "año", "jaar"),
@@ -45,12 +47,13 @@ def read_policy(path: Path, students: set[str]) -> Policy:
     """The policy of late.toml; without that file late work costs nothing.
 
     Raises:
+        OSError: it cannot be read.
         ValueError: not TOML, a setting that there is not, a number that cannot be, or a student who is not there.
     """
     if not path.exists():
         return Policy()
     try:
-        held = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        held = tomllib.loads(read_file(path, "the policy for late work").decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not TOML ({error}); a name with @ or a space stands in quotes.") from None
     known = [setting.name for setting in fields(Policy)]

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from course_lib.exercises.load import LESSONS, TaskFileError, tasks_in, without_answers
+from course_lib.exercises.load import LESSONS, TaskFileError, read_text, tasks_in, without_answers
 from course_lib.exercises.task import Task
 
 FRAME = """\
@@ -53,7 +53,7 @@ def own_tasks(folder: Path, lesson: str) -> list[Task]:
 def own_frame(folder: Path, lesson: str, tasks: list[Task]) -> str:
     """The frame of a page of own tasks: LESSON.md in the folder, if it is there, is its title and introduction."""
     words = folder / f"{lesson}.md"
-    text = words.read_text(encoding="utf-8").strip() if words.is_file() else f"# Exercises {lesson}"
+    text = read_text(words).strip() if words.is_file() else f"# Exercises {lesson}"
     heading = "\n".join(f"# {line}".rstrip() for line in text.splitlines())
     return FRAME.format(heading=heading, imports="\n".join(_imports(tasks)), lesson=int(lesson))
 

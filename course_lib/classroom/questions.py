@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_lib.exercises.load import read_text
+
 HEADING = re.compile(r"# (?P<title>.+) \((?P<points>[1-9]\d*) points?\)")
 ANSWERS = "# Answers"
 FORM = f"it begins `# Title (3 points)`, then comes the question, and below a line `{ANSWERS}` what a good answer says"
@@ -47,15 +49,12 @@ def read_question(folder: Path, lesson: str) -> Question:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is not written as a question is.
+        TaskFileError, ValueError: it is not written as a question is.
     """
     path = question_file(folder, lesson)
     if not path.is_file():
         raise FileNotFoundError(f"--question: there is no {path}; write it: {FORM}.")
-    try:
-        whole = path.read_text(encoding="utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: UTF-8 was expected, and {error}; save it as UTF-8 in your editor.") from None
+    whole = read_text(path).removeprefix("\ufeff").strip()
     first, _, rest = whole.partition("\n")
     text, line, expected = f"\n{rest}".partition(f"\n{ANSWERS}\n")
     heading = HEADING.fullmatch(first.strip())

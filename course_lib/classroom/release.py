@@ -20,7 +20,7 @@ from course_lib.classroom.rosters import digits, read_roster
 from course_lib.classroom.tables import read_table
 from course_lib.exercises.engine import result_of
 from course_lib.exercises.proof import flaws, gaps
-from course_lib.files import as_path, write_text
+from course_lib.files import as_path, make_folder, write_text
 
 STUB = "# your code here\nraise NotImplementedError"  # as `course_lib.exercises.page.cleared` leaves it
 ALONE = (
@@ -53,15 +53,16 @@ def release(
 
     Raises:
         FileNotFoundError: no such folder, or no question.
+        OSError: `out` cannot be written to.
         ValueError: no such lesson, no variants of it, a fault of a teacher's own task or question, or nbgrader refuses.
     """
     out = as_path(out, "out")
     page = assignment(lesson, variant, own, question=question)
     if own is not None:
         _bring_own([page], told)
+    make_folder(out, "--out")
     config = out / "nbgrader_config.py"
     if not config.exists():
-        config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(f"c = get_config()\nc.ClearSolutions.code_stub = {{'python': {STUB!r}}}\n", encoding="utf-8")
     (notebook,) = _made(out, page.name, {page.stem: page})
     return notebook
@@ -93,6 +94,7 @@ def release_each(
     pages = own_pages(lesson, [student.id for student in students], own, question=question)
     if own is not None:
         _bring_own([*pages.values()], told)
+    make_folder(out, "--out")
     name = next(iter(pages.values())).lesson
     with tempfile.TemporaryDirectory() as place:  # no assignment of nbgrader's, which has one page for all
         made = _made(Path(place), name, {str(number): page for number, page in enumerate(pages.values())})

@@ -35,10 +35,13 @@ def read_roster(path: str | Path) -> list[Student]:
     """Students of a CSV file: with the columns student and name, or Canvas's gradebook, or Moodle's grading worksheet.
 
     Raises:
-        ValueError: none of the three, or two rows with the same student.
+        OSError: it cannot be read.
+        ValueError: none of the three, no students in it, or two rows with the same student.
     """
     table = read_table(path)
     students = students_of(table)
+    if not students and len(table) == 1:
+        raise ValueError(f"{path}: no students; below its headings ({', '.join(table[0])}) there is no row. Add them.")
     if not students:
         columns = ", ".join(table[0]) if table else "none"
         raise ValueError(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from course_lib.classroom.archives import File, files
+from course_lib.classroom.archives import BROKEN, File, files
 from course_lib.classroom.plain import readable
 from course_lib.classroom.platforms import GRADESCOPE, NOBODYS, gradescope, is_named, origins, without_notebook
 from course_lib.classroom.rosters import Student, mark
@@ -45,6 +45,7 @@ def submissions(
 
     Raises:
         FileNotFoundError: there is no such place, or nothing in it.
+        ValueError: it is a file that is no archive that can be unpacked here, or a broken one.
     """
     place = as_path(place, "place")
     if not place.exists():
@@ -52,6 +53,9 @@ def submissions(
     handed_in = sorted(files(place), key=lambda file: file.parts)
     if not handed_in:
         raise FileNotFoundError(f"{place}: no notebooks and no archives in it.")
+    if broken := next((file for file in handed_in if file.parts[-1] in BROKEN and len(file.parts) == 1), None):
+        why = broken.remark or "this is no archive (zip or tar), or a broken one; name what your platform handed out"
+        raise ValueError(f"{place}: expected submissions, and {why}.")
     shared = _shared([_given(file) for file in handed_in])
     (*_, metadata) = (b"", *(file.content for file in handed_in if file.parts[-1] == GRADESCOPE and file.content))
     submitters = gradescope(metadata.decode("utf-8", errors="replace"))

@@ -11,13 +11,32 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LONGEST = 10_000_000  # characters of a cell: a text handed in on Moodle may hold images
 
 
+def read_file(path: str | Path, wanted: str) -> bytes:
+    """What a file of the teacher's holds; `wanted` says what it should be.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    path = as_path(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why, mend = f"it cannot be read ({error.strerror})", "see to its permissions"
+        if path.is_dir():
+            why, mend = "this is a folder", "name the file"
+        elif not path.exists():
+            why, mend = "there is no such file", "check its name"
+        raise OSError(f"{path}: expected {wanted}, and {why}; {mend}") from error
+
+
 def read_table(path: str | Path) -> list[list[str]]:
     """The rows of a CSV file, each as long as the first, in any encoding and with any separator that Excel writes.
 
     Raises:
-        ValueError: an Excel workbook.
+        OSError: it cannot be read.
+        ValueError: an Excel workbook, no text, or a row with more cells than the first.
     """
-    content = as_path(path).read_bytes()
+    content = read_file(path, "a CSV file")
     if content.startswith(b"PK"):
         raise ValueError(f"{path}: needs a CSV file, got an Excel workbook; in Excel save it as CSV.")
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -30,13 +49,23 @@ def read_table(path: str | Path) -> list[list[str]]:
     first, _, rest = text.partition("\n")
     text = rest if first.startswith("sep=") else text  # Excel's own line
     csv.field_size_limit(LONGEST)
+    if "\0" in text:
+        raise ValueError(f"{path}: needs a CSV file, and this is no text; in a spreadsheet save the table as CSV.")
     rows = max((_rows(text, separator) for separator in ",;\t"), key=lambda rows: len(rows[0]) if rows else 0)
+    for number, row in enumerate(rows, start=1):
+        if len(row) > len(rows[0]):
+            raise ValueError(
+                f"{path}, row {number}: {len(row)} cells, and the first row has {len(rows[0])}; where a text holds the "
+                "separator, put it in double quotes."
+            )
     return [[*row, *[""] * (len(rows[0]) - len(row))] for row in rows]
 
 
 def _rows(text: str, separator: str) -> list[list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    return [[cell.strip() for cell in row] for row in reader if any(cell.strip() for cell in row)]
+    rows = [[cell.strip() for cell in row] for row in reader if any(cell.strip() for cell in row)]
+    columns = len(rows[0]) if rows else 0
+    return [row[:columns] if not any(row[columns:]) else row for row in rows]
 
 
 def write_table(path: Path, rows: Iterable[Iterable[object]]) -> None:

@@ -91,7 +91,7 @@ def load(path: Path, text: str | None = None, *, answers: bool = True) -> Task:
     Raises:
         TaskFileError: it has a fault.
     """
-    text = _read(path) if text is None else text
+    text = read_text(path) if text is None else text
     if LINE not in text:
         raise TaskFileError(f"{path}: no line `# Answers`; it stands between the class and its solution.")
     module = _run(path, text if answers else without_answers(text))
@@ -113,7 +113,12 @@ def without_answers(text: str) -> str:
     return text[: text.index(LINE)] + LINE + "\n"
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """What stands in a file that a teacher wrote.
+
+    Raises:
+        TaskFileError: not in UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

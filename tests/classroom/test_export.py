@@ -13,7 +13,7 @@ from classroom.records import Record, record
 from course_lib.classroom.assignment import Assignment
 from course_lib.classroom.export import export_grades
 from course_lib.classroom.results import Results
-from course_lib.classroom.rosters import students_of
+from course_lib.classroom.rosters import read_roster, students_of
 from course_lib.classroom.tables import read_table, write_table
 
 
@@ -242,6 +242,48 @@ def test_an_excel_workbook_as_roster_is_named(tmp_path: Path) -> None:
         book.writestr("xl/workbook.xml", "")
     with pytest.raises(ValueError, match="save it as CSV"):
         read_table(tmp_path / "class.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no students; a roster has the columns student and name"),
+        (b"student,name\n", r"below its headings \(student, name\) there is no row"),
+        (b"student,name\nann,Lee, Ann\n", "row 2: 3 cells, and the first row has 2; .* double quotes"),
+        (bytes(range(256)), "this is no text; in a spreadsheet save the table as CSV"),
+        (None, "expected a CSV file, and there is no such file; check its name"),
+        ("folder", "expected a CSV file, and this is a folder; name the file"),
+    ],
+)
+def test_what_is_no_roster_is_named_with_the_mend(content: bytes | str | None, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "class.csv"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        path.mkdir()
+    with pytest.raises((OSError, ValueError), match=f"class.csv.*{words}"):
+        read_roster(path)
+
+
+def test_commas_that_excel_leaves_at_the_end_of_rows_are_no_cells(tmp_path: Path) -> None:
+    (tmp_path / "class.csv").write_text("student,name\nann,Ann,,\n,,,\n")
+    assert read_table(tmp_path / "class.csv") == [["student", "name"], ["ann", "Ann"]]
+
+
+def test_grades_that_excel_saved_are_exported_and_broken_files_named(tmp_path: Path, page: Assignment) -> None:
+    out = graded(tmp_path, page, [record(page, "ann", "Zoë", 13)], [])
+    rows = read_table(out / "grades.csv")
+    (out / "grades.csv").write_bytes("\r\n".join(";".join(row) for row in rows).encode("cp1252"))
+    assert export_grades(out, "csv").files[0].read_text().splitlines()[1] == "ann,Zoë,13"
+    write_table(out / "grades.csv", [row[:4] for row in rows])
+    with pytest.raises(ValueError, match=r"grades.csv: no column 'status'; run `course grade` again"):
+        export_grades(out, "csv")
+    (out / "grading.json").write_text("{")
+    with pytest.raises(ValueError, match=r"grading.json: is broken .*grade again"):
+        export_grades(out, "csv")
+    (out / "grading.json").unlink()
+    with pytest.raises(OSError, match=r"grading.json: expected what `course grade` writes there, and there is no such"):
+        export_grades(out, "csv")
 
 
 def test_a_roster_of_ones_own_may_have_a_column_called_id() -> None:

@@ -110,6 +110,13 @@ def test_a_page_for_each_needs_a_roster_and_a_number_to_draw(tmp_path: Path) -> 
     assert not (tmp_path / "class").exists()
 
 
+def test_a_file_in_place_of_the_folder_to_write_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "class").write_text("")
+    for out in (tmp_path / "class", tmp_path / "class" / "04"):
+        with pytest.raises(OSError, match=rf"--out {out}: expected a folder to write to, and .*; name another"):
+            release("04", out)
+
+
 def test_what_cannot_be_released_is_said() -> None:
     with pytest.raises(ValueError, match="lesson 09: has no exercises; there are 01, 02"):
         assignment("9")

@@ -131,6 +131,20 @@ def test_an_archive_of_another_kind_is_named_with_the_mend(tmp_path: Path, kind:
     assert remark == f"a {kind} archive cannot be unpacked here: unpack it, and put the notebook in its place"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("grades.csv", b"student,name", "this is no archive"),
+        ("all.zip", b"PK\3\4" + bytes(100), "or a broken one; name what your platform handed out"),
+        ("all.7z", b"7z\xbc\xaf\x27\x1c\0\4" + bytes(100), "a 7z archive cannot be unpacked here: unpack it"),
+    ],
+)
+def test_a_file_with_no_submissions_in_it_is_no_student(name: str, content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}: expected submissions, and .*{words}"):
+        submissions(tmp_path / name, [], "04_cifar10")
+
+
 def test_a_path_that_climbs_out_of_its_archive_stays_inside(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "jdoe.zip").write_bytes(packed(**{"../../../04_cifar10.ipynb": b"jane"}))
