@@ -73,8 +73,13 @@ def export_grades(out: str | Path, form: Format, column: str | None = None) -> E
         write_table(path, [["student", "name", title], *([grade[name] for name in names] for grade in grades)])
         return Exported([path], notes)
     graded = {grade["student"]: grade for grade in grades if grade["score"]}
-    make = _canvas if form == "canvas" else _moodle
-    write_table(path, make(out, held["roster"], graded, title, column))
+    if form == "canvas":
+        write_table(path, _canvas(out, held["roster"], graded, title, column))
+    else:
+        sheet, kept = _moodle(out, held["roster"], graded, title)
+        write_table(path, sheet)
+        if kept:
+            notes.append(f"your own comment stays in the worksheet, and ours is not beside it: {', '.join(kept)}")
     if form == "canvas" and graded and _canvas_column(held["roster"][0], title, column) is None:
         notes.append(f'no "{title}" in the gradebook, so Canvas will make a new assignment; for yours say --column')
     ids = {student.id: digits(held["roster"][student.row][0]) for student in students_of(held["roster"])}
@@ -114,19 +119,26 @@ def _notes(grades: list[Grade]) -> list[str]:
     return notes
 
 
-def _moodle(out: Path, table: Table, graded: dict[str, Grade], title: str, column: str | None) -> Table:
-    """The teacher's worksheet with grades, out of its own maximum, and with comments where there were none."""
+def _moodle(out: Path, table: Table, graded: dict[str, Grade], title: str) -> tuple[Table, list[str]]:
+    """The teacher's worksheet with grades, out of its own maximum, and with comments where there were none.
+
+    Also the students who have a comment of the teacher's own there, which stays.
+    """
     sheet = worksheet(table)
     if sheet is None:
         raise _other_roster(out, "Moodle's grading worksheet")
-    rows = [list(row) for row in table]
+    rows, kept = [list(row) for row in table], []
     for student in students_of(table):
         if grade := graded.get(student.id):
             row = rows[student.row]
             row[sheet.grade] = sheet.scaled(row, float(grade["score"]) / float(grade["max_score"]))
-            if sheet.feedback is not None and row[sheet.feedback].partition(":")[0] in ("", title):
+            if sheet.feedback is None:
+                continue
+            if row[sheet.feedback].partition(":")[0] in ("", title):
                 row[sheet.feedback] = _comment(grade, title)
-    return rows
+            else:
+                kept.append(student.id)
+    return rows, kept
 
 
 def _comment(grade: Grade, title: str) -> str:

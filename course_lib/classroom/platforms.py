@@ -24,6 +24,7 @@ PATTERNS = (MOODLE, ANONYMOUS, CANVAS, BLACKBOARD, BRIGHTSPACE, GOOGLE)
 
 GRADESCOPE = "submission_metadata.yml"  # says who handed in which of its folders
 NOBODYS = ("index.html", GRADESCOPE)  # beside the students' folders of Brightspace and Gradescope
+COLAB = "colab.research.google.com"
 TEXTS = (".html", ".txt", ".url", ".webloc", ".md")
 URL = re.compile(r"https?://[^\s\"'<>)]+")
 
@@ -95,13 +96,17 @@ def gradescope(metadata: str) -> dict[str, list[tuple[str, ...]]]:
 
 def without_notebook(name: str, content: bytes | None) -> str:
     """What was handed in instead of a notebook."""
+    found = link_or_text(name, content)
+    if found == f"a link to {COLAB}":
+        return "a link to Google Colab, not the notebook: there, File, Download, Download .ipynb makes one"
+    return f"{found}, not the notebook" if found.startswith("a link") else found or name
+
+
+def link_or_text(name: str, content: bytes | None) -> str:
+    """What a text that was handed in is: "a link to" a host, or "a text" that was typed in; empty for another file."""
     match = ANONYMOUS.match(name) or CANVAS.match(name)
     is_text = name == "onlinetext.html" or (match is not None and not match["attachment"])
     text = (content or b"").decode("utf-8", errors="replace") if name.endswith(TEXTS) else ""
     links = [urlsplit(url).hostname or "" for url in URL.findall(text)]
     host = next((host for host in links if host != "www.w3.org"), "")  # a page's own first line
-    if host == "colab.research.google.com":
-        return "a link to Google Colab, not the notebook: there, File, Download, Download .ipynb makes one"
-    if host:
-        return f"a link to {host}, not the notebook"
-    return "a text" if is_text else name
+    return f"a link to {host}" if host else "a text" if is_text else ""

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from course_lib.classroom.archives import BROKEN, File, files
 from course_lib.classroom.plain import readable
-from course_lib.classroom.platforms import GRADESCOPE, NOBODYS, gradescope, is_named, origins, without_notebook
+from course_lib.classroom.platforms import (
+    GRADESCOPE,
+    NOBODYS,
+    gradescope,
+    is_named,
+    link_or_text,
+    origins,
+    without_notebook,
+)
 from course_lib.classroom.rosters import Student, mark
 from course_lib.classroom.versions import newest
 from course_lib.files import as_path
@@ -82,6 +90,8 @@ def submissions(
         graded = newest(own, stem, answered) if own else None
         if len(own) > 1 and graded:
             told.append(f"{len(own)} notebooks, of which {graded.parts[-1]} was graded")
+        beside = [link_or_text(file.parts[-1], file.content) for file in all_files if own and not file.notebook]
+        told += [f"beside the notebook, {what} was handed in" for what in dict.fromkeys(filter(None, beside))]
         if not own and all_files:
             told.append(f"no notebook, but {without_notebook(all_files[0].parts[-1], all_files[0].content)}")
         twin = student.id.casefold() in taken  # two names that no file tells apart

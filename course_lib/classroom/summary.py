@@ -64,12 +64,14 @@ def _tasks(records: list[Record], page: Assignment) -> list[str]:
 
 
 def _odd(records: list[Record]) -> list[str]:
-    """Who was not graded, who is a stranger, and what else the grader noticed."""
+    """Who is a stranger, who was not graded, and what else the grader noticed; each student once."""
     lines = []
+    strangers = [record for record in records if STRANGER in record["reasons"]]
+    known = [record for record in records if STRANGER not in record["reasons"]]
     for title, chosen in {
-        "Not graded": [record for record in records if record["score"] is None],
-        "Not in the roster": [record for record in records if STRANGER in record["reasons"]],
-        "To look at": [record for record in records if record["score"] is not None and record["reasons"]],
+        "Not graded": [record for record in known if record["score"] is None],
+        "Not in the roster": strangers,
+        "To look at": [record for record in known if record["score"] is not None and record["reasons"]],
     }.items():
         rows = [[record["student"], record["status"], code("; ".join(_reasons(record)))] for record in chosen]
         lines += [f"## {title}", "", *_table(["student", "status", "reason"], rows)] if rows else []
@@ -79,7 +81,8 @@ def _odd(records: list[Record]) -> list[str]:
 def _reasons(record: Record) -> list[str]:
     """What grades.csv and the student are told, and whose page it is, which is for the teacher alone."""
     owner = record.get("page_of")
-    return [*record["reasons"], *([f"it is the page of {owner}"] if owner else [])]
+    reasons = [reason for reason in record["reasons"] if reason != STRANGER]  # the heading says that
+    return [*reasons, *([f"it is the page of {owner}"] if owner else [])]
 
 
 def _alike(records: list[Record], page: Assignment, answers: Answers) -> list[str]:

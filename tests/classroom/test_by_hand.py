@@ -141,9 +141,35 @@ def test_who_was_not_graded_is_once_all_tasks_or_the_total_are_set(tmp_path: Pat
     ]
 
 
+def test_each_student_is_listed_once_in_the_summary(tmp_path: Path, page: Assignment) -> None:
+    made = [
+        record(page, "ann", "Ann", 13, reasons=["a cell failed"]),
+        record(page, "bo", "Bo", 13, reasons=["not in the roster"]),
+        record(page, "cy", "Cy", None, status="unreadable", reasons=["not in the roster", "no notebook"]),
+        record(page, "di", "Di", None, status="missing", reasons=["nothing was handed in"]),
+    ]
+    results(tmp_path, page, *made)
+    parts = re.split(r"^## ", (tmp_path / "summary.md").read_text(), flags=re.MULTILINE)
+    row = re.compile(r"^\| (\w+) \| [a-z ]+ \| (.*) \|$", re.MULTILINE)
+    tables = {part.partition("\n")[0]: row.findall(part)[1:] for part in parts}
+    assert {title: tables[title] for title in ("Not graded", "Not in the roster", "To look at")} == {
+        "Not graded": [("di", "`nothing was handed in`")],
+        "Not in the roster": [("bo", ""), ("cy", "`no notebook`")],
+        "To look at": [("ann", "`a cell failed`")],
+    }
+
+
+def test_a_folder_in_place_of_a_file_set_by_hand_is_named(tmp_path: Path, page: Assignment) -> None:
+    for name in ("late.toml", "overrides.csv"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(OSError, match=rf"{name}: expected .*, and this is a folder"):
+            Results(tmp_path, page, {"ann"})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("student,task,points,comment\nann,04.1,1,Good, but late", "row 2: 5 cells, and the first row has 4"),
         ("student,task\nann,04.1", "needs the columns"),
         ("student,task,points\nanne,04.1,1", r"row 2: no student 'anne'"),
         ("student,task,points\nann,4.1,1", r"no task '4.1' on this page; it has 04.1"),

@@ -91,7 +91,10 @@ def test_moodle_takes_its_worksheet_back_in_every_language(language: str, tmp_pa
     assert "&lt;b&gt;" in got[77][1]
     assert got[78] == (None, "")
     assert got[79] == (most, "Your own words")  # what the teacher wrote stays
-    assert exported.notes == ["left blank: 1 missing: bo@x.org"]
+    assert exported.notes == [
+        "left blank: 1 missing: bo@x.org",
+        "your own comment stays in the worksheet, and ours is not beside it: cy@x.org",
+    ]
     assert moodle_feedback(exported.files[1], {77, 78, 79}) == {77: "feedback.html", 79: "feedback.html"}
     unchanged = [row[:4] + row[5:9] for row in read_table(exported.files[0])]
     assert unchanged == [row[:4] + row[5:9] for row in table]

@@ -59,6 +59,20 @@ def test_anonymous_canvas_names_are_a_student_each(late: str, tmp_path: Path) ->
     assert {one.late for one in found} == {"late" if late else ""}
 
 
+def test_a_link_or_a_text_beside_a_notebook_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for student, text in {"Ann_71": "<p>https://x.org/a and https://x.org/b</p>", "Bo_72": "<p>Sorry.</p>"}.items():
+        for plugin, name, content in (("file", NOTE, "{}"), ("onlinetext", "onlinetext.html", text)):
+            path = folder / f"{student}_assignsubmission_{plugin}" / name
+            path.parent.mkdir(parents=True)
+            path.write_text(content)
+    (folder / "Cy_73_assignsubmission_file").mkdir()
+    (folder / "Cy_73_assignsubmission_file" / NOTE).write_text("{}")
+    told = {one.student.name: one.remarks for one in submissions(folder, [], STEM)}
+    beside = "beside the notebook, {} was handed in"
+    assert told == {"Ann": (beside.format("a link to x.org"),), "Bo": (beside.format("a text"),), "Cy": ()}
+
+
 def test_a_link_or_a_text_on_canvas_is_said_and_no_stranger(tmp_path: Path) -> None:
     found = handed_in(tmp_path, "doejane_71_link.html", "mc_leanbob_LATE_72_text.html", content="https://x.org/a")
     assert found.keys() == PEOPLE.keys()
