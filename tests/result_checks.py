@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +32,7 @@ def faults(record: Record, text: Values) -> list[str]:
         "draws": draws_faults,
         "roc": roc_faults,
         "scores": scores_faults,
-        "seeds": seeds_faults,
+        "seeds": partial(seeds_faults, title=text["title"]),
     }[record.kind]
     return [f"{record.key}: {fault}" for fault in (*label_faults(record, text), *of_kind(record))]
 
@@ -172,11 +173,11 @@ def draws_faults(record: Record) -> Iterator[str]:
             yield from score_faults(name, scores, record.seeds)
 
 
-def seeds_faults(record: Record) -> Iterator[str]:
+def seeds_faults(record: Record, title: str) -> Iterator[str]:
     for name, scores in record.values.items():
-        yield from score_faults(name, scores, record.seeds)
+        yield from score_faults(name, scores, record.seeds, most=math.inf if "loss" in f"{title} {name}" else 1)
 
 
-def score_faults(name: str, scores: list[float], seeds: list[int]) -> Iterator[str]:
-    if len(scores) != len(seeds) or not all(0 <= score <= 1 for score in scores):
-        yield f"{name}: {scores} are not a fraction for each of the seeds {seeds}"
+def score_faults(name: str, scores: list[float], seeds: list[int], most: float = 1) -> Iterator[str]:
+    if len(scores) != len(seeds) or not all(0 <= score <= most for score in scores):
+        yield f"{name}: {scores} are not a {'fraction' if most == 1 else 'loss'} for each of the seeds {seeds}"

@@ -106,10 +106,10 @@ def examples() -> Iterator[tuple[str, Record]]:
         "03.curves": ({"validation": (range(1, 4), [0.7, 0.5, 0.4])}, (test,)),
         "03.test": (reports, (test,)),
         "03.roc": ({"seed 0": (probs, test.labels)}, (test,)),
-        "04.changes": ({"batch norm": [0.5, 0.6]}, (ten,)),
+        "04.changes": ({"batch norm": [0.5, 0.6, 0.5, 0.6, 0.5]}, (ten,)),
         "04.classes": (many, (ten,)),
         "04.test": ({"seed 0": many}, (ten,)),
-        "05.photos": ({("pixels", 40): [0.2, 0.3, 0.4], ("pixels", 160): [0.3, 0.4, 0.5]}, (ten,)),
+        "05.photos": ({("pixels", 40): [0.2, 0.3, 0.4, 0.3, 0.2], ("pixels", 160): [0.3, 0.4, 0.5, 0.4, 0.3]}, (ten,)),
     }
     for key, (what, images) in found.items():
         yield key, new(key, what, images, command="course run 0 --record")
@@ -158,6 +158,7 @@ def test_each_wrong_number_in_scores_curves_and_counts_is_found(key: str) -> Non
         ("03.curves", lambda values: values["validation"]["y"].pop()),
         ("03.curves", lambda values: values["validation"].update(y=[0.7, float("nan"), 0.4])),
         ("04.changes", lambda values: values["batch norm"].append(0.6)),
+        ("04.changes", lambda values: values["batch norm"].__setitem__(0, 1.5)),
         ("05.photos", lambda values: values["pixels"]["draws"][0].pop()),
         ("05.photos", lambda values: values["pixels"]["draws"][0].__setitem__(0, 20)),
         ("02.audit", lambda values: values["counts"]["train"].update({"class 0": 44})),
