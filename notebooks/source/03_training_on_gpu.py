@@ -452,6 +452,7 @@ show("range-test", figure)
 #
 # Now train CompactCNN with a careful constant rate, 0.001, and keep a copy of the network after every epoch. Three
 # seeds, because one training is one draw: other first weights and another order of the images give another network.
+# (`pct_start=None` tells `fit` to leave the rate as it is.)
 
 
 # %%
@@ -533,8 +534,9 @@ schematic("one-cycle")
 
 # %% [markdown]
 # In PyTorch it's one object, `torch.optim.lr_scheduler.OneCycleLR`, and one line in the loop: `schedule.step()` after
-# each batch. It also cycles AdamW's first beta, its momentum: 0.95, down to 0.85 at the peak, and back. `fit` does all
-# this. What will the validation loss be at the end, at a peak ten times as high as the constant rate was?
+# each batch. Its `pct_start` is the fraction of the steps in which the rate rises, here a quarter. It also cycles
+# AdamW's first beta, its momentum: 0.95, down to 0.85 at the peak, and back. `fit` does all this. What will the
+# validation loss be at the end, at a peak ten times as high as the constant rate was?
 
 # %% tags=["tol-0.4"]
 cycle = [trained(CompactCNN, 1e-2, seed) for seed in range(3)]

@@ -67,8 +67,8 @@ for name, images in (("train", train), ("val", val)):
     print(name, tuple(images.images.shape), "of each class:", *set(images.counts().values()))
 
 # %% [markdown]
-# Here is the network that you'll understand by the end of Part C, trained by one call. (`muon`, `pct_start` and
-# `label_smoothing` are explained there, too.)
+# Here is the network that you'll understand by the end of Part C, trained by one call. (`muon` and `label_smoothing`
+# are explained there, too; `pct_start` is the fraction of the steps in which the rate rises, as in lesson 3.)
 
 # %%
 from course_lib.models import FastCNN
