@@ -149,7 +149,7 @@ def _train_batches(recipe: Recipe, train: ImageSet, make_batches: MakeBatches) -
     if not recipe.plain:
         return make_batches(train, recipe.batch_size, shuffle=True, augment=recipe.augment())
     # Helpers begun otherwise than by fork, which macOS has but cannot trust, load torch anew every epoch.
-    helpers, method = (min(2, len(os.sched_getaffinity(0))), "fork") if sys.platform == "linux" else (0, None)
+    helpers, method = (min(2, os.cpu_count() or 1), "fork") if sys.platform == "linux" else (0, None)
     return DataLoader(train, recipe.batch_size, shuffle=True, num_workers=helpers, multiprocessing_context=method)
 
 

@@ -136,7 +136,7 @@ def test_the_file_is_small_and_says_what_it_is(honest: Path) -> None:
     held, text = loaded(honest), honest.read_text(encoding="utf-8")
     assert len(text) < 20_000
     assert list(held) == ["certificate", "about", "name", "date", "versions", "pages", "sha256"]
-    assert "none of who wrote it" in held["about"]
+    assert "not who wrote it" in held["about"]
     rest = {key: value for key, value in held.items() if key != "sha256"}
     compact = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     assert held["sha256"] == hashlib.sha256(compact.encode()).hexdigest()

@@ -44,7 +44,7 @@ def test_course_grade_counts_the_parts_that_are_right(page: Assignment, sandboxe
     with Sandbox("05", seconds=10) as box:
         for changes, _ in CHANGES:
             said = box.run([(0, changed(changes))], {"05.6": "labels_needed"}, seed=7)["tasks"]["05.6"]
-            came.append(judge._task("05.6", said, 7))
+            came.append(judge._task(page, "05.6", said, 7))
     assert [task["points"] for task in came] == [points for _, points in CHANGES]
     assert came[1]["reason"].endswith('Right all the same: the entry "pretrained", the entry "gain"')
     assert [task["hidden"] for task in came] == [True] + 5 * [False]
