@@ -64,14 +64,14 @@ def home(sandboxed: None) -> Iterator[Path]:
 def test_an_ordinary_user_grades_honest_and_hostile_submissions_in_the_sandbox(
     home: Path, solved: Callable[..., NotebookNode]
 ) -> None:
-    names = ("early exit of a task", "tests from disk", "writes outside")
+    names = ("early exit of a task", "fork bomb", "stubborn timeout", "tests from disk", "writes outside")
     for student, notebook in {"right": solved(), **{name: solved(ATTACKS[name][0]) for name in names}}.items():
         (home / "in" / student).mkdir(parents=True)
         (home / "in" / student / "04_cifar10.ipynb").write_text(nbformat.writes(notebook))
     for place in (home, *home.rglob("*")):
         os.chown(place, int(USER), int(USER))
     command = [sys.executable, "-m", "course_lib"]
-    ran = as_user([*command, "grade", "04", "in", "--out", "class"], home)
+    ran = as_user([*command, "grade", "04", "in", "--out", "class", "--seconds", "5"], home)
     assert ran.returncode == 0, ran.stderr
     with (home / "class" / "grades.csv").open(newline="") as file:
         got = {row["student"]: (row["score"], row["status"]) for row in csv.DictReader(file)}

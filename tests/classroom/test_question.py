@@ -8,7 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from classroom.cells import cell_of
+from classroom.cells import cell_of, solve
 from classroom.importers import canvas_grades, gradescope_results
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
@@ -18,7 +18,7 @@ from course_lib.classroom.export import export_grades
 from course_lib.classroom.grade import grade
 from course_lib.classroom.gradescope import results
 from course_lib.classroom.prose import STUB, read_prose
-from course_lib.classroom.release import nbgrader, release
+from course_lib.classroom.release import nbgrader, release, release_each
 from course_lib.exercises.load import LESSONS
 
 STEM = "04_cifar10.ipynb"
@@ -315,6 +315,27 @@ def test_canvas_keeps_what_it_has_for_those_who_wait(
     said = results(record, asking, 1)
     assert gradescope_results(said) == 0
     assert (len(said["tests"]), "04.text is graded by hand" in said["output"]) == (6, True)
+
+
+def test_each_students_own_page_may_ask_it_too(tmp_path: Path, asking: Assignment, sandboxed: None) -> None:
+    roster, out = tmp_path / "class.csv", tmp_path / "out"
+    roster.write_text("student,name\nann,Ann Lee\nbo,Bo Lee\n")
+    for path in release_each("04", out, roster, question=True)[0]:
+        notebook = nbformat.read(path, as_version=4)
+        if "ann" in path.parts:
+            solve(notebook, asking.tasks.values())
+            write_into(PROSE)(notebook)
+        (tmp_path / "in" / path.parts[-3]).mkdir(parents=True)
+        (tmp_path / "in" / path.parts[-3] / STEM).write_text(nbformat.writes(notebook))
+    for points, ann in ((None, ("13", "", "to grade by hand")), (2, ("15", "2", "graded"))):
+        if points:
+            (out / "overrides.csv").write_text(f"student,task,points,comment\nann,04.text,{points},\n")
+        grade("04", tmp_path / "in", out, variant="each", roster=roster, question=True)
+        got = rows(out)
+        assert tuple(got["ann"][key] for key in ("score", "04.text", "status")) == ann
+        assert (got["bo"]["score"], got["bo"]["status"]) == ("0", "graded")
+    assert PROSE in (out / "answers.html").read_text()
+    assert not (out / "gradebook.db").exists()  # nbgrader knows one page for all
 
 
 def test_grading_with_and_without_the_question_is_not_mixed_up(
