@@ -25,9 +25,9 @@ CHECK = re.compile(r'^check\("(\d\d\.\d+)", (\w+)\)$')
 HIDDEN = """\
 {check}
 ### BEGIN HIDDEN TESTS
-from course_lib.classroom.hidden import demand
+from course_lib.classroom.hidden import grade_answer
 
-demand("{number}", {name}, variant={variant}{own})
+grade_answer("{number}", {name}, variant={variant}{own})
 ### END HIDDEN TESTS"""
 INTRODUCTION = """\
 {heading}

@@ -22,7 +22,7 @@ import torch
 from course_lib import __version__
 from course_lib.classroom.archives import File, files
 from course_lib.classroom.assignment import Assignment, assignment
-from course_lib.classroom.grade import Judge, Record, processors
+from course_lib.classroom.grade import Grader, Record, processors
 from course_lib.classroom.plain import read_json, readable
 from course_lib.classroom.reading import answered, read_answers, variant_of
 from course_lib.classroom.rosters import Student
@@ -188,14 +188,14 @@ def _tried(
     """Answers as a page that claims what grading, on inputs drawn anew, finds solved; and what came of each task."""
     cells = [{"cell_type": "code", "source": source} for source in sources]
     notebook = {"metadata": {"course": {"lesson": page.lesson, "variant": page.variant}}, "cells": cells}
-    judge, handed_in = Judge(page, secrets.randbits(62)), Submission(Student("", ""), json.dumps(notebook).encode())
+    grader, handed_in = Grader(page, secrets.randbits(62)), Submission(Student("", ""), json.dumps(notebook).encode())
     with Sandbox(page.lesson, seconds=seconds, sandboxed=sandboxed, processor=processors()[0]) as box:
-        record = judge.record(box, handed_in, None, page=page, only=None)
+        record = grader.record(box, handed_in, None, page=page, only=None)
     solved = [number for number in page.tasks if record["tasks"][number]["points"]]
     claimed = set(solved) if claimed is None else claimed
     numbers = [*page.tasks, *sorted(claimed - set(page.tasks), key=str)]
     claims = [_claim(page, number, record, number in claimed) for number in numbers]
-    return {"claims": solved, "seed": judge.seed(record["submission"]), **notebook}, claims
+    return {"claims": solved, "seed": grader.seed(record["submission"]), **notebook}, claims
 
 
 def _claim(page: Assignment, number: str, record: Record, claimed: bool) -> Claim:

@@ -85,7 +85,7 @@ def grade(
     students = read_roster(roster) if roster else []
     pages = own_pages(lesson, [student.id for student in students], own, question=question) if variant == EACH else None
     found = submissions(place, students, page.stem, lambda notebook: _answered(notebook, page))
-    judge = Judge(page, secret=_prepare(out, place, page, variant, read_table(roster) if roster else []))
+    grader = Grader(page, secret=_prepare(out, place, page, variant, read_table(roster) if roster else []))
     # slips are named before it runs
     results = Results(out, page, {submission.student.id for submission in found}, pages)
     todo, done = [], []
@@ -110,7 +110,7 @@ def grade(
                 box = boxes.get()
                 theirs = page if pages is None else pages.get(item[0].student.id)
                 try:
-                    record = judge.record(box, *item, page=theirs, only=task)
+                    record = grader.record(box, *item, page=theirs, only=task)
                 finally:
                     boxes.put(box)
                 with writing:
@@ -138,7 +138,7 @@ def processors() -> list[int]:
     return sorted(allowed(0)) if allowed else list(range(os.cpu_count() or 1))
 
 
-class Judge:
+class Grader:
     """Says what a submission earns: knows the right observations, which no submission gets to see.
 
     Args:
@@ -222,13 +222,13 @@ class Judge:
         except Exception:  # of whatever kind a stranger thought of
             return _no_points("what its process reported is no report")
         task = page.tasks[number]
-        wanted = observation(task, self._solutions[number], seed)
-        wanted = replace(wanted, default=page.defaults.get(number, wanted.default))
-        wrong = fault(task, hidden, wanted, seed)
+        reference = observation(task, self._solutions[number], seed)
+        reference = replace(reference, default=page.defaults.get(number, reference.default))
+        wrong = fault(task, hidden, reference, seed)
         came = {"public": public, "hidden": not wrong, "reason": wrong, "findings": findings}
         if not wrong and public == "correct":
             return {"points": page.points[number]} | came
-        parts = right_parts(task, hidden, wanted)
+        parts = right_parts(task, hidden, reference)
         reason = ". ".join(filter(None, [wrong, f"Right all the same: {', '.join(parts)}" if parts else ""]))
         return {"points": sum(task.worth[part] for part in parts)} | came | {"reason": reason}
 

@@ -14,7 +14,7 @@ from course_lib.exercises.engine import fault, right_parts
 from course_lib.exercises.task import observation
 
 
-def demand(number: str, answer: Any, variant: int | None = None, own: str | None = None) -> int | None:
+def grade_answer(number: str, answer: Any, variant: int | None = None, own: str | None = None) -> int | None:
     """Go on if an answer is right by both its checks.
 
     Args:
@@ -33,12 +33,12 @@ def demand(number: str, answer: Any, variant: int | None = None, own: str | None
     page = assignment(number[:2], variant, own)
     seed, task = secrets.randbits(62), page.tasks[number]
     said = check(number, answer)
-    observed, wanted = (observation(task, one, seed) for one in (answer, page.solutions()[number]))
-    if observed.error is None and (parts := right_parts(task, observed, wanted)):
-        wrong = fault(task, observed, wanted, seed)
+    observed, reference = (observation(task, one, seed) for one in (answer, page.solutions()[number]))
+    if observed.error is None and (parts := right_parts(task, observed, reference)):
+        wrong = fault(task, observed, reference, seed)
         return None if said.state == "correct" and not wrong else sum(task.worth[part] for part in parts)
     assert said.state == "correct", f"public check: {said}"
     assert observed.error is None, f"with other inputs it raised {type(observed.error).__name__}"
-    wrong = fault(task, observed, wanted, seed)
+    wrong = fault(task, observed, reference, seed)
     assert not wrong, wrong
     return None

@@ -113,23 +113,23 @@ def verdict(task: Task, observed: Observation) -> Result:
     return failed(task, observed.error) if observed.error else Result(task, "correct", (("notice", task.notice),))
 
 
-def fault(task: Task, observed: Observation, wanted: Observation, seed: int) -> str:
+def fault(task: Task, observed: Observation, reference: Observation, seed: int) -> str:
     """What is wrong with what was observed of an answer with secret inputs, and their kind, but not which; "" if right.
 
     Args:
         task: which is judged.
         observed: numbers from a process that cannot be trusted; they may be anything.
-        wanted: what was observed of the solution.
+        reference: what was observed of the solution.
         seed: of the inputs.
 
     Raises:
         UnsoundError: the solution itself failed with these inputs, so nothing can be said.
     """
-    if wanted.error:
-        raise UnsoundError(f"{task.number}: its own solution failed with these inputs: {wanted.error!r}")
+    if reference.error:
+        raise UnsoundError(f"{task.number}: its own solution failed with these inputs: {reference.error!r}")
     try:
-        decide(task, observed, wanted, seed)
-        part = "" if len(observed.rounds) == len(wanted.rounds) else "the form of what it returns"
+        decide(task, observed, reference, seed)
+        part = "" if len(observed.rounds) == len(reference.rounds) else "the form of what it returns"
     except Wrong as wrong:
         part = wrong.part
     except Exception:  # of another form altogether, perhaps on purpose
@@ -137,13 +137,13 @@ def fault(task: Task, observed: Observation, wanted: Observation, seed: int) -> 
     return f"The hidden check called it with {task.given}. Not right: {part}" if part else ""
 
 
-def right_parts(task: Task, observed: Observation, wanted: Observation) -> list[str]:
+def right_parts(task: Task, observed: Observation, reference: Observation) -> list[str]:
     """The parts worth points of their own that are right in every call, as `fault` is given them."""
-    if len(observed.rounds) != len(wanted.rounds):
+    if len(observed.rounds) != len(reference.rounds):
         return []
     right = []
     for part in task.worth:
-        pairs = [(part_of(a, part), part_of(b, part)) for a, b in zip(observed.rounds, wanted.rounds, strict=True)]
+        pairs = [(part_of(a, part), part_of(b, part)) for a, b in zip(observed.rounds, reference.rounds, strict=True)]
         with contextlib.suppress(Exception):  # of another form altogether, perhaps on purpose
             right += [part] if all(agrees(a, b, task.tolerance) for a, b in pairs) else []
     return right

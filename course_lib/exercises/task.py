@@ -46,10 +46,10 @@ class Task:
     """A task of a page of exercises: a class of its own, in a file of its own, of which everything else is made.
 
     A subclass says what is below and has `inputs`; where that is not enough, it also has `use`, which calls an answer
-    and returns what is to be looked at, or `judge`, which says what is right where many answers are. Below the line
-    `# Answers` its file holds the solution, a function or class called `name`, and lists of answers: `slips`, wrong
-    ones with the sentence for whoever's answer comes to the same; `also_wrong`, with words of what else refuses them;
-    and `also_right`.
+    and returns what is to be looked at, or `assert_correct`, which says what is right where many answers are. Below
+    the line `# Answers` its file holds the solution, a function or class called `name`, and lists of answers: `slips`,
+    wrong ones with the sentence for whoever's answer comes to the same; `also_wrong`, with words of what else refuses
+    them; and `also_right`.
 
     Attributes:
         number: lesson and task, such as "04.2".
@@ -109,8 +109,8 @@ class Task:
         """Arguments as feedback names them."""
         return f"{self.name}({', '.join(map(shown, arguments))})"
 
-    def judge(self, observed: list[Any], wanted: list[Any], draw: Draw) -> None:
-        """Go on if what was observed of an answer is right; `wanted` was observed of the solution.
+    def assert_correct(self, observed: list[Any], reference: list[Any], draw: Draw) -> None:
+        """Go on if what was observed of an answer is right; `reference` was observed of the solution.
 
         There is less of `observed` where the answer failed.
 
@@ -118,23 +118,23 @@ class Task:
             Wrong: it is not, with the sentence of the first slip of which the same was observed.
         """
         calls = list(self.inputs(draw))
-        for index, (found, right) in enumerate(zip(observed, wanted, strict=False)):
+        for index, (found, right) in enumerate(zip(observed, reference, strict=False)):
             for part, expected in parts(right).items():
                 value = part_of(found, part)
                 if not agrees(value, expected, self.tolerance):
                     where = self.shown(*calls[index])
                     of = f"{where} gave" if part == RESULT else f"{part}, with {where}, was"
-                    slip = self._likeliest_slip(part, index, calls, observed, wanted) if draw.seed == PUBLIC else ""
+                    slip = self._likeliest_slip(part, index, calls, observed, reference) if draw.seed == PUBLIC else ""
                     raise Wrong(*differ(of, value, expected, self.tolerance), slip, part)
 
     def _likeliest_slip(
-        self, part: str, index: int, calls: list[tuple[Any, ...]], observed: list[Any], wanted: list[Any]
+        self, part: str, index: int, calls: list[tuple[Any, ...]], observed: list[Any], reference: list[Any]
     ) -> str:
         """The sentence for whoever's answer has a part wrong, in the call at `index` for the first time."""
         return (
             self._slip_with_the_same(part, observed, slice(None))
-            or of_another_kind(part_of(observed[index], part), part_of(wanted[index], part))
-            or (DEFAULTS if self._only_defaults(calls, observed, wanted) else "")
+            or of_another_kind(part_of(observed[index], part), part_of(reference[index], part))
+            or (DEFAULTS if self._only_defaults(calls, observed, reference) else "")
             or self.otherwise.get(part, "")
             or self._slip_with_the_same(part, observed, slice(index, index + 1))
         )
@@ -154,10 +154,10 @@ class Task:
             self._observed[answer] = observation(self, answer)
         return self._observed[answer]
 
-    def _only_defaults(self, calls: list[tuple[Any, ...]], observed: list[Any], wanted: list[Any]) -> bool:
+    def _only_defaults(self, calls: list[tuple[Any, ...]], observed: list[Any], reference: list[Any]) -> bool:
         """Whether calls are right with all arguments given, and wrong only where some were left out."""
         most = max(map(len, calls))
-        full = [pair for given, *pair in zip(calls, observed, wanted, strict=False) if len(given) == most]
+        full = [pair for given, *pair in zip(calls, observed, reference, strict=False) if len(given) == most]
         return 0 < len(full) < len(calls) and all(agrees(one, other, self.tolerance) for one, other in full)
 
 
@@ -212,22 +212,22 @@ def observation(task: Task, answer: Answer, seed: int = PUBLIC) -> Observation:
             return Observation(rounds, error)
 
 
-def decide(task: Task, observed: Observation, wanted: Observation, seed: int = PUBLIC) -> None:
+def decide(task: Task, observed: Observation, reference: Observation, seed: int = PUBLIC) -> None:
     """Go on if what was observed of an answer is right, and so is the default that a variant has drawn.
 
     Raises:
         Wrong: it is not.
     """
-    if observed.error and type(task).judge is not Task.judge:
+    if observed.error and type(task).assert_correct is not Task.assert_correct:
         return
     with as_at_first():
-        task.judge(observed.rounds, wanted.rounds, Draw(seed))
+        task.assert_correct(observed.rounds, reference.rounds, Draw(seed))
     if not task.drawn or observed.error:
         return
-    if observed.default not in (task.drawn[1] if seed == PUBLIC else (wanted.default,)):
+    if observed.default not in (task.drawn[1] if seed == PUBLIC else (reference.default,)):
         name = task.drawn[0]
         found = f"`{name}` is {shown(observed.default)} unless it is given"
-        part = f"the default of `{name}`, which is {shown(wanted.default)} on the page"
+        part = f"the default of `{name}`, which is {shown(reference.default)} on the page"
         raise Wrong(found, "the default of the page", "Leave the page's defaults as they are.", part)
 
 

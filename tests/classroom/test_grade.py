@@ -96,7 +96,7 @@ def test_each_submission_gets_the_points_it_earned(
     assert (row["score"], row["status"]) == (str(score) if status == "graded" else "", status), row
     assert reason in row["reason"] + page
     assert "### BEGIN" not in page
-    assert "demand(" not in page
+    assert "grade_answer(" not in page
 
 
 def test_public_and_hidden_checks_are_told_apart(graded: Path) -> None:

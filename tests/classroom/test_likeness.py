@@ -80,7 +80,7 @@ def test_classes_are_compared_without_the_names_of_their_parts() -> None:
         ("from course_lib.explain import grad_cam as f", "course_lib.explain.grad_cam"),
         ("import course_lib.models as m\nf = lambda: m.SimpleCNN(batch_norm=True)", "course_lib.models"),
         ("from course_lib.models import SimpleCNN\ndef f():\n    return SimpleCNN()", "course_lib.models.SimpleCNN"),
-        ("from course_lib.exercises.load import find_task\nr = find_task('04.1')\nf = r.judge", "find_task"),
+        ("from course_lib.exercises.load import find_task\nr = find_task('04.1')\nf = r.assert_correct", "find_task"),
         ("def f(x):\n    from course_lib import explain\n    return explain.y(x)", "course_lib.explain"),
         ("import importlib\nf = importlib.import_module('course_lib.explain').y", "course_lib.explain"),
         ("from course_lib.explain import *\ndef f(x):\n    return grad_cam(x)", "course_lib.explain.grad_cam"),
@@ -102,7 +102,9 @@ def test_the_summary_lists_who_shares_a_rare_answer_beside_how_common_it_is(
     loop = PLAIN.replace("torch.stack", "torch.hstack")
     answers = {f"own{k}": PLAIN.replace("float()", f"float().mul(1.{k})") for k in range(5)}
     answers |= {"ada": loop, "bob": loop.replace("predicted", "guess"), "cy": None}
-    answers["eve"] = "from course_lib.exercises.load import find_task\nclass_accuracy = find_task('04.1').judge"
+    answers["eve"] = (
+        "from course_lib.exercises.load import find_task\nclass_accuracy = find_task('04.1').assert_correct"
+    )
     for student, code in answers.items():
         path = tmp_path / "submitted" / student / "04" / "04_cifar10.ipynb"
         path.parent.mkdir(parents=True)

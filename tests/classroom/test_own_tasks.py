@@ -165,7 +165,7 @@ def test_students_get_one_notebook_without_any_answer(students: Path) -> None:
     text = held(students.read_text())
     assert "def inputs(self, draw):" in text
     assert "That is the standard deviation." in text
-    for secret in (*SOLUTIONS, *SECRETS, "my tasks", "demand", "HIDDEN"):
+    for secret in (*SOLUTIONS, *SECRETS, "my tasks", "grade_answer", "HIDDEN"):
         assert secret not in text
     cells = nbformat.read(students, as_version=4).cells
     assert cells[0].source.startswith("# Spread and scale\n\nDue on Friday.\n\nEach task asks")

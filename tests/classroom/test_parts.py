@@ -8,8 +8,8 @@ from nbformat.v4 import new_code_cell, new_output
 from nbgrader.utils import determine_grade
 
 from course_lib.classroom.assignment import Assignment, assignment
-from course_lib.classroom.grade import Judge
-from course_lib.classroom.hidden import demand
+from course_lib.classroom.grade import Grader
+from course_lib.classroom.hidden import grade_answer
 from course_lib.classroom.sandbox import Sandbox
 from course_lib.exercises.load import find_task
 from course_lib.exercises.proof import flaws
@@ -40,11 +40,11 @@ def changed(changes: dict[str, str]) -> str:
 
 
 def test_course_grade_counts_the_parts_that_are_right(page: Assignment, sandboxed: None) -> None:
-    judge, came = Judge(page, secret=3), []
+    grader, came = Grader(page, secret=3), []
     with Sandbox("05", seconds=10) as box:
         for changes, _ in CHANGES:
             said = box.run([(0, changed(changes))], {"05.6": "labels_needed"}, seed=7)["tasks"]["05.6"]
-            came.append(judge._task(page, "05.6", said, 7))
+            came.append(grader._task(page, "05.6", said, 7))
     assert [task["points"] for task in came] == [points for _, points in CHANGES]
     assert came[1]["reason"].endswith('Right all the same: the entry "pretrained", the entry "gain"')
     assert [task["hidden"] for task in came] == [True] + 5 * [False]
@@ -59,7 +59,7 @@ def test_nbgrader_counts_the_same(
     exec(changed(changes), space)
     cell = new_code_cell(metadata={"nbgrader": {"grade": True, "solution": False, "points": 4, "schema_version": 3}})
     try:
-        returned = demand("05.6", space["labels_needed"])
+        returned = grade_answer("05.6", space["labels_needed"])
         shown = {} if returned is None else {"text/plain": repr(returned)}
         cell.outputs = [new_output("execute_result", shown)] if shown else []
     except AssertionError:

@@ -31,7 +31,7 @@ def test_nbgrader_takes_every_page(lesson: str, tmp_path: Path) -> None:
     text = texts(given)
     assert "SOLUTION" not in text
     assert "HIDDEN" not in text
-    assert "demand" not in text
+    assert "grade_answer" not in text
     assert "solution(" not in text
     told = [cell.metadata.nbgrader for cell in given.cells if "nbgrader" in cell.metadata]
     assert sum(says.points for says in told if says.grade) == sum(page.points.values())

@@ -30,16 +30,16 @@ Begin with 5x5 on paper. Many kernels will do. When yours passes, try it in the 
     def inputs(self, draw):
         return [(5,), (3,), (7,)]
 
-    def judge(self, observed, wanted, draw):
+    def assert_correct(self, observed, reference, draw):
         for (size,), found in zip(self.inputs(draw), observed, strict=True):
             slips = {
                 (5, 5): "The size is an argument: 3 and 7 are asked for, too.",
                 (1, 1, size, size): "Return the bare table, without the two axes for `F.conv2d`.",
             }
             expect_shape(found, (size, size), self.shown(size), slips)
-            self.judge_kernel(found.detach().double(), self.shown(size))
+            self.assert_line(found.detach().double(), self.shown(size))
 
-    def judge_kernel(self, kernel, name):
+    def assert_line(self, kernel, name):
         rows, columns, middle = kernel.sum(dim=1), kernel.sum(dim=0), len(kernel) // 2
         flat, line, dot = kernel.sum().item(), rows[middle].item(), kernel[middle, middle].item()
         places = torch.arange(len(rows)) - middle

@@ -93,9 +93,9 @@ registration returns: its `remove()` takes the guard away again.
             slip = wrong_shapes[accepted[0]] if len(accepted) < len(errors) else slip
             raise Wrong(f"shape {accepted[0]} was accepted", f"a ValueError, since (N, {c}, {h}, {w}) is right", slip)
         for shape, error in errors.items():
-            self.judge_error(shape, (c, h, w), error)
+            self.assert_says_what_is_wrong(shape, (c, h, w), error)
 
-    def judge_error(self, shape, expected, error):
+    def assert_says_what_is_wrong(self, shape, expected, error):
         numbers = set(map(int, re.findall(r"\d+", str(error))))
         slip = ""
         if not isinstance(error, ValueError):

@@ -119,12 +119,11 @@ moves millions of weights for one image. In each, your table must name the culpr
         for _ in range(5):  # until the machine leaves the parts alone
             calls, seconds = [], dict.fromkeys(names, 0.0)
             found = answer({name: partial(self.timed, name, parts[name], calls, seconds) for name in names}, steps)
-            slowest = max(names, key=seconds.get)
-            if slowest == slow:
+            self.look_at_calls(calls, names, steps)
+            self.look_at_table(found, names)
+            slowest, largest = max(names, key=seconds.get), max(found, key=found.get)
+            if slowest == largest == slow:
                 break
-        self.look_at_calls(calls, names, steps)
-        self.look_at_table(found, names)
-        largest = max(found, key=found.get)
         if slowest != slow and largest == slowest:  # the machine was slower than what was planted
             largest = slow
         of, late = f"most of the time in {largest}", largest == names[(names.index(slow) + 1) % len(names)]

@@ -77,7 +77,7 @@ without a loop over the images: think of which row and which column of the padde
             repeated.append(answer(images.clone(), shift))
         return [found, torch.equal(*repeated)]
 
-    def judge(self, observed, wanted, draw):
+    def assert_correct(self, observed, reference, draw):
         calls = []
         for (images, shift), (found, _) in zip(self.inputs(draw), observed, strict=True):
             larger = (60, 2, 7 + 2 * shift, 8 + 2 * shift)

@@ -83,7 +83,7 @@ is wanted; then go through them once more, and let each change sides if that hel
             other = sorted(indices(answer(labels, [Name(scene) for scene in scenes], fraction, seed))[1])
         return [train, val, again, other, unsaid]
 
-    def judge(self, observed, wanted, draw):
+    def assert_correct(self, observed, reference, draw):
         for (labels, scenes, fraction, seed), (train, val, *_) in zip(self.inputs(draw), observed, strict=True):
             of = f"{self.name}(labels, scenes, val_fraction={fraction}, seed={seed})"
             self.expect_whole_scenes(labels, scenes, train, val, of)

@@ -78,14 +78,14 @@ The numbers in `counts` come in any order, and neither they nor the seeds may be
 
     def called_once(self, trainings, counts, seeds):
         """Go on if each training was called once for each number of labels and each seed."""
-        wanted = sorted((n, seed) for n in counts for seed in seeds)
+        needed = sorted((n, seed) for n in counts for seed in seeds)
         for name, training in zip(("pretrained", "scratch"), trainings, strict=True):
             calls = sorted(training.calls)
             slip = "Each call costs hours: keep what it returned, and compute all else from that."
-            if len(calls) <= len(wanted):
+            if len(calls) <= len(needed):
                 slip = "All numbers and all seeds, the same for both: otherwise one of them had the easier images."
-            if calls != wanted:
-                raise Wrong(f"{len(calls)} calls of {name}: {shown(calls)}", f"{len(wanted)}: {shown(wanted)}", slip)
+            if calls != needed:
+                raise Wrong(f"{len(calls)} calls of {name}: {shown(calls)}", f"{len(needed)}: {shown(needed)}", slip)
 
 
 # Answers
