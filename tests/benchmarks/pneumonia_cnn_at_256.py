@@ -2,7 +2,7 @@
 
 Beside it CompactCNN as `course train pneumonia` trains it; each training in a process of its own. The folder of the
 real images is named by COURSE_REAL_DATA; finished runs in OUT are not trained again. On one quiet core PneumoniaCNN
-takes 25 minutes and 10 GB of memory for each seed, CompactCNN 4 minutes.
+takes 25 minutes and 10 GB of memory for each seed, CompactCNN 4 minutes. The result goes into lesson 3.
 
     COURSE_REAL_DATA=~/data OMP_NUM_THREADS=1 python tests/benchmarks/pneumonia_cnn_at_256.py OUT
 """
@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from course_lib.real_results import record
 from course_lib.runs import Recipe, evaluate_run, train_run
 from course_lib.runtime import keep_freed_memory
 
@@ -42,8 +43,9 @@ def outcome(recipe: Recipe, run: Path) -> dict[str, float]:
     config, test = json.loads((run / "config.json").read_text(encoding="utf-8")), evaluate_run(run)
     return {
         "AUC, test": test["auc"],
-        "balanced accuracy, test": test["balanced_accuracy"],
         "AUC, validation": config["validation"]["auc"],
+        "balanced accuracy, test": test["balanced_accuracy"],
+        "calibration error, test": test["ece"],
         "minutes": config["training"]["seconds"] / 60,
         "memory in GB": json.loads((run / "memory.json").read_text(encoding="utf-8")),
     }
@@ -51,13 +53,19 @@ def outcome(recipe: Recipe, run: Path) -> dict[str, float]:
 
 def main() -> None:
     out, root = Path(sys.argv[1]), str(Path(os.environ["COURSE_REAL_DATA"]).resolve())
+    found: dict[str, dict[str, list[float]]] = {}
     for arm, (title, changes) in ARMS.items():
         for seed in range(3):
             recipe = Recipe.of("pneumonia", data="real", root=root, seed=seed, **changes)
-            found = outcome(recipe, out / f"{arm}-{seed}")
-            print(
-                f"{title}, seed {seed}", *(f"{name} {value:.3f}" for name, value in found.items()), sep="  ", flush=True
-            )
+            for score, value in outcome(recipe, out / f"{arm}-{seed}").items():
+                found.setdefault(score, {}).setdefault(title, []).append(value)
+            print(f"{title}, seed {seed}", *(f"{name} {of[title][-1]:.3f}" for name, of in found.items()), sep="  ")
+    record(
+        "03.tutorial",
+        {f"{score}, {title}": values for score, by_title in found.items() for title, values in by_title.items()},
+        Recipe.of("pneumonia", data="real", root=root, **ARMS["plain"][1]).splits().test,
+        command="python tests/benchmarks/pneumonia_cnn_at_256.py OUT",
+    )
 
 
 if __name__ == "__main__":
