@@ -24,7 +24,7 @@ def as_at_first() -> Iterator[None]:
     One thread at a time: another's random numbers would be among those of this one.
     """
     with _ONE_AT_A_TIME:
-        held = torch.get_default_dtype(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        settings = torch.get_default_dtype(), torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         states = random.getstate(), np.random.get_state()
         try:
             torch.set_default_dtype(torch.float32)
@@ -44,9 +44,9 @@ def as_at_first() -> Iterator[None]:
                 torch.manual_seed(0)
                 yield
         finally:
-            torch.set_default_dtype(held[0])
-            torch.set_num_threads(held[1])
-            torch.use_deterministic_algorithms(held[2])
+            torch.set_default_dtype(settings[0])
+            torch.set_num_threads(settings[1])
+            torch.use_deterministic_algorithms(settings[2])
             random.setstate(states[0])
             np.random.set_state(states[1])
 

@@ -35,7 +35,10 @@ ERRORS = {  # what Python and PyTorch say: the slip behind it
     "out of bounds|out of range": "An index goes past the end: counting begins at 0, and only what fits whole counts.",
     "'NoneType' object": "Something there is `None`: does each of your functions end with `return`?",
 }
-OURS = [Path(__file__).parents[1], *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))]
+NOT_LEARNERS = [
+    Path(__file__).parents[1],
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")),
+]
 
 
 class UnsoundError(RuntimeError):
@@ -60,14 +63,14 @@ class Result:
 
     def __repr__(self) -> str:
         lines = [f"{self.task.number} {self.task.title}: {self.state}"]
-        for what, text in self.findings:
-            lines += textwrap.wrap(f"{what}: {text}", 96, initial_indent="  ", subsequent_indent="    ")
+        for label, text in self.findings:
+            lines += textwrap.wrap(f"{label}: {text}", 96, initial_indent="  ", subsequent_indent="    ")
         return "\n".join([*lines, *(textwrap.indent(line, "  ") for line in self.inputs)])
 
     def _repr_html_(self) -> str:
         title = html.escape(f"{self.task.number} {self.task.title}")
         rows = "".join(
-            f"<div style='margin-top:.3em'><b>{what}:</b> {with_code(text)}</div>" for what, text in self.findings
+            f"<div style='margin-top:.3em'><b>{label}:</b> {with_code(text)}</div>" for label, text in self.findings
         )
         text = html.escape("\n".join(self.inputs))
         inputs = f"<pre>{text}</pre>" if text else ""
@@ -156,17 +159,17 @@ def failed(task: Task, error: Exception) -> Result:
     if isinstance(error, NotImplementedError) and not str(error):  # what stands in place of a solution
         return Result(task, "not attempted")
     found = f"{type(error).__name__}: {' '.join(str(error).split())}{_learners_line(task, error)}"
-    known = [*task.errors.items(), *ERRORS.items()]
-    slip = next((words for pattern, words in known if re.search(pattern, str(error))), "")
+    patterns = [*task.errors.items(), *ERRORS.items()]
+    slip = next((words for pattern, words in patterns if re.search(pattern, str(error))), "")
     return _refused(task, Wrong(found, "an answer that runs to its end", slip))
 
 
 def _inputs_of_first_wrong(task: Task, observed: Observation) -> tuple[str, ...]:
     """The arguments of the first call of which something else came than of the solution."""
     pairs = zip(observed.rounds, task.observed(task.solution).rounds, strict=False)
-    place = next((k for k, pair in enumerate(pairs) if not agrees(*pair, task.tolerance)), len(observed.rounds))
+    index = next((k for k, pair in enumerate(pairs) if not agrees(*pair, task.tolerance)), len(observed.rounds))
     with as_at_first():
-        arguments: tuple[Any, ...] = next(iter([*task.inputs(Draw(PUBLIC))][place:]), ())
+        arguments: tuple[Any, ...] = next(iter([*task.inputs(Draw(PUBLIC))][index:]), ())
     names = [*inspect.signature(task.solution).parameters]
     if type(task).use is not Task.use:
         names = [*inspect.signature(task.use).parameters][1:]
@@ -175,12 +178,12 @@ def _inputs_of_first_wrong(task: Task, observed: Observation) -> tuple[str, ...]
 
 def _refused(task: Task, wrong: Wrong) -> Result:
     findings = (("found", wrong.found), ("expected", wrong.expected), ("likely slip", wrong.slip))
-    return Result(task, "incorrect", tuple((what, text) for what, text in findings if text))
+    return Result(task, "incorrect", tuple((label, text) for label, text in findings if text))
 
 
 def _learners_line(task: Task, error: Exception) -> str:
     """The innermost line of the traceback that is neither ours nor a library's."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not any(Path(frame.filename).is_relative_to(place) for place in (*OURS, task.file)):
+        if not any(Path(frame.filename).is_relative_to(path) for path in (*NOT_LEARNERS, task.file)):
             return f"; in {frame.name}, line {frame.lineno} of your cell: {frame.line}"
     return "; when the check called it, or used what it returned"

@@ -55,14 +55,14 @@ def tasks_in(folder: Path, lesson: int, *, answers: bool = True) -> list[Task]:
     Raises:
         TaskFileError: a file has a fault, or the number of another.
     """
-    found: dict[str, Task] = {}
+    tasks: dict[str, Task] = {}
     for path in files_of(lesson, folder):
         task = load(path, answers=answers)
-        if task.number in found:
-            other = found[task.number].file.name
+        if task.number in tasks:
+            other = tasks[task.number].file.name
             raise TaskFileError(f"{path}: {task.number} is also the number of {other}; give one of them another.")
-        found[task.number] = task
-    return sorted(found.values(), key=lambda task: int(task.number[3:]))
+        tasks[task.number] = task
+    return sorted(tasks.values(), key=lambda task: int(task.number[3:]))
 
 
 def files_of(lesson: int, folder: Path | None = None) -> list[Path]:
@@ -77,12 +77,12 @@ def find_task(number: str) -> Task:
         ValueError: there is none.
     """
     lesson = number.partition(".")[0] if isinstance(number, str) else ""
-    known = tasks_of(int(lesson)) if lesson.isdigit() and int(lesson) in lessons() else []
-    for candidate in known:
+    tasks = tasks_of(int(lesson)) if lesson.isdigit() and int(lesson) in lessons() else []
+    for candidate in tasks:
         if candidate.number == number:
             return candidate
-    there = ", ".join(t.number for t in known) or 'written like "04.2", lesson and task'
-    raise ValueError(f"task {number!r} is not known; the tasks are {there}.")
+    numbers = ", ".join(t.number for t in tasks) or 'written like "04.2", lesson and task'
+    raise ValueError(f"task {number!r} is not known; the tasks are {numbers}.")
 
 
 def load(path: Path, text: str | None = None, *, answers: bool = True) -> Task:
@@ -95,12 +95,12 @@ def load(path: Path, text: str | None = None, *, answers: bool = True) -> Task:
     if LINE not in text:
         raise TaskFileError(f"{path}: no line `# Answers`; it stands between the class and its solution.")
     module = _run(path, text if answers else without_answers(text))
-    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Task)]
-    own = [kind for kind in kinds if kind.__module__ == module.__name__]
-    if len(own) != 1:
-        names = ", ".join(kind.__name__ for kind in own) or "none"
+    classes = [cls for cls in vars(module).values() if isinstance(cls, type) and issubclass(cls, Task)]
+    task_classes = [cls for cls in classes if cls.__module__ == module.__name__]
+    if len(task_classes) != 1:
+        names = ", ".join(cls.__name__ for cls in task_classes) or "none"
         raise TaskFileError(f"{path}: one class that inherits from Task was expected, found: {names}.")
-    task = own[0]()
+    task = task_classes[0]()
     _look_over(path, task)
     task.file = path
     if answers:
@@ -166,12 +166,12 @@ def _look_over(path: Path, task: Task) -> None:
 
 def _attach_answers(path: Path, text: str, task: Task, space: dict[str, Any]) -> None:
     """Give the task its solution, slips and further answers."""
-    made = [part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef | ast.ClassDef)]
-    own = [part for part in made if part.name == task.name]
-    if len(own) != 1 or own[0].lineno < text[: text.index(LINE)].count("\n"):
+    definitions = [part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef | ast.ClassDef)]
+    solutions = [part for part in definitions if part.name == task.name]
+    if len(solutions) != 1 or solutions[0].lineno < text[: text.index(LINE)].count("\n"):
         raise TaskFileError(f"{path}: one function or class {task.name}, the solution, was expected below `# Answers`.")
-    first = min([own[0].lineno, *(part.lineno for part in own[0].decorator_list)])
-    task.source = "\n".join(text.splitlines()[first - 1 : own[0].end_lineno])
+    first = min([solutions[0].lineno, *(part.lineno for part in solutions[0].decorator_list)])
+    task.source = "\n".join(text.splitlines()[first - 1 : solutions[0].end_lineno])
     task.solution = space[task.name]
     if task.drawn:
         _look_at_drawn(path, task, *task.drawn)
@@ -188,11 +188,15 @@ def _attach_answers(path: Path, text: str, task: Task, space: dict[str, Any]) ->
 def _look_at_drawn(path: Path, task: Task, name: str, choices: tuple[Any, ...]) -> None:
     """Refuse a drawn default that the solution has not, or that the statement does not name."""
     parameter = inspect.signature(task.solution).parameters.get(name)
-    own = parameter.default if parameter else None
-    if own not in choices:
-        raise TaskFileError(f"{path}: the default of {name} is drawn among {choices}, but the solution has {own!r}.")
-    if f"`{name}={own!r}`" not in task.statement:
-        raise TaskFileError(f"{path}: no `{name}={own!r}` in the statement; where it is drawn, another stands there.")
+    default = parameter.default if parameter else None
+    if default not in choices:
+        raise TaskFileError(
+            f"{path}: the default of {name} is drawn among {choices}, but the solution has {default!r}."
+        )
+    if f"`{name}={default!r}`" not in task.statement:
+        raise TaskFileError(
+            f"{path}: no `{name}={default!r}` in the statement; where it is drawn, another stands there."
+        )
 
 
 def _answer(path: Path, task: Task, space: dict[str, Any], answer: object) -> Answer:
@@ -208,5 +212,5 @@ def _answer(path: Path, task: Task, space: dict[str, Any], answer: object) -> An
         source = source.replace(old, new)
     changed = dict(space)
     exec(compile(source, f"{path} with {answer}", "exec"), changed)
-    made: Answer = changed[task.name]
-    return made
+    result: Answer = changed[task.name]
+    return result

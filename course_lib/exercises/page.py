@@ -14,7 +14,7 @@ from course_lib.exercises.task import Task
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader's own marks
 REGION = re.compile(rf"^( *){BEGIN}\n.*?^ *{END}$", re.DOTALL | re.MULTILINE)
-PLACE = "# %% tasks\n"  # in a frame, where the tasks stand
+TASKS_MARK = "# %% tasks\n"  # in a frame, where the tasks stand
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ def frames() -> dict[str, Path]:
 
 def cells(frame: str, tasks: Iterable[Task], defaults: dict[str, object] | None = None) -> list[Cell]:
     """The cells of a page, like its frame a percent script of jupytext; `defaults` are those that a variant drew."""
-    before, _, after = frame.partition(PLACE)
-    found = [Cell("frame", "", text) for text in _split(before)]
+    before, _, after = frame.partition(TASKS_MARK)
+    page_cells = [Cell("frame", "", text) for text in _split(before)]
     for task in tasks:
         default = (defaults or {}).get(task.number)
         heading = f"## {task.number} {task.title}\n\n{statement_with_default(task, default).strip()}"
         answer = marked(with_default(task, default))
-        found.append(Cell("statement", task.number, f"# %% [markdown]\n{commented(heading)}\n"))
-        found.append(Cell("answer", task.number, f"# %%\n{answer}\n"))
-        found.append(Cell("check", task.number, f'# %%\ncheck("{task.number}", {task.name})\n'))
-    return found + [Cell("frame", "", text) for text in _split(after)]
+        page_cells.append(Cell("statement", task.number, f"# %% [markdown]\n{commented(heading)}\n"))
+        page_cells.append(Cell("answer", task.number, f"# %%\n{answer}\n"))
+        page_cells.append(Cell("check", task.number, f'# %%\ncheck("{task.number}", {task.name})\n'))
+    return page_cells + [Cell("frame", "", text) for text in _split(after)]
 
 
 def page_text(frame: Path) -> str:
@@ -78,9 +78,11 @@ def with_default(task: Task, value: object) -> str:
         return task.source
     lines = task.source.splitlines(keepends=True)
     functions = (part for part in ast.walk(ast.parse(task.source)) if isinstance(part, ast.FunctionDef))
-    given = next(function.args for function in functions if function.name in (task.name, "__init__"))
-    optional = [*given.args[len(given.args) - len(given.defaults) :], *given.kwonlyargs]
-    defaults = dict(zip((one.arg for one in optional), [*given.defaults, *given.kw_defaults], strict=True))
+    signature = next(function.args for function in functions if function.name in (task.name, "__init__"))
+    optional = [*signature.args[len(signature.args) - len(signature.defaults) :], *signature.kwonlyargs]
+    defaults = dict(
+        zip((parameter.arg for parameter in optional), [*signature.defaults, *signature.kw_defaults], strict=True)
+    )
     node = defaults[task.drawn[0]]
     assert node is not None
     line = lines[node.lineno - 1]
@@ -93,8 +95,8 @@ def statement_with_default(task: Task, value: object) -> str:
     if value is None or task.drawn is None:
         return task.statement
     name = task.drawn[0]
-    own = inspect.signature(task.solution).parameters[name].default
-    return task.statement.replace(f"`{name}={own!r}`", f"`{name}={value!r}`")
+    current = inspect.signature(task.solution).parameters[name].default
+    return task.statement.replace(f"`{name}={current!r}`", f"`{name}={value!r}`")
 
 
 def marked(source: str) -> str:

@@ -15,53 +15,57 @@ def faults(task: Task) -> list[str]:
 
 def flaws(task: Task) -> list[str]:
     """Where a task judges an answer otherwise than its file says."""
-    found = [fault for right in (task.solution, *task.also_right) for fault in _refusals(task, right)]
-    found += [fault for wrong, words in (*task.slips, *task.also_wrong) for fault in _leniency(task, wrong, words)]
-    found += _worthless(task)
+    messages = [message for right in (task.solution, *task.also_right) for message in _refusals(task, right)]
+    messages += [
+        message for wrong, words in (*task.slips, *task.also_wrong) for message in _leniency(task, wrong, words)
+    ]
+    messages += _worthless(task)
     counts = Counter(words for _, words in (*task.slips, *task.also_wrong))
-    return found + [
+    return messages + [
         f"{task.number}: two wrong answers earn the same words: {words}" for words in counts if counts[words] > 1
     ]
 
 
 def gaps(task: Task) -> list[str]:
     """Of which answers a task says too little to be sure of it."""
-    found = []
+    messages = []
     if len(task.slips) + len(task.also_wrong) < 4:
-        found.append(f"{task.number}: fewer than four wrong answers; what do learners do instead?")
+        messages.append(f"{task.number}: fewer than four wrong answers; what do learners do instead?")
     if not task.also_right:
-        found.append(f"{task.number}: no right answer in `also_right` but the solution; how else can it be solved?")
-    return found
+        messages.append(f"{task.number}: no right answer in `also_right` but the solution; how else can it be solved?")
+    return messages
 
 
 def _worthless(task: Task) -> list[str]:
     """What is wrong with the points of parts."""
-    there = {part for one in observation(task, task.solution).rounds for part in parts(one)}
-    found = [
-        f"{task.number}: worth {part!r}, but its parts are {sorted(there)}" for part in task.worth if part not in there
+    part_names = {part for observed in observation(task, task.solution).rounds for part in parts(observed)}
+    messages = [
+        f"{task.number}: worth {part!r}, but its parts are {sorted(part_names)}"
+        for part in task.worth
+        if part not in part_names
     ]
     if sum(task.worth.values()) > task.points:
-        found.append(f"{task.number}: its parts are worth more than its {task.points} points together")
-    return found
+        messages.append(f"{task.number}: its parts are worth more than its {task.points} points together")
+    return messages
 
 
 def _refusals(task: Task, right: Answer) -> list[str]:
     """Where an answer that should be right is refused."""
-    said = engine.result_of(task, right)
-    found = [f"{_named(task, right)} is right, but refused: {said}"] if said.state != "correct" else []
+    result = engine.result_of(task, right)
+    messages = [f"{_named(task, right)} is right, but refused: {result}"] if result.state != "correct" else []
     for seed in SEEDS:
         if fault := hidden_fault(task, right, seed):
-            found.append(f"{_named(task, right)} is right, but refused with the inputs of seed {seed}: {fault}")
-    return found
+            messages.append(f"{_named(task, right)} is right, but refused with the inputs of seed {seed}: {fault}")
+    return messages
 
 
 def _leniency(task: Task, wrong: Answer, words: str) -> list[str]:
     """Where an answer that should be wrong is accepted, or told something else than its words."""
-    said = engine.result_of(task, wrong)
-    if said.state != "incorrect":
-        return [f"{_named(task, wrong)} should be refused with {words!r}, but is {said.state}"]
-    if not any(words in text for _, text in said.findings):
-        return [f"{_named(task, wrong)} should be told {words!r}, but is: {said}"]
+    result = engine.result_of(task, wrong)
+    if result.state != "incorrect":
+        return [f"{_named(task, wrong)} should be refused with {words!r}, but is {result.state}"]
+    if not any(words in text for _, text in result.findings):
+        return [f"{_named(task, wrong)} should be told {words!r}, but is: {result}"]
     return []
 
 

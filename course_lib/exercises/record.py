@@ -43,8 +43,8 @@ def hint(number: str) -> Note:
     if entry["hints"] == len(task.hints):
         entry["hints"] = 0
         _write(entries)
-        shown = f' solution("{number}") shows one.' if task.source else ""
-        return Note(f"Those were all {len(task.hints)} hints; the next call begins again.{shown}")
+        suffix = f' solution("{number}") shows one.' if task.source else ""
+        return Note(f"Those were all {len(task.hints)} hints; the next call begins again.{suffix}")
     entry["hints"] += 1
     _write(entries)
     return Note(f"Hint {entry['hints']} of {len(task.hints)}: {task.hints[entry['hints'] - 1]}")
@@ -88,21 +88,21 @@ def _empty() -> Entry:
     return {"state": "not attempted", "checks": 0, "hints": 0}
 
 
-def _place() -> Path:
+def _path() -> Path:
     """`COURSE_PROGRESS`, or a file beside the notebook, whose folder a kernel runs in."""
     return Path(os.environ.get("COURSE_PROGRESS", "progress.json"))
 
 
 def _read() -> dict[str, Entry]:
-    place = _place()
+    path = _path()
     try:
-        return dict(json.loads(place.read_text(encoding="utf-8"))) if place.is_file() else {}
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
     except ValueError as error:
         raise ValueError(
-            f"{place}: no longer a progress file ({error}); fix it, or delete it and run your checks again."
+            f"{path}: no longer a progress file ({error}); fix it, or delete it and run your checks again."
         ) from error
 
 
 def _write(entries: dict[str, Entry]) -> None:
     text = json.dumps(dict(sorted(entries.items())), indent=1) + "\n"
-    write_atomically(_place(), lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(_path(), lambda path: path.write_text(text, encoding="utf-8"))

@@ -118,14 +118,14 @@ class Task:
             Wrong: it is not, with the sentence of the first slip of which the same was observed.
         """
         calls = list(self.inputs(draw))
-        for index, (found, right) in enumerate(zip(observed, reference, strict=False)):
-            for part, expected in parts(right).items():
-                value = part_of(found, part)
+        for index, (values, reference_values) in enumerate(zip(observed, reference, strict=False)):
+            for part, expected in parts(reference_values).items():
+                value = part_of(values, part)
                 if not agrees(value, expected, self.tolerance):
-                    where = self.shown(*calls[index])
-                    of = f"{where} gave" if part == RESULT else f"{part}, with {where}, was"
+                    call_text = self.shown(*calls[index])
+                    prefix = f"{call_text} gave" if part == RESULT else f"{part}, with {call_text}, was"
                     slip = self._likeliest_slip(part, index, calls, observed, reference) if draw.seed == PUBLIC else ""
-                    raise Wrong(*differ(of, value, expected, self.tolerance), slip, part)
+                    raise Wrong(*differ(prefix, value, expected, self.tolerance), slip, part)
 
     def _likeliest_slip(
         self, part: str, index: int, calls: list[tuple[Any, ...]], observed: list[Any], reference: list[Any]
@@ -141,10 +141,12 @@ class Task:
 
     def _slip_with_the_same(self, part: str, observed: list[Any], calls: slice) -> str:
         """The sentence of the first slip of which the same part was observed in some calls; "" if there is none."""
-        found = [part_of(one, part) for one in observed]
+        values = [part_of(observed_round, part) for observed_round in observed]
         for slip, words in self.slips:
-            others = [part_of(one, part) for one in self.observed(slip).rounds][: len(found)]
-            if agrees(found[calls], others[calls], self.tolerance):
+            slip_values = [part_of(observed_round, part) for observed_round in self.observed(slip).rounds][
+                : len(values)
+            ]
+            if agrees(values[calls], slip_values[calls], self.tolerance):
                 return words
         return ""
 
@@ -156,9 +158,15 @@ class Task:
 
     def _only_defaults(self, calls: list[tuple[Any, ...]], observed: list[Any], reference: list[Any]) -> bool:
         """Whether calls are right with all arguments given, and wrong only where some were left out."""
-        most = max(map(len, calls))
-        full = [pair for given, *pair in zip(calls, observed, reference, strict=False) if len(given) == most]
-        return 0 < len(full) < len(calls) and all(agrees(one, other, self.tolerance) for one, other in full)
+        num_arguments = max(map(len, calls))
+        full = [
+            pair
+            for arguments, *pair in zip(calls, observed, reference, strict=False)
+            if len(arguments) == num_arguments
+        ]
+        return 0 < len(full) < len(calls) and all(
+            agrees(value, reference_value, self.tolerance) for value, reference_value in full
+        )
 
 
 RESULT = "the result"
@@ -252,34 +260,37 @@ def refuse(expected: str, *cases: tuple[bool, str, str]) -> None:
             raise Wrong(found, expected, slip, expected)
 
 
-def call(answer: Answer, *arguments: Any, **named: Any) -> Any:
+def call(answer: Answer, *arguments: Any, **kwargs: Any) -> Any:
     """What an answer returns for copies of tensors and lists, and for anything else as it is.
 
     Raises:
         Wrong: it changed a tensor, a list or a module that it was given.
     """
-    given = _copies(arguments)
-    before = [_contents(argument) for argument in given]
-    found = answer(*given, **named)
-    for argument, contents in zip(given, before, strict=True):
+    copies = _copies(arguments)
+    before = [_contents(argument) for argument in copies]
+    result = answer(*copies, **kwargs)
+    for argument, contents in zip(copies, before, strict=True):
         if not agrees(_contents(argument), contents, 0):
             kind = "list" if isinstance(argument, list) else "tensor" if isinstance(argument, Tensor) else "module"
             changed = f"{name_of(answer)} changed the {kind} that it was given"
             raise Wrong(changed, f"a {kind} as it was before the call", CHANGES[kind], "what it was given")
-    return found
+    return result
 
 
-def expect_shape(found: object, shape: tuple[int, ...], of: str, slips: Mapping[tuple[int, ...], str]) -> None:
+def expect_shape(actual: object, shape: tuple[int, ...], name: str, slips: Mapping[tuple[int, ...], str]) -> None:
     """Go on if `found` is a tensor of a shape; the sentences go with other shapes.
 
     Raises:
         Wrong: it is not.
     """
-    if not isinstance(found, Tensor):
-        expected, slip = f"a tensor of shape {shape}", of_another_kind(found, torch.ones(1))
-        raise Wrong(f"{of} is {shown(found)}", expected, slip, "the kind of what it returns")
-    came = tuple(found.shape)
-    refuse(f"the shape {shape}", (came != shape, f"the shape of {of} is {came}", slips.get(came, "")))
+    if not isinstance(actual, Tensor):
+        expected, slip = f"a tensor of shape {shape}", of_another_kind(actual, torch.ones(1))
+        raise Wrong(f"{name} is {shown(actual)}", expected, slip, "the kind of what it returns")
+    actual_shape = tuple(actual.shape)
+    refuse(
+        f"the shape {shape}",
+        (actual_shape != shape, f"the shape of {name} is {actual_shape}", slips.get(actual_shape, "")),
+    )
 
 
 def name_of(answer: Answer) -> str:
@@ -298,9 +309,9 @@ def by_hand(answer: Answer, forbidden: str, slip: str) -> Answer:
             return function(*args, **(kwargs or {}))
 
     @wraps(answer)
-    def watched(*arguments: Any, **named: Any) -> Any:
+    def watched(*arguments: Any, **kwargs: Any) -> Any:
         with Watch():
-            return answer(*arguments, **named)
+            return answer(*arguments, **kwargs)
 
     return watched
 

@@ -41,7 +41,7 @@ def network(draw: Draw) -> nn.Sequential:
     return model
 
 
-def asked(answer: Answer, model: nn.Module, *arguments: Any, fails: bool = False) -> Any:
+def call_without_trace(answer: Answer, model: nn.Module, *arguments: Any, fails: bool = False) -> Any:
     """What an answer returns, if it asks the model in evaluation mode and leaves no trace, also if the model fails.
 
     Raises:
@@ -54,28 +54,28 @@ def asked(answer: Answer, model: nn.Module, *arguments: Any, fails: bool = False
         if fails:
             raise RuntimeError("the model failed after its last layer")
 
-    hook, found = model.register_forward_hook(watch), None
+    hook, result = model.register_forward_hook(watch), None
     before = _state(model, arguments)
     with suppress(RuntimeError) if fails else nullcontext():
-        found = answer(model, *arguments)
+        result = answer(model, *arguments)
         if fails:
             raise Wrong("no error, though the model failed", "its error", "An `except` hides it; `finally` does not.")
     slip = "In training mode batch norm mixes the images, and dropout adds chance: call `model.eval()` first."
     refuse("asked in evaluation mode", (True in modes, "the model was asked in training mode", slip))
-    for (what, slip), was, now in zip(TRACES.items(), before, _state(model, arguments), strict=True):
-        when = "after the model had failed" if fails else "after the call"
-        changed = f"{when} {what} had changed"
-        refuse("the model and the images as they were before", (not agrees(now, was, 0), changed, slip))
+    for (name, slip), old, new in zip(TRACES.items(), before, _state(model, arguments), strict=True):
+        moment = "after the model had failed" if fails else "after the call"
+        changed = f"{moment} {name} had changed"
+        refuse("the model and the images as they were before", (not agrees(new, old, 0), changed, slip))
     hook.remove()
     slip = "The graph keeps all maps of the pass in memory: detach the result, or compute it without gradients."
-    graph = isinstance(found, Tensor) and found.requires_grad
+    graph = isinstance(result, Tensor) and result.requires_grad
     refuse("a tensor without a graph", (graph, "a tensor that is still part of its graph", slip))
-    return found
+    return result
 
 
 def _state(model: nn.Module, arguments: tuple[Any, ...]) -> list[object]:
     """What `TRACES` lists, in its order."""
-    parts, images = list(model.modules()), [given for given in arguments if isinstance(given, Tensor)]
+    parts, images = list(model.modules()), [argument for argument in arguments if isinstance(argument, Tensor)]
     return [
         sum(len(hooks) for part in parts for name, hooks in vars(part).items() if name.endswith("_hooks")),
         [part.training for part in parts],

@@ -18,37 +18,37 @@ class Other(NamedTuple):
         return self.text
 
 
-def agrees(found: object, expected: object, tolerance: float) -> bool:
+def agrees(actual: object, expected: object, tolerance: float) -> bool:
     """Whether two values are the same up to rounding; a tensor with one number is a number, a list is a tuple.
 
     A whole number has to be one by its type as well, and a tensor has to hold whole numbers where another does.
     """
-    if found is expected:
+    if actual is expected:
         return True
     if isinstance(expected, Tensor) and expected.ndim:
-        if not isinstance(found, Tensor) or found.shape != expected.shape:
+        if not isinstance(actual, Tensor) or actual.shape != expected.shape:
             return False
-        if found.is_floating_point() != expected.is_floating_point():
+        if actual.is_floating_point() != expected.is_floating_point():
             return False
         return torch.allclose(
-            found.detach().cpu().double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=True
+            actual.detach().cpu().double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=True
         )
-    found, expected = _plain(found), _plain(expected)
-    if isinstance(expected, bool) or isinstance(found, bool) or isinstance(expected, str):
-        return type(found) is type(expected) and found == expected
+    actual, expected = _plain(actual), _plain(expected)
+    if isinstance(expected, bool) or isinstance(actual, bool) or isinstance(expected, str):
+        return type(actual) is type(expected) and actual == expected
     if isinstance(expected, int):
-        return isinstance(found, int) and found == expected
+        return isinstance(actual, int) and actual == expected
     if isinstance(expected, float):
-        if isinstance(found, float) and math.isnan(expected):
-            return math.isnan(found)
-        return isinstance(found, int | float) and math.isclose(found, expected, rel_tol=tolerance, abs_tol=tolerance)
+        if isinstance(actual, float) and math.isnan(expected):
+            return math.isnan(actual)
+        return isinstance(actual, int | float) and math.isclose(actual, expected, rel_tol=tolerance, abs_tol=tolerance)
     if isinstance(expected, Mapping):
-        same = isinstance(found, Mapping) and found.keys() == expected.keys()
-        return same and all(agrees(found[key], expected[key], tolerance) for key in expected)  # type: ignore[index]
+        same = isinstance(actual, Mapping) and actual.keys() == expected.keys()
+        return same and all(agrees(actual[key], expected[key], tolerance) for key in expected)  # type: ignore[index]
     if isinstance(expected, Sequence):
-        same = isinstance(found, Sequence) and not isinstance(found, str) and len(found) == len(expected)
-        return same and all(agrees(a, b, tolerance) for a, b in zip(found, expected, strict=True))  # type: ignore[call-overload]
-    return type(found) is type(expected) and bool(found == expected)
+        same = isinstance(actual, Sequence) and not isinstance(actual, str) and len(actual) == len(expected)
+        return same and all(agrees(a, b, tolerance) for a, b in zip(actual, expected, strict=True))  # type: ignore[call-overload]
+    return type(actual) is type(expected) and bool(actual == expected)
 
 
 def shown(value: object) -> str:
@@ -73,48 +73,50 @@ def shown(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def differ(of: str, found: object, expected: object, tolerance: float) -> tuple[str, str]:
+def differ(prefix: str, actual: object, expected: object, tolerance: float) -> tuple[str, str]:
     """What was found, after words such as "f(3) gave", and what was expected; of large values, where they differ."""
-    if isinstance(found, list | tuple) and isinstance(expected, list | tuple) and len(found) == len(expected):
-        at = next((k for k, pair in enumerate(zip(found, expected, strict=True)) if not agrees(*pair, tolerance)), None)
-        if at is not None and isinstance(expected[at], Tensor | list | tuple):
-            return differ(f"{of}, at {at},", found[at], expected[at], tolerance)
-    if isinstance(found, Mapping) and isinstance(expected, Mapping) and found.keys() == expected.keys():
-        at = next((key for key in expected if not agrees(found[key], expected[key], tolerance)), None)
-        if at is not None:
-            return differ(f"{of}, at {at!r},", found[at], expected[at], tolerance)
-    gave = f"{of} {shown(found)}"
-    if not (isinstance(found, Tensor) and isinstance(expected, Tensor)):
+    if isinstance(actual, list | tuple) and isinstance(expected, list | tuple) and len(actual) == len(expected):
+        first = next(
+            (k for k, pair in enumerate(zip(actual, expected, strict=True)) if not agrees(*pair, tolerance)), None
+        )
+        if first is not None and isinstance(expected[first], Tensor | list | tuple):
+            return differ(f"{prefix}, at {first},", actual[first], expected[first], tolerance)
+    if isinstance(actual, Mapping) and isinstance(expected, Mapping) and actual.keys() == expected.keys():
+        first = next((key for key in expected if not agrees(actual[key], expected[key], tolerance)), None)
+        if first is not None:
+            return differ(f"{prefix}, at {first!r},", actual[first], expected[first], tolerance)
+    gave = f"{prefix} {shown(actual)}"
+    if not (isinstance(actual, Tensor) and isinstance(expected, Tensor)):
         return gave, shown(expected)
-    if found.shape != expected.shape or expected.numel() <= 9:
+    if actual.shape != expected.shape or expected.numel() <= 9:
         return gave, shown(expected)
-    found, expected = found.detach().cpu().double(), expected.detach().double()
-    apart = ~torch.isclose(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+    actual, expected = actual.detach().cpu().double(), expected.detach().double()
+    apart = ~torch.isclose(actual, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
     if not apart.any():
         return gave, f"{shown(expected)}, of another dtype"
-    place = tuple(apart.nonzero()[0].tolist())
-    there = f"{list(place)} ({int(apart.sum())} of {apart.numel()} numbers differ)"
-    return f"{gave} with {found[place].item():.4g} at {there}", f"{expected[place].item():.4g} there"
+    index = tuple(apart.nonzero()[0].tolist())
+    position = f"{list(index)} ({int(apart.sum())} of {apart.numel()} numbers differ)"
+    return f"{gave} with {actual[index].item():.4g} at {position}", f"{expected[index].item():.4g} there"
 
 
-def of_another_kind(found: object, expected: object) -> str:
+def of_another_kind(actual: object, expected: object) -> str:
     """The likely slip where something of another type came back; empty elsewhere."""
-    if found is None:
+    if actual is None:
         return "The function returns nothing: does it end with `return`?"
     if isinstance(expected, Tensor) and expected.ndim:
-        if type(found).__module__ == "numpy" or (isinstance(found, Other) and found.kind == "ndarray"):
+        if type(actual).__module__ == "numpy" or (isinstance(actual, Other) and actual.kind == "ndarray"):
             return "That is a NumPy array: work with tensors throughout, or return `torch.from_numpy(...)` of it."
-        if isinstance(found, list | tuple):
-            return f"Return a tensor: `torch.tensor(...)` or `torch.stack(...)` makes one of a {type(found).__name__}."
-        if isinstance(found, Tensor) and found.is_floating_point() < expected.is_floating_point():
+        if isinstance(actual, list | tuple):
+            return f"Return a tensor: `torch.tensor(...)` or `torch.stack(...)` makes one of a {type(actual).__name__}."
+        if isinstance(actual, Tensor) and actual.is_floating_point() < expected.is_floating_point():
             return "That tensor holds whole numbers: divide with `/`, or begin with `.float()`."
-    if isinstance(found, tuple | list) and isinstance(expected, tuple | list):
-        return next(filter(None, map(of_another_kind, found, expected)), "")
-    found = _plain(found)
-    if isinstance(expected, int) and isinstance(found, float) and found == expected:
+    if isinstance(actual, tuple | list) and isinstance(expected, tuple | list):
+        return next(filter(None, map(of_another_kind, actual, expected)), "")
+    actual = _plain(actual)
+    if isinstance(expected, int) and isinstance(actual, float) and actual == expected:
         return "A whole number has to be an `int`, and `/` makes a float: divide with `//`."
     return (
-        "That is a text: return the number itself." if isinstance(found, str) and not isinstance(expected, str) else ""
+        "That is a text: return the number itself." if isinstance(actual, str) and not isinstance(expected, str) else ""
     )
 
 

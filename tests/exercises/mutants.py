@@ -62,24 +62,24 @@ def mutants(source: str, modules: set[str]) -> dict[str, str]:
         source: a function or a class.
         modules: what is no object in it: `F.relu(x)` without the call is `x`, `x.relu()` is `x` too.
     """
-    tree, found = ast.parse(source), {}
+    tree, sources = ast.parse(source), {}
     lines = ast.unparse(tree).splitlines()
     for _ in _each_change(tree, modules):
         changed = ast.unparse(tree)
         diff = list(difflib.unified_diff(lines, changed.splitlines(), n=0, lineterm=""))[2:]
-        found["\n".join(line for line in diff if not line.startswith("@@"))] = changed
-    return found
+        sources["\n".join(line for line in diff if not line.startswith("@@"))] = changed
+    return sources
 
 
 def _each_change(parent: ast.AST, modules: set[str]) -> Iterator[None]:
     """Change one place below a node, and change it back, for each change that is possible."""
     for name, value in ast.iter_fields(parent):
         nodes = value if isinstance(value, list) else [value]
-        for place, node in enumerate([] if name in NO_BEHAVIOR else nodes):
+        for index, node in enumerate([] if name in NO_BEHAVIOR else nodes):
             for new in _changes(node, modules):
                 if isinstance(parent, ast.Expr) and not isinstance(new[0], ast.Call):
                     continue  # a line without effect, like the line that is dropped
-                setattr(parent, name, nodes[:place] + new + nodes[place + 1 :] if nodes is value else new[0])
+                setattr(parent, name, nodes[:index] + new + nodes[index + 1 :] if nodes is value else new[0])
                 yield
                 setattr(parent, name, value)
             if isinstance(node, ast.AST):
@@ -138,16 +138,16 @@ def _root(node: ast.AST) -> str:
 
 def mutants_of(task: Task) -> dict[str, Answer | None]:
     """The mutants of a task's solution by what was changed in it; None for one that cannot even be defined."""
-    space, made = type(task).inputs.__globals__, dict[str, Answer | None]()
+    space, answers = type(task).inputs.__globals__, dict[str, Answer | None]()
     modules = {name for name, value in space.items() if isinstance(value, ModuleType | type)}
     for change, source in mutants(task.source, modules).items():
         changed = dict(space)
         try:
             exec(compile(source, f"{task.number}, a mutant", "exec"), changed)
-            made[change] = changed[task.name]
+            answers[change] = changed[task.name]
         except Exception:
-            made[change] = None
-    return made
+            answers[change] = None
+    return answers
 
 
 class TooLongError(BaseException):
@@ -155,7 +155,7 @@ class TooLongError(BaseException):
 
 
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> Iterator[None]:
     """Stop what takes longer."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -172,42 +172,44 @@ def at_most(seconds: float) -> Iterator[None]:
 
 def outcomes(task: Task, seed: int = PUBLIC) -> dict[str, str]:
     """What comes of each mutant by what was changed in it: it "fails", is "refused" or "survives"."""
-    wanted, found = observation(task, task.solution, seed), {}
+    reference, by_change = observation(task, task.solution, seed), {}
     for change, answer in mutants_of(task).items():
         try:
-            with at_most(SECONDS):
+            with time_limit(SECONDS):
                 observed = observation(task, answer, seed) if answer else Observation([], ValueError())
-                refused = observed.error or fault(task, observed, wanted, seed)
+                refused = observed.error or fault(task, observed, reference, seed)
         except TooLongError:
             refused = TooLongError()
         fails = isinstance(refused, BaseException) and not isinstance(refused, Wrong)
-        found[change] = "fails" if fails else "refused" if refused else "survives"
-    return found
+        by_change[change] = "fails" if fails else "refused" if refused else "survives"
+    return by_change
 
 
 def reasons(task: Task, change: str) -> list[str]:
     """Why a mutant is right all the same: what `equivalent.toml` says of a text that only its changed lines hold."""
     lines = change.splitlines(keepends=True)
     old, new = ("".join(line[1:] for line in lines if line[0] == sign) + "\n" for sign in "-+")
-    return [why for text, why in EQUIVALENT.get(task.number, {}).items() if text in new and text not in old]
+    return [reason for text, reason in EQUIVALENT.get(task.number, {}).items() if text in new and text not in old]
 
 
 def main(numbers: list[str]) -> None:
     total = Counter[str]()
     for task in [find_task(number) for number in numbers] or ALL:
-        started, found = time.process_time(), outcomes(task)
-        total.update(found.values())
-        print(f"{task.number} {task.name}: {told(Counter(found.values()))}, {time.process_time() - started:.1f} s")
-        for change in (change for change in found if found[change] == "survives"):
+        started, by_change = time.process_time(), outcomes(task)
+        total.update(by_change.values())
+        print(
+            f"{task.number} {task.name}: {in_words(Counter(by_change.values()))}, {time.process_time() - started:.1f} s"
+        )
+        for change in (change for change in by_change if by_change[change] == "survives"):
             print(
                 textwrap.indent(change, "    "),
                 f"    = {'; '.join(reasons(task, change)) or 'NOT EXPLAINED'}",
                 sep="\n",
             )
-    print(f"all: {told(total)}")
+    print(f"all: {in_words(total)}")
 
 
-def told(counts: Counter[str]) -> str:
+def in_words(counts: Counter[str]) -> str:
     """The counts of outcomes in words."""
     return (
         f"{counts.total()} mutants, {counts['fails']} fail, {counts['refused']} refused, {counts['survives']} survive"

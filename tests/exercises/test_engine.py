@@ -17,7 +17,7 @@ from course_lib.exercises.task import Observation, observation
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def progress_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "progress.json"
     monkeypatch.setenv("COURSE_PROGRESS", str(path))
     return path
@@ -112,10 +112,10 @@ def test_hints_come_in_steps_and_the_solution_is_that_of_the_page() -> None:
     assert "###" not in repr(solution("01.1"))
 
 
-def test_progress_is_kept_in_a_file_that_a_person_can_read(place: Path) -> None:
+def test_progress_is_kept_in_a_file_that_a_person_can_read(progress_path: Path) -> None:
     check("01.1", cell(RIGHT, "same_padding"))
     hint("01.2")
-    assert json.loads(place.read_text()) == {
+    assert json.loads(progress_path.read_text()) == {
         "01.1": {"state": "correct", "checks": 1, "hints": 0},
         "01.2": {"state": "not attempted", "checks": 0, "hints": 1},
     }
@@ -123,11 +123,11 @@ def test_progress_is_kept_in_a_file_that_a_person_can_read(place: Path) -> None:
     assert "Lesson 6: " in repr(progress())
 
 
-def test_a_spoilt_progress_file_is_named_and_kept(place: Path) -> None:
-    place.write_text("{ half")
+def test_a_spoilt_progress_file_is_named_and_kept(progress_path: Path) -> None:
+    progress_path.write_text("{ half")
     with pytest.raises(ValueError, match=r"progress\.json: no longer a progress file .* delete it"):
         check("01.1", cell(RIGHT, "same_padding"))
-    assert place.read_text() == "{ half"
+    assert progress_path.read_text() == "{ half"
 
 
 @pytest.mark.parametrize("number", ["07.1", "01.99", "x", "1.1"])

@@ -10,7 +10,7 @@ from course_lib.exercises.task import Task
 def test_only_mutants_that_do_what_the_task_asks_for_are_accepted(task: Task) -> None:
     accepted = [change for change, outcome in outcomes(task).items() if outcome == "survives"]
     explained = [reasons(task, change) for change in accepted]
-    assert [change for change, why in zip(accepted, explained, strict=True) if len(why) != 1] == []
+    assert [change for change, texts in zip(accepted, explained, strict=True) if len(texts) != 1] == []
     assert len(accepted) == len(EQUIVALENT.get(task.number, {}))
 
 

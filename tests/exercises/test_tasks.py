@@ -61,10 +61,10 @@ def test_what_the_sandbox_sees_holds_no_answer(task: Task, tmp_path: Path) -> No
     bare = without_answers(path.read_text())
     (tmp_path / path.name).write_text(bare)
     assert task.source not in bare
-    seen = load(tmp_path / path.name, answers=False)
-    assert not hasattr(seen, "solution")
-    assert (seen.slips, seen.also_wrong, seen.also_right) == ((), (), ())
-    observed = observation(seen, task.solution, seed=5)
+    sandboxed = load(tmp_path / path.name, answers=False)
+    assert not hasattr(sandboxed, "solution")
+    assert (sandboxed.slips, sandboxed.also_wrong, sandboxed.also_right) == ((), (), ())
+    observed = observation(sandboxed, task.solution, seed=5)
     assert observed.error is None
     decide(task, observed, observation(task, task.solution, seed=5), seed=5)
 
@@ -72,7 +72,7 @@ def test_what_the_sandbox_sees_holds_no_answer(task: Task, tmp_path: Path) -> No
 def test_the_tasks_of_a_lesson_are_numbered_from_1() -> None:
     for lesson in LESSONS:
         numbers = [task.number for task in tasks_of(lesson)]
-        assert numbers == [f"{lesson:02}.{place}" for place in range(1, len(numbers) + 1)]
+        assert numbers == [f"{lesson:02}.{position}" for position in range(1, len(numbers) + 1)]
         assert 5 <= len(numbers) <= 8
 
 
@@ -80,19 +80,19 @@ def test_no_task_is_named_outside_of_its_file() -> None:
     library, sources = Path(course_lib.__file__).parent, Path(__file__).parents[2] / "notebooks" / "source"
     anywhere, machinery = texts_in(library, sources), texts_in(library / "exercises", library / "classroom")
     for task in TASKS:
-        own = [path.name for path in FOLDER.glob(f"t{task.number.replace('.', '_')}_*.py")]
-        assert [*anywhere[task.number]] == own
-        assert [*machinery[task.name]] == own  # elsewhere the library's own `saliency` goes by that name
+        own_file = [path.name for path in FOLDER.glob(f"t{task.number.replace('.', '_')}_*.py")]
+        assert [*anywhere[task.number]] == own_file
+        assert [*machinery[task.name]] == own_file  # elsewhere the library's own `saliency` goes by that name
 
 
 def texts_in(*folders: Path) -> dict[str, set[str]]:
     """The names of the files in which a text stands as a whole, by that text."""
-    found = defaultdict(set)
+    files_by_text = defaultdict(set)
     for path in (path for folder in folders for path in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found[node.value].add(path.name)
-    return found
+                files_by_text[node.value].add(path.name)
+    return files_by_text
 
 
 def test_one_file_is_a_whole_task(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_one_file_is_a_whole_task(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("hints = (", "hint = (", "Double has no hints"),
         ('"01.9"', '"01.8"', r"the file of task 01.8, double, is called t01_8_double\.py"),
@@ -123,14 +123,14 @@ def test_one_file_is_a_whole_task(tmp_path: Path) -> None:
         ("slips = [", "slips = [nothing, ", r"t01_9_double\.py, line 23: NameError"),
     ],
 )
-def test_a_wrong_file_is_told_what_is_wrong_with_it(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_wrong_file_is_told_what_is_wrong_with_it(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert SMALLEST.count(old) == 1
-    with pytest.raises(TaskFileError, match=said):
+    with pytest.raises(TaskFileError, match=message):
         load(write(tmp_path, SMALLEST.replace(old, new)))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("lambda n: n + n", "lambda n: n + n + 1", "is right, but refused"),
         ("lambda n: n * n", "lambda n: n + n", "should be refused with 'That is its square.', but is correct"),
@@ -140,9 +140,9 @@ def test_a_wrong_file_is_told_what_is_wrong_with_it(tmp_path: Path, old: str, ne
         ("also_right", "right_too", "no right answer in `also_right`"),
     ],
 )
-def test_a_task_that_does_not_hold_what_it_says_is_told_so(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_task_that_does_not_hold_what_it_says_is_told_so(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert SMALLEST.count(old) == 1
-    assert said in "\n".join(faults(load(write(tmp_path, SMALLEST.replace(old, new)))))
+    assert message in "\n".join(faults(load(write(tmp_path, SMALLEST.replace(old, new)))))
 
 
 def test_a_variant_has_another_default_and_the_solution_with_it(tmp_path: Path) -> None:

@@ -31,19 +31,19 @@ Begin with 5x5 on paper. Many kernels will do. When yours passes, try it in the 
         return [(5,), (3,), (7,)]
 
     def assert_correct(self, observed, reference, draw):
-        for (size,), found in zip(self.inputs(draw), observed, strict=True):
+        for (size,), kernel in zip(self.inputs(draw), observed, strict=True):
             slips = {
                 (5, 5): "The size is an argument: 3 and 7 are asked for, too.",
                 (1, 1, size, size): "Return the bare table, without the two axes for `F.conv2d`.",
             }
-            expect_shape(found, (size, size), self.shown(size), slips)
-            self.assert_line(found.detach().double(), self.shown(size))
+            expect_shape(kernel, (size, size), self.shown(size), slips)
+            self.assert_line(kernel.detach().double(), self.shown(size))
 
     def assert_line(self, kernel, name):
         rows, columns, middle = kernel.sum(dim=1), kernel.sum(dim=0), len(kernel) // 2
         flat, line, dot = kernel.sum().item(), rows[middle].item(), kernel[middle, middle].item()
-        places = torch.arange(len(rows)) - middle
-        ramp, other = (rows * places).sum().item(), rows[places != 0].max().item()
+        offsets = torch.arange(len(rows)) - middle
+        ramp, other = (rows * offsets).sum().item(), rows[offsets != 0].max().item()
         vertical = columns[columns.abs().argmax()].item()
         no_line = "That finds edges; a line is brighter than what is above *and* below it."
         if columns[middle].abs() > 1e-4:

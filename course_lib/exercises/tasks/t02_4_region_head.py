@@ -56,8 +56,8 @@ of the lesson, images of 64 x 64 pixels arrive as maps of 8 x 8, and images of 1
         head(maps)  # a lazy layer learns its size
         with torch.no_grad():  # each logit is a region, in any order
             for parameter in head.parameters():
-                one = torch.eye(numbers) if parameter.ndim > 1 else torch.zeros(numbers)
-                parameter.copy_(one.reshape(parameter.shape))
+                values = torch.eye(numbers) if parameter.ndim > 1 else torch.zeros(numbers)
+                parameter.copy_(values.reshape(parameter.shape))
         regions = call(head, maps.requires_grad_())
         (slopes,) = torch.autograd.grad(regions.sum(), maps)
         return {

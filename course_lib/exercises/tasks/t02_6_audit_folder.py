@@ -57,10 +57,10 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def names(found):
-    if isinstance(found, int):
-        raise Wrong(f"the number {found}", "a list", "Which files they are has to be said, not only how many.")
-    return sorted(str(name).replace("\\", "/") for name in found)
+def names(files):
+    if isinstance(files, int):
+        raise Wrong(f"the number {files}", "a list", "Which files they are has to be said, not only how many.")
+    return sorted(str(name).replace("\\", "/") for name in files)
 
 
 IN_ORDER = {
@@ -111,8 +111,8 @@ before training.
         return f"{self.name}() of {kind}"
 
     def use(self, answer, kind, seed):
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-            folder, draw = Path(place), Draw(seed)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+            folder, draw = Path(temporary), Draw(seed)
             draw_chests(folder, draw) if kind == CHESTS else draw_pets(folder, draw, added=kind == ADDED)
             before = contents(folder)
             try:
@@ -126,12 +126,12 @@ before training.
             refuse("the same files in it", (contents(folder) != before, "the folder has changed", changed))
         if not isinstance(audit, Mapping):
             raise Wrong(shown(audit), "a dictionary", "Does the function end with `return`?" if audit is None else "")
-        found = {}
+        entries = {}
         for key, in_order in IN_ORDER.items():
-            there = ", ".join(map(str, audit))
-            refuse(f'also "{key}"', (key not in audit, f"the entries {there}", "What you have is right so far."))
-            found[f'the entry "{key}"'] = in_order(audit[key])
-        return found
+            keys = ", ".join(map(str, audit))
+            refuse(f'also "{key}"', (key not in audit, f"the entries {keys}", "What you have is right so far."))
+            entries[f'the entry "{key}"'] = in_order(audit[key])
+        return entries
 
 
 # Answers

@@ -40,9 +40,9 @@ gradients, and leave the network in the mode in which it came: a function that o
     def use(self, answer, model, batches):
         model.passes.clear()
         training, averages = model.training, [buffer.clone() for buffer in model.buffers()]
-        found = answer(model, batches)
+        result = answer(model, batches)
         self.leaves_no_trace(model, training)
-        return {"the loss and the accuracy": found, "the averages of batch norm": [averages, list(model.buffers())]}
+        return {"the loss and the accuracy": result, "the averages of batch norm": [averages, list(model.buffers())]}
 
     def leaves_no_trace(self, model, training):
         moved, as_before = "the network is in another mode than before the call", "the mode in which it came"
@@ -50,7 +50,7 @@ gradients, and leave the network in the mode in which it came: a function that o
         drops = "Dropout drops and batch norm uses the batch: call `model.eval()` before the loop."
         record = "`eval()` changes layers only. Put the loop under `with torch.no_grad():`."
         ends = "`with` ends a `no_grad` by itself."
-        trained, recorded = any(mode for _, mode, _ in model.passes), any(kept for *_, kept in model.passes)
+        trained, recorded = any(mode for _, mode, _ in model.passes), any(recording for *_, recording in model.passes)
         refuse("evaluation mode", (trained, "images were judged in training mode", drops))
         refuse("no such record", (recorded, "what gradients need was recorded", record))
         refuse("on, as before", (not torch.is_grad_enabled(), "gradients are still off", ends))

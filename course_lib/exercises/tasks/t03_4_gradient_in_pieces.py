@@ -37,10 +37,10 @@ return the mean loss over all images, as a plain number.
         largest = max((count for count, *_ in model.passes), default=0)
         moved = not torch.equal(start, parameters_to_vector(model.parameters()))
         left = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        together, cut = "FF" in "".join(model.order), "`images.split(piece_size)` cuts a batch."
+        together, split_hint = "FF" in "".join(model.order), "`images.split(piece_size)` cuts a batch."
         alive = "Losses that wait keep the graphs of all pieces: call `backward()` inside the loop, for each piece."
         cleared = len(left) < 2 or not any(gradient.any() for gradient in left)
-        refuse(f"{size} at most", (largest > size, f"{largest} images in one pass", cut))
+        refuse(f"{size} at most", (largest > size, f"{largest} images in one pass", split_hint))
         refuse("one at a time", (together, "a piece began before the last one's backward pass", alive))
         after = "Was it cleared after the last `backward()`?"
         refuse("that of the batch", (cleared, "no gradient is left", after))

@@ -102,25 +102,25 @@ in the ninth hour of a training nobody wants to guess which of 40,000 it was.
             slip = HIDDEN if len(data) > 7 else "Names may end in .JPG or .jpeg, too: take all files."
             refuse("7 images", (len(data) != 7, f"a length of {len(data)}", slip))
             items = [data[index] for index in range(7)]
-        found = {"the number of a class": [label for _, label in items]}
+        observed = {"the number of a class": [label for _, label in items]}
         for (name, mode, *_), (image, _) in zip(FILES, items, strict=True):
             self.look_at(image, kind, f"the image of {name} (mode {mode})")
-            found[f"the image of {name} (mode {mode}), in the middle of 4 x 4 squares"] = image[:, 4::8, 4::8]
-        return found
+            observed[f"the image of {name} (mode {mode}), in the middle of 4 x 4 squares"] = image[:, 4::8, 4::8]
+        return observed
 
-    def look_at(self, found, channels, of):
-        kind, slip = type(found).__name__, "Use `torch.from_numpy`."
-        refuse("a tensor", (not isinstance(found, Tensor), f"{of} is of type {kind}", slip))
-        shape, expected = tuple(found.shape), (channels, 32, 32)
+    def look_at(self, image, channels, name):
+        kind, slip = type(image).__name__, "Use `torch.from_numpy`."
+        refuse("a tensor", (not isinstance(image, Tensor), f"{name} is of type {kind}", slip))
+        shape, expected = tuple(image.shape), (channels, 32, 32)
         slip = {
             (32, 32, channels): "The channels come first: `permute(2, 0, 1)`.",
             (4, 32, 32): "The fourth channel of an RGBA file is its opacity: drop it.",
             (1, 32, 32): "A gray file must become three equal channels.",
             (3, 32, 32): "A file in color must become one channel of gray.",
         }.get(shape, "(channels, size, size) is the shape for each file, whatever its own.")
-        refuse(f"{expected}", (shape != expected, f"{of} has shape {shape}", slip))
+        refuse(f"{expected}", (shape != expected, f"{name} has shape {shape}", slip))
         slip = "`.float()` turns it into that."
-        refuse("torch.float32", (found.dtype != torch.float32, f"{of} is {found.dtype}", slip))
+        refuse("torch.float32", (image.dtype != torch.float32, f"{name} is {image.dtype}", slip))
 
     def errors_of(self, answer, root):
         whole = (root / "ant/1.png").read_bytes()

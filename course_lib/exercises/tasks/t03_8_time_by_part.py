@@ -118,22 +118,22 @@ moves millions of weights for one image. In each, your table must name the culpr
         names = list(parts)
         for _ in range(5):  # until the machine leaves the parts alone
             calls, seconds = [], dict.fromkeys(names, 0.0)
-            found = answer({name: partial(self.timed, name, parts[name], calls, seconds) for name in names}, steps)
+            table = answer({name: partial(self.timed, name, parts[name], calls, seconds) for name in names}, steps)
             self.look_at_calls(calls, names, steps)
-            self.look_at_table(found, names)
-            slowest, largest = max(names, key=seconds.get), max(found, key=found.get)
+            self.look_at_table(table, names)
+            slowest, largest = max(names, key=seconds.get), max(table, key=table.get)
             if slowest == largest == slow:
                 break
         if slowest != slow and largest == slowest:  # the machine was slower than what was planted
             largest = slow
-        of, late = f"most of the time in {largest}", largest == names[(names.index(slow) + 1) % len(names)]
+        found, late = f"most of the time in {largest}", largest == names[(names.index(slow) + 1) % len(names)]
         refuse(
             f"{slow}, with {planted}",
-            (slow != "books" and late, of, "Each part's time is booked on the next one: read the clock twice."),
-            (largest != slow == "books", of, "Do all steps count? This loop is slow in its first step alone."),
-            (largest != slow, of, "Is each part's own time measured, around its call?"),
+            (slow != "books" and late, found, "Each part's time is booked on the next one: read the clock twice."),
+            (largest != slow == "books", found, "Do all steps count? This loop is slow in its first step alone."),
+            (largest != slow, found, "Is each part's own time measured, around its call?"),
         )
-        return {"the sum of all": sum(found.values()), "the slowest part": largest}
+        return {"the sum of all": sum(table.values()), "the slowest part": largest}
 
     def timed(self, name, part, calls, seconds):
         calls.append(name)
@@ -151,13 +151,13 @@ moves millions of weights for one image. In each, your table must name the culpr
         )
         refuse("one step after the other", (calls != names * steps, "the parts in another order", order))
 
-    def look_at_table(self, found, names):
-        keyed, kind = isinstance(found, dict) and list(found) == names, type(found).__name__
+    def look_at_table(self, table, names):
+        keyed, kind = isinstance(table, dict) and list(table) == names, type(table).__name__
         refuse("a dictionary with the names of the parts", (not keyed, f"a {kind}", "Return a fraction per name."))
-        plain = all(isinstance(value, int | float) for value in found.values())
+        plain = all(isinstance(value, int | float) for value in table.values())
         slip = "`float(...)` makes a plain number of a tensor."
         refuse("plain numbers", (not plain, "other values", slip))
-        total, share = sum(found.values()), "These are no fractions yet: divide by the sum of all parts."
+        total, share = sum(table.values()), "These are no fractions yet: divide by the sum of all parts."
         refuse(
             "fractions that sum to 1",
             (abs(total - 100) < 1, "a sum of 100", "These are percentages: leave out the factor of 100."),

@@ -29,8 +29,8 @@ of its images that are predicted correctly: one number for each column of the lo
             yield logits, labels
 
     def use(self, answer, logits, labels):
-        found = call(answer, logits, labels)
-        return torch.as_tensor(found) if isinstance(found, list | tuple | np.ndarray) else found
+        accuracies = call(answer, logits, labels)
+        return torch.as_tensor(accuracies) if isinstance(accuracies, list | tuple | np.ndarray) else accuracies
 
 
 # Answers

@@ -50,11 +50,11 @@ dense layer of 10 logits. Whether you center the images first, as the lesson doe
         self.look_at_parameters(model)
         convs = of_kind(model, nn.Conv2d, lambda conv: conv.out_channels)
         norms = of_kind(model, nn.BatchNorm2d, lambda norm: norm.num_features)
-        given, reached = [images], []  # the first layer gets the images themselves, also where they were centered
+        substitute, reached = [images], []  # the first layer gets the images themselves, also where they were centered
 
         def replaced(_, inputs):
             reached.append(inputs[0].detach().clone())
-            return (given[0],)
+            return (substitute[0],)
 
         hook = convs[0].register_forward_pre_hook(replaced)
         first, second = model.train()(images), model(images)
@@ -67,13 +67,17 @@ dense layer of 10 logits. Whether you center the images first, as the lesson doe
         )
         Draw(seed).filled(model).eval()
         logits = model(images)
-        given[0] = images[:1]
-        alone, again, of = model(images[:1]), model(images[:1]), "in eval mode, an image's logits"
-        given[0] = images
+        substitute[0] = images[:1]
+        alone, again, subject = model(images[:1]), model(images[:1]), "in eval mode, an image's logits"
+        substitute[0] = images
         refuse(
             "logits that depend on the image alone",
-            (not agrees(alone, again, 1e-5), f"{of} change from call to call", "Tell `F.dropout` `self.training`."),
-            (not agrees(alone, logits[:1], 1e-3), f"{of} depend on its batch", "Let batch norm track statistics."),
+            (
+                not agrees(alone, again, 1e-5),
+                f"{subject} change from call to call",
+                "Tell `F.dropout` `self.training`.",
+            ),
+            (not agrees(alone, logits[:1], 1e-3), f"{subject} depend on its batch", "Let batch norm track statistics."),
         )
         model.train()(images)
         averages = [buffer.clone() for norm in norms for buffer in (norm.running_mean, norm.running_var)]
@@ -87,14 +91,16 @@ dense layer of 10 logits. Whether you center the images first, as the lesson doe
         }
 
     def look_at_parameters(self, model):
-        found, wanted = (Counter(tuple(p.shape) for p in m.parameters()) for m in (model, SimpleCNN(batch_norm=True)))
-        more, fewer = sorted((found - wanted).elements()), sorted((wanted - found).elements())
+        actual, expected = (
+            Counter(tuple(p.shape) for p in m.parameters()) for m in (model, SimpleCNN(batch_norm=True))
+        )
+        more, fewer = sorted((actual - expected).elements()), sorted((expected - actual).elements())
         channels = [(32,), (64,), (128,)]
         layers = "Go through the layers one by one: kernels of 3x3, padding 1, and maps of 4x4 in the end."
         no_norm, bias = not more and set(fewer) == set(channels), more == channels
         refuse(
             "the parameters of three convolutions, three batch norms and two dense layers",
-            (not found, "the network has no parameters", "Layers in a plain list are not found: use `nn.ModuleList`."),
+            (not actual, "the network has no parameters", "Layers in a plain list are not found: use `nn.ModuleList`."),
             (no_norm, f"without these shapes: {fewer}", "Each convolution needs an `nn.BatchNorm2d` of its own."),
             (bias, f"also of these shapes: {more}", "Batch norm subtracts any bias with the mean: `bias=False`."),
             (bool(more or fewer), f"without these shapes: {fewer}, but with these: {more}", layers),

@@ -8,36 +8,36 @@ from course_lib.data import PhotoAugmentation
 from course_lib.exercises.task import Task, Wrong, expect_shape, refuse
 
 
-def matches(found, padded, axis):
+def matches(moved, padded, axis):
     """Where in the padded image each image lies and whether it is reversed along an axis, (N, 3); nan for nowhere."""
-    places = torch.full((len(found), 3), torch.nan)
-    height, width = found.shape[2:]
+    moves = torch.full((len(moved), 3), torch.nan)
+    height, width = moved.shape[2:]
     reach = (padded.shape[2] - height) // 2
     for down, right, mirrored in product(range(2 * reach + 1), range(2 * reach + 1), (0, 1)):
         window = padded[:, :, down : down + height, right : right + width]
-        same = torch.isclose(found, window.flip(axis) if mirrored else window, atol=1e-4).flatten(1).all(dim=1)
-        places[same] = torch.tensor([down - reach, right - reach, mirrored]).float()
-    return places
+        same = torch.isclose(moved, window.flip(axis) if mirrored else window, atol=1e-4).flatten(1).all(dim=1)
+        moves[same] = torch.tensor([down - reach, right - reach, mirrored]).float()
+    return moves
 
 
-def places_of(found, images, shift):
+def moves_of(moved, images, shift):
     """How far each image was moved down and right, and whether it was mirrored, (N, 3)."""
     padded = {mode: F.pad(images, [shift] * 4, mode=mode) for mode in ("reflect", "constant", "circular", "replicate")}
-    places = matches(found, padded["reflect"], 3)
-    if places.isnan().any():
+    moves = matches(moved, padded["reflect"], 3)
+    if moves.isnan().any():
         jumbled = "All rows of an image need one shift, and all its columns; rows are axis 2, columns axis 3."
-        channels, of_channels = (part.flatten(0, 1)[:, None] for part in (found, padded["reflect"]))
+        channels, of_channels = (part.flatten(0, 1)[:, None] for part in (moved, padded["reflect"]))
         slips = [
-            (matches(found, padded["constant"], 3), "What comes into view is black; reflect the image there."),
-            (matches(found, padded["circular"], 3), "The image wraps around, as in `torch.roll`; reflect instead."),
-            (matches(found, padded["replicate"], 3), "What comes into view repeats the last pixel; reflect instead."),
-            (matches(found, padded["reflect"], 2), "They are upside down; left and right belong to the last axis."),
+            (matches(moved, padded["constant"], 3), "What comes into view is black; reflect the image there."),
+            (matches(moved, padded["circular"], 3), "The image wraps around, as in `torch.roll`; reflect instead."),
+            (matches(moved, padded["replicate"], 3), "What comes into view repeats the last pixel; reflect instead."),
+            (matches(moved, padded["reflect"], 2), "They are upside down; left and right belong to the last axis."),
             (matches(channels, of_channels, 3), "The channels of an image move apart."),
         ]
-        slip = next((words for place, words in slips if not place.isnan().any()), jumbled)
+        slip = next((words for move, words in slips if not move.isnan().any()), jumbled)
         found, part = "some images are not the old ones, shifted and mirrored", "all pixels from one window"
         raise Wrong(found, part, slip, part)
-    return places
+    return moves
 
 
 class ShiftAndMirror(Task):
@@ -65,35 +65,35 @@ without a loop over the images: think of which row and which column of the padde
         return [(draw.uniform(60, 2, 7, 8), shift) for shift in (3, 3, 3, 3, 3, 3, 2)]
 
     def use(self, answer, images, shift):
-        given = images.clone()
-        found = answer(given, shift)
-        changed = not torch.equal(given, images)
+        copy = images.clone()
+        moved = answer(copy, shift)
+        changed = not torch.equal(copy, images)
         refuse("an input that stays as it was", (changed, "the input was changed", "Write into a copy."))
         if shift != 2:
-            return [found, True]
+            return [moved, True]
         repeated = []
         for _ in range(2):
             torch.manual_seed(1)
             repeated.append(answer(images.clone(), shift))
-        return [found, torch.equal(*repeated)]
+        return [moved, torch.equal(*repeated)]
 
     def assert_correct(self, observed, reference, draw):
         calls = []
-        for (images, shift), (found, _) in zip(self.inputs(draw), observed, strict=True):
+        for (images, shift), (moved, _) in zip(self.inputs(draw), observed, strict=True):
             larger = (60, 2, 7 + 2 * shift, 8 + 2 * shift)
             slips = {larger: "Cut windows of the old size out of the padded."}
-            expect_shape(found, (60, 2, 7, 8), f"{self.name}(images, {shift})", slips)
-            calls.append(places_of(found.float(), images, shift))
-        places = torch.stack(calls[:-1])  # (calls, images, 3): down, right, mirrored
-        shares = places[:, :, 2].mean(dim=1)
-        values = min((places[..., axis].unique() for axis in (0, 1)), key=len).tolist()
-        alike = bool((places[:, :1, :2] == places[:, :, :2]).all())
-        tied, whole = torch.equal(places[..., 0], places[..., 1]), set(shares.tolist()) <= {0, 1}
-        share, fixed = shares.mean().item(), bool((places[:, :, 2] == places[0, :, 2]).all())
+            expect_shape(moved, (60, 2, 7, 8), f"{self.name}(images, {shift})", slips)
+            calls.append(moves_of(moved.float(), images, shift))
+        moves = torch.stack(calls[:-1])  # (calls, images, 3): down, right, mirrored
+        shares = moves[:, :, 2].mean(dim=1)
+        values = min((moves[..., axis].unique() for axis in (0, 1)), key=len).tolist()
+        alike = bool((moves[:, :1, :2] == moves[:, :, :2]).all())
+        tied, whole = torch.equal(moves[..., 0], moves[..., 1]), set(shares.tolist()) <= {0, 1}
+        share, fixed = shares.mean().item(), bool((moves[:, :, 2] == moves[0, :, 2]).all())
         other = "after the same `torch.manual_seed`, two calls drew other numbers"
         refuse(
             "for each image its own shifts from -3 to 3, along height and width, and its own mirror",
-            (torch.equal(places[0], places[1]), "two calls drew the same numbers", "Set no seed in the function."),
+            (torch.equal(moves[0], moves[1]), "two calls drew the same numbers", "Set no seed in the function."),
             (alike, "all images of a batch were shifted alike", "Draw N shifts, not one: `(N, 1)`."),
             (share == 0, "no image was mirrored", "Reverse half of the images along their last axis."),
             (whole, "each batch was mirrored whole or not at all", "One draw decides for all images: draw N."),

@@ -21,12 +21,12 @@ class Name(str):
 
 def indices(parts):
     """Two lists of indices from whatever holds two sequences of them."""
-    found = [part.tolist() if hasattr(part, "tolist") else [*part] for part in parts or ()]
-    kinds = {type(index) for part in found for index in part}
-    plain = len(found) == 2 and all(issubclass(kind, int | np.integer | torch.Tensor) for kind in kinds - {bool})
+    sides = [part.tolist() if hasattr(part, "tolist") else [*part] for part in parts or ()]
+    kinds = {type(index) for part in sides for index in part}
+    plain = len(sides) == 2 and all(issubclass(kind, int | np.integer | torch.Tensor) for kind in kinds - {bool})
     slip = "Return the pictures' positions in `labels`, training first."
     refuse("two sequences of indices", (not plain or bool in kinds, f"the answer is {shown(parts)}", slip))
-    return [[int(index) for index in part] for part in found]
+    return [[int(index) for index in part] for part in sides]
 
 
 class SplitByScene(Task):
@@ -66,10 +66,10 @@ is wanted; then go through them once more, and let each change sides if that hel
         """Labels and scenes of some hundred pictures in a random order; every fourth scene shows two classes."""
         draw, pictures = random.Random(seed), []
         for label, number in enumerate((70, 50, 36)):
-            for place in range(number):
+            for index in range(number):
                 name, size = f"{draw.random():.6f}", draw.choice((1, 1, 2, 3, 4, 6))
                 pictures += [(label, name)] * size
-                pictures += [((label + 1) % 3, name)] * (draw.choice((1, 2)) if place % 4 == 0 else 0)
+                pictures += [((label + 1) % 3, name)] * (draw.choice((1, 2)) if index % 4 == 0 else 0)
         draw.shuffle(pictures)
         return [label for label, _ in pictures], [scene for _, scene in pictures]
 
@@ -85,10 +85,10 @@ is wanted; then go through them once more, and let each change sides if that hel
 
     def assert_correct(self, observed, reference, draw):
         for (labels, scenes, fraction, seed), (train, val, *_) in zip(self.inputs(draw), observed, strict=True):
-            of = f"{self.name}(labels, scenes, val_fraction={fraction}, seed={seed})"
-            self.expect_whole_scenes(labels, scenes, train, val, of)
-            self.expect_shares(labels, scenes, val, fraction, of)
-        (_, val, again, other, unsaid), first = observed[-1], [sorted(one[1]) for one in observed[:-1]]
+            call_text = f"{self.name}(labels, scenes, val_fraction={fraction}, seed={seed})"
+            self.expect_whole_scenes(labels, scenes, train, val, call_text)
+            self.expect_shares(labels, scenes, val, fraction, call_text)
+        (_, val, again, other, unsaid), first = observed[-1], [sorted(split[1]) for split in observed[:-1]]
         by_hash = other != again and abs(len(other) - len(again)) < 0.05 * len(labels)
         refuse(
             "the same arguments give the same split, another seed another one",
@@ -98,21 +98,25 @@ is wanted; then go through them once more, and let each change sides if that hel
             (first[0] == first[1] == first[2], "seeds 0, 1 and 2 gave one split", "What does the seed change?"),
         )
 
-    def expect_whole_scenes(self, labels, scenes, train, val, of):
+    def expect_whole_scenes(self, labels, scenes, train, val, call_text):
         count = Counter(train + val)
         twice, never = [i for i in count if count[i] > 1], [i for i in range(len(labels)) if i not in count]
         both = {scenes[i] for i in train} & {scenes[i] for i in val}
         parts = {(labels[i], scenes[i]) for i in train} & {(labels[i], scenes[i]) for i in val}
-        what = f"{of} has {len(both)} of {len(set(scenes))} scenes on both sides"
+        found = f"{call_text} has {len(both)} of {len(set(scenes))} scenes on both sides"
         refuse(
             "each picture, and each scene, on one side",
-            (bool(twice), f"{of} returned {len(twice)} indices twice", "A picture for validation is not for training."),
-            (bool(never), f"{of} left out {len(never)} pictures", "What is not for validation is for training."),
-            (bool(parts), what, "You divide pictures; divide the scenes, and let the pictures follow."),
-            (bool(both), what, "A scene with two classes is torn apart: it is one scene, whatever it shows."),
+            (
+                bool(twice),
+                f"{call_text} returned {len(twice)} indices twice",
+                "A picture for validation is not for training.",
+            ),
+            (bool(never), f"{call_text} left out {len(never)} pictures", "What is not for validation is for training."),
+            (bool(parts), found, "You divide pictures; divide the scenes, and let the pictures follow."),
+            (bool(both), found, "A scene with two classes is torn apart: it is one scene, whatever it shows."),
         )
 
-    def expect_shares(self, labels, scenes, val, fraction, of):
+    def expect_shares(self, labels, scenes, val, fraction, call_text):
         total, taken = Counter(labels), Counter(labels[i] for i in val)
         shares = [taken[label] / total[label] for label in sorted(total)]
         of_all, of_scenes = len(val) / len(labels), len({scenes[i] for i in val}) / len(set(scenes))
@@ -125,7 +129,9 @@ is wanted; then go through them once more, and let each change sides if that hel
             slip = "The whole has the right fraction, its classes do not: look at each class."
         elif abs(of_scenes - fraction) < 0.006:
             slip = "You took that fraction of the scenes; scenes differ in size, so count pictures."
-        found = f"{of} validates on these fractions of the classes: {', '.join(f'{share:.2f}' for share in shares)}"
+        found = (
+            f"{call_text} validates on these fractions of the classes: {', '.join(f'{share:.2f}' for share in shares)}"
+        )
         far = max(abs(share - fraction) for share in shares) > 0.05
         refuse(f"{fraction} of each, within 0.05", (far, found, slip))
 

@@ -70,9 +70,9 @@ and training the new one must not change it. So the weights of ImageNet serve X-
         slip = "The weights are for one channel, but the layer says otherwise: set this, too."
         refuse("1", (gray.in_channels != 1, f"gray_stem().in_channels is {gray.in_channels}", slip))
         for name in ("stride", "padding", "dilation", "padding_mode"):
-            kept, right = getattr(gray, name), getattr(conv, name)
+            actual, right = getattr(gray, name), getattr(conv, name)
             slip = f"Hand over `conv.{name}` as it is, rows and columns included."
-            refuse(f"{right}", (kept != right, f"gray_stem({conv}).{name} is {kept}", slip))
+            refuse(f"{right}", (actual != right, f"gray_stem({conv}).{name} is {actual}", slip))
         found, expected = ("no bias" if layer.bias is None else "a bias" for layer in (gray, conv))
         slip = "`bias=conv.bias is not None` says whether."
         refuse(expected, (found != expected, f"gray_stem({conv}) has {found}", slip))

@@ -49,9 +49,9 @@ You may change the backbone that you are given, or return a module that wraps it
             model.eval()
             model.train()
         self.look_at_changes(before, part.state_dict(), asleep)
-        cut = "`no_grad` or `detach` cuts the graph: frozen weights need neither, `requires_grad_(False)` is enough."
+        hint = "`no_grad` or `detach` cuts the graph: frozen weights need neither, `requires_grad_(False)` is enough."
         blocked = front.weight.grad is None or not front.weight.grad.any()
-        refuse("a gradient that passes through", (blocked, "no gradient reached the layer in front", cut))
+        refuse("a gradient that passes through", (blocked, "no gradient reached the layer in front", hint))
         first, second = part(images).detach(), part(images).detach()
         slip = "Twice the same images, two answers: dropout is awake. Evaluation mode is for all parts."
         refuse("one output", (not agrees(first, second, 1e-5), "two outputs for the same images", slip))

@@ -45,9 +45,9 @@ comes twice.
         return f"{len(stages)} stages, rate {rate} and decay {decay}"
 
     def use(self, answer, stages, rate, decay):
-        given = list(stages)
-        groups = answer(given, rate, decay)
-        turned = [id(stage) for stage in given] != [id(stage) for stage in stages]
+        copy = list(stages)
+        groups = answer(copy, rate, decay)
+        turned = [id(stage) for stage in copy] != [id(stage) for stage in stages]
         slip = "`reverse` works in place: use `reversed`."
         rates = self.rates_of(groups, stages)
         refuse("it as it was", (turned, "the list of stages had changed", slip))
@@ -67,10 +67,10 @@ comes twice.
             if not isinstance(group, dict) or not {"params", "lr"} <= group.keys():
                 found = f"a group with the keys {shown(list(group))}" if isinstance(group, dict) else shown(group)
                 raise Wrong(found, '"params" and "lr"', "An optimizer knows parameters and rate by these names.")
-            own = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            parameters = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
             slip = "Add it only if something in the stage learns."
-            refuse("no such group", (not own, "a group without parameters", slip))
-            for parameter in own:
+            refuse("no such group", (not parameters, "a group without parameters", slip))
+            for parameter in parameters:
                 name = names.get(id(parameter), "a tensor that is no parameter of the stages")
                 slip = "Stages may share one: note which were taken already."
                 refuse("each parameter once", (name in rates, f"{name} is there twice", slip))

@@ -53,14 +53,14 @@ need not be the same for all, and gradients are switched on as before.
         modes, calls = [part.training for part in backbone.modules()], []
         averages = [buffer.clone() for buffer in backbone.buffers()]
         stem = backbone[0]  # the network itself might be asked by `backbone.forward`, past its hooks
-        hook = stem.register_forward_hook(lambda part, given, _: calls.append((part.training, len(given[0]))))
-        found = answer(backbone, batches)
+        hook = stem.register_forward_hook(lambda part, inputs, _: calls.append((part.training, len(inputs[0]))))
+        result = answer(backbone, batches)
         hook.remove()
         off = not torch.is_grad_enabled()
-        parts = found if isinstance(found, tuple | list) else ()
+        parts = result if isinstance(result, tuple | list) else ()
         if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
             slip = "Return both, each joined by `torch.cat`."
-            raise Wrong(f"features_of() gave {shown(found)}", "two tensors, features and labels", slip)
+            raise Wrong(f"features_of() gave {shown(result)}", "two tensors, features and labels", slip)
         awake, sizes = any(training for training, _ in calls), [size for _, size in calls]
         slip = "Batch norm would move, and dropout draw: call `eval()` first."
         refuse("asked in evaluation mode", (awake, "the backbone was asked in training mode", slip))
@@ -77,12 +77,12 @@ need not be the same for all, and gradients are switched on as before.
         slip = "Use `with torch.no_grad():`, which ends by itself, and leave `requires_grad` alone."
         refuse("switched on as before", (off, "afterwards gradients were switched off", slip))
         slip = "The graph keeps all maps of all batches in memory: ask inside `torch.no_grad()`."
-        refuse("features without one", (found[0].requires_grad, "features that are still part of a graph", slip))
-        kept = [averages, list(backbone.buffers())]
+        refuse("features without one", (result[0].requires_grad, "features that are still part of a graph", slip))
+        statistics = [averages, list(backbone.buffers())]
         return {
-            "the features of the images": found[0],
-            "the labels of the images": found[1],
-            "the running statistics": kept,
+            "the features of the images": result[0],
+            "the labels of the images": result[1],
+            "the running statistics": statistics,
         }
 
 

@@ -61,20 +61,23 @@ The numbers in `counts` come in any order, and neither they nor the seeds may be
 
     def use(self, answer, counts, seeds, with_it, without):
         trainings = [Training(dict(zip(counts, m, strict=True)), k) for m, k in ((with_it, 1), (without, -1))]
-        given = list(counts), list(seeds)
-        found = answer(*trainings, *given)
+        arguments = list(counts), list(seeds)
+        result = answer(*trainings, *arguments)
         changed = "counts or seeds had changed"
-        refuse("both as they were", (given != (counts, seeds), changed, "Use `sorted`, not `sort`."))
-        keys, right = sorted(found) if isinstance(found, dict) else found, ["gain", "needed", "pretrained", "scratch"]
+        refuse("both as they were", (arguments != (counts, seeds), changed, "Use `sorted`, not `sort`."))
+        keys, right = (
+            sorted(result) if isinstance(result, dict) else result,
+            ["gain", "needed", "pretrained", "scratch"],
+        )
         slip = "Return a dictionary with these keys."
         refuse(f"{right}", (keys != right, f"sorted(labels_needed()) gave {shown(keys)}", slip))
         self.called_once(trainings, counts, seeds)
         for name in ("pretrained", "scratch", "gain"):
-            for n, value in found[name].items() if len(seeds) == 1 else ():
+            for n, value in result[name].items() if len(seeds) == 1 else ():
                 if isinstance(value, tuple | list) and value[-1] is not None:
                     slip = "Of one seed's spread nothing is known: `None`. 0 would say that it is small."
                     raise Wrong(f'labels_needed()["{name}"][{n}] gave {shown(value)}', "(mean, None)", slip)
-        return {f'the entry "{key}"': found[key] for key in ("pretrained", "scratch", "gain", "needed")}
+        return {f'the entry "{key}"': result[key] for key in ("pretrained", "scratch", "gain", "needed")}
 
     def called_once(self, trainings, counts, seeds):
         """Go on if each training was called once for each number of labels and each seed."""

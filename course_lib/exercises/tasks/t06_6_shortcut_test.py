@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.exercises.task import Task, refuse, shown
-from course_lib.exercises.traces import asked
+from course_lib.exercises.traces import call_without_trace
 from course_lib.runtime import evaluation_mode
 
 
@@ -59,13 +59,13 @@ they are.
         return f"{self.name}() for {case}"
 
     def use(self, answer, model, healthy, sick, box, case):
-        found = asked(answer, model, healthy, sick, box, fails=case.endswith("fails"))
+        result = call_without_trace(answer, model, healthy, sick, box, fails=case.endswith("fails"))
         if case.endswith("fails"):
             return {"the error of the model": True}
-        keys, right = sorted(found or ()), ["control", "to_healthy", "to_sick"]
+        keys, right = sorted(result or ()), ["control", "to_healthy", "to_sick"]
         slip = "Return a dictionary with these keys."
         refuse(f"{right}", (keys != right, f"sorted({self.name}()) gave {shown(keys)}", slip))
-        return {f'the entry "{key}"': found[key] for key in ("to_sick", "to_healthy", "control")}
+        return {f'the entry "{key}"': result[key] for key in ("to_sick", "to_healthy", "control")}
 
 
 # Answers
