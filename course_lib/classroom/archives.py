@@ -92,19 +92,19 @@ class _Frugal:
         return getattr(self._file, name)
 
 
-def files(place: Path) -> Iterator[File]:
+def files(source: Path) -> Iterator[File]:
     """The files of a folder or an archive; or a notebook. An archive in them is one student's, if there is more."""
-    if place.is_file():
-        with place.open("rb") as file:
-            if place.suffix.lower() == ".ipynb":
-                yield _read((place.name,), 1, place.stat().st_mtime, file, _Limits())
+    if source.is_file():
+        with source.open("rb") as file:
+            if source.suffix.lower() == ".ipynb":
+                yield _read((source.name,), 1, source.stat().st_mtime, file, _Limits())
             else:
                 yield from _unpacked((), file, None, DEEPEST)
         return
-    paths = [path for path in sorted(place.rglob("*")) if path.is_file() and not path.is_symlink()]
-    paths = [path for path in paths if not _beside(path.relative_to(place).parts)]
+    paths = [path for path in sorted(source.rglob("*")) if path.is_file() and not path.is_symlink()]
+    paths = [path for path in paths if not _beside(path.relative_to(source).parts)]
     for path in paths:
-        parts = path.relative_to(place).parts
+        parts = path.relative_to(source).parts
         with path.open("rb") as file:
             if _is_archive(parts):
                 limits = None if len(paths) == 1 else _Limits()
@@ -152,10 +152,10 @@ def _opened(packed: IO[bytes], limits: _Limits | None) -> Iterator[Iterator[_Mem
     frugal: Any = _Frugal(packed) if limits else packed
     if head.startswith(b"PK"):
         with zipfile.ZipFile(frugal) as archive:
-            found = (member for member in archive.infolist() if not member.is_dir())
+            members = (member for member in archive.infolist() if not member.is_dir())
             yield (
-                _Member(one.filename, calendar.timegm((*one.date_time, 0, 0, 0)), partial(archive.open, one))
-                for one in found
+                _Member(entry.filename, calendar.timegm((*entry.date_time, 0, 0, 0)), partial(archive.open, entry))
+                for entry in members
             )
     elif unpack := next((unpack for magic, unpack in COMPRESSED.items() if head.startswith(magic)), None):
         with tempfile.TemporaryFile() as plain:
@@ -165,11 +165,11 @@ def _opened(packed: IO[bytes], limits: _Limits | None) -> Iterator[Iterator[_Mem
                 yield contents
     else:
         with tarfile.open(fileobj=frugal, mode="r:") as tar:
-            most = MOST_FILES + 1 if limits else None
+            max_members = MOST_FILES + 1 if limits else None
             yield (
-                _Member(one.name, one.mtime, partial(tar.extractfile, one))  # type: ignore[arg-type]
-                for one in islice(tar, most)
-                if one.isfile()
+                _Member(entry.name, entry.mtime, partial(tar.extractfile, entry))  # type: ignore[arg-type]
+                for entry in islice(tar, max_members)
+                if entry.isfile()
             )
 
 
@@ -183,26 +183,26 @@ def _member(
     *,
     alone: bool,
 ) -> Iterator[File]:
-    own = limits or (None if nested and alone else _Limits())
+    own_limits = limits or (None if nested and alone else _Limits())
     try:
         with member.open() as file:
             if not nested:
-                yield _read(inside, outside if limits else len(inside), member.time, file, own or _Limits())
+                yield _read(inside, outside if limits else len(inside), member.time, file, own_limits or _Limits())
             elif depth:
                 with tempfile.TemporaryFile() as unpacked:
-                    if _copied(file, unpacked, own):
-                        around = outside if limits else len(inside) if own else 0
-                        yield from _unpacked(_stemmed(inside), unpacked, own, depth - 1, around)
+                    if _copied(file, unpacked, own_limits):
+                        around = outside if limits else len(inside) if own_limits else 0
+                        yield from _unpacked(_stemmed(inside), unpacked, own_limits, depth - 1, around)
                     else:
                         yield File(inside, outside or len(inside), remark=TOO_LARGE)
     except Exception:
         yield File((*inside, BROKEN[0]) if nested else inside, outside or len(inside))
 
 
-def _copied(file: IO[bytes], to: IO[bytes], limits: _Limits | None) -> bool:
+def _copied(file: IO[bytes], target: IO[bytes], limits: _Limits | None) -> bool:
     """Whether there was room for all of it."""
     while piece := file.read(1 << 20):
-        to.write(piece)
+        target.write(piece)
         if limits:
             limits.bytes -= len(piece)
             if limits.bytes < 0:
@@ -210,7 +210,7 @@ def _copied(file: IO[bytes], to: IO[bytes], limits: _Limits | None) -> bool:
     return True
 
 
-def _at_most(count: int, file: IO[bytes]) -> bytes:
+def _read_up_to(count: int, file: IO[bytes]) -> bytes:
     pieces = []
     while count > 0 and (piece := file.read(min(count, 1 << 20))):
         pieces.append(piece)
@@ -222,14 +222,14 @@ def _read(parts: tuple[str, ...], outside: int, time: float, file: IO[bytes], li
     head = file.read(HEAD)
     if parts[-1].lower().endswith(".ipynb") or _begins_a_notebook(head):
         room = max(0, min(LARGEST, limits.bytes))
-        content = head + _at_most(room + 1 - len(head), file)
+        content = head + _read_up_to(room + 1 - len(head), file)
         limits.bytes -= len(content)
         if len(content) > room:
             remark = TOO_LARGE if room < LARGEST else f"a notebook of more than {LARGEST // 1_000_000} MB"
             return File(parts, outside, time, notebook=True, remark=remark)
         return File(parts, outside, time, notebook=True, content=content)
     is_text = outside == len(parts) and parts[-1].lower().endswith(TEXTS)
-    return File(parts, outside, time, content=head + _at_most(KEPT, file) if is_text else None)
+    return File(parts, outside, time, content=head + _read_up_to(KEPT, file) if is_text else None)
 
 
 def _begins_a_notebook(head: bytes) -> bool:
@@ -239,9 +239,9 @@ def _begins_a_notebook(head: bytes) -> bool:
 
 def _members(contents: Iterator[_Member], parts: tuple[str, ...]) -> Iterator[tuple[_Member, tuple[str, ...]]]:
     for member in contents:
-        own = tuple(part for part in Path(member.name).parts if part not in ("..", "/"))
-        if own and not _beside(own):
-            yield member, (*parts, *own)
+        inner_parts = tuple(part for part in Path(member.name).parts if part not in ("..", "/"))
+        if inner_parts and not _beside(inner_parts):
+            yield member, (*parts, *inner_parts)
 
 
 def _is_archive(parts: tuple[str, ...]) -> bool:

@@ -77,10 +77,10 @@ class Assignment:
     @property
     def fingerprint(self) -> str:
         """A hash of what students are given: its texts, before any is filled in."""
-        return hashlib.sha256("\0".join(self.given).encode()).hexdigest()[:16]
+        return hashlib.sha256("\0".join(self.student_texts).encode()).hexdigest()[:16]
 
     @property
-    def given(self) -> list[str]:
+    def student_texts(self) -> list[str]:
         """The text of each cell as students are given it; in place of each answer stands what says "not attempted"."""
         return [cleared(cell.source).partition("\n### BEGIN HIDDEN")[0] for cell in self.source.cells]
 
@@ -88,8 +88,8 @@ class Assignment:
         """The function or class that solves each task, by its number; runs the code cells of the page."""
         namespace: dict[str, Any] = {"__name__": self.stem}
         for cell in self.source.cells:
-            says = cell.metadata.get("nbgrader", {})
-            if cell.cell_type == "code" and not says.get("grade") and not cell.source.startswith("progress("):
+            metadata = cell.metadata.get("nbgrader", {})
+            if cell.cell_type == "code" and not metadata.get("grade") and not cell.source.startswith("progress("):
                 exec(compile(cell.source, f"<{self.stem}>", "exec"), namespace)
         return {number: namespace[name] for number, name in self.names.items()}
 
@@ -109,19 +109,19 @@ def assignment(
         FileNotFoundError: no such folder, or no question.
         ValueError: no such lesson, a task or the question has a fault, or no task draws numbers.
     """
-    found, lesson = frames(), lesson.zfill(2)
+    frame_paths, lesson = frames(), lesson.zfill(2)
     if own is not None:
         folder, stem = as_path(own, "own"), f"{lesson}_exercises"
-        listed = own_tasks(folder, lesson)
-        frame = own_frame(folder, lesson, listed)
-    elif lesson in found:
-        folder, stem, listed = FOLDER, found[lesson].stem, tasks_of(int(lesson))
-        frame = found[lesson].read_text(encoding="utf-8")
+        task_list = own_tasks(folder, lesson)
+        frame = own_frame(folder, lesson, task_list)
+    elif lesson in frame_paths:
+        folder, stem, task_list = FOLDER, frame_paths[lesson].stem, tasks_of(int(lesson))
+        frame = frame_paths[lesson].read_text(encoding="utf-8")
     else:
         raise ValueError(
-            f"lesson {lesson}: has no exercises; there are {', '.join(found)}; of your own, say --tasks DIR."
+            f"lesson {lesson}: has no exercises; there are {', '.join(frame_paths)}; of your own, say --tasks DIR."
         )
-    tasks = {task.number: task for task in listed}
+    tasks = {task.number: task for task in task_list}
     drawn = {number: task.drawn[1] for number, task in tasks.items() if task.drawn}
     if variant is not None and not drawn:
         raise ValueError(
@@ -129,18 +129,18 @@ def assignment(
         )
     defaults: dict[str, object] = {}
     if variant is not None:
-        defaults = {number: random.Random(f"{variant} {number}").choice(among) for number, among in drawn.items()}
-    page, names = cells(frame, listed, defaults), {number: task.name for number, task in tasks.items()}
+        defaults = {number: random.Random(f"{variant} {number}").choice(choices) for number, choices in drawn.items()}
+    page_cells, names = cells(frame, task_list, defaults), {number: task.name for number, task in tasks.items()}
     points = {number: task.points for number, task in tasks.items()}
-    asked = read_question(folder, lesson) if question else None
-    if asked:
-        last = max(place for place, cell in enumerate(page) if cell.kind == "check")
-        page[last + 1 : last + 1] = _question_cells(asked)
-        points[asked.number] = asked.points
-    source = jupytext.reads(script(page), fmt="py:percent")
-    made = Assignment(lesson, stem, variant, defaults, folder, tasks, names, points, asked, source)
-    _mark(made, page)
-    return made
+    prose_question = read_question(folder, lesson) if question else None
+    if prose_question:
+        last = max(index for index, cell in enumerate(page_cells) if cell.kind == "check")
+        page_cells[last + 1 : last + 1] = _question_cells(prose_question)
+        points[prose_question.number] = prose_question.points
+    source = jupytext.reads(script(page_cells), fmt="py:percent")
+    page = Assignment(lesson, stem, variant, defaults, folder, tasks, names, points, prose_question, source)
+    _mark(page, page_cells)
+    return page
 
 
 def own_pages(
@@ -174,30 +174,30 @@ def _mark(page: Assignment, cells: list[Cell]) -> None:
     page.source.cells[0].source = INTRODUCTION.format(heading=heading, first=first, points=together)
     if page.question:
         page.source.cells[0].source += IN_PROSE.format(number=page.question.number)
-    for place, (cell, ours) in enumerate(zip(page.source.cells, cells, strict=True)):
-        cell.id = f"{page.stem[:2]}-{place:02}"
+    for index, (cell, task_cell) in enumerate(zip(page.source.cells, cells, strict=True)):
+        cell.id = f"{page.stem[:2]}-{index:02}"
         is_set_up = "setup" in cell.metadata.get("tags", ())
         cell.metadata = nbformat.from_dict(FOLDED if is_set_up else {})
         if is_set_up:
             cell.source = with_set_up(cell.source)
-        worth = page.points.get(ours.number)
-        if ours.kind == "statement":
+        worth = page.points.get(task_cell.number)
+        if task_cell.kind == "statement":
             title, _, rest = cell.source.partition("\n")
-            count = page.points[ours.number]
-            alone = ", ".join(f"{points} for {part}" for part, points in page.tasks[ours.number].worth.items())
+            count = page.points[task_cell.number]
+            alone = ", ".join(f"{points} for {part}" for part, points in page.tasks[task_cell.number].worth.items())
             points = f"**{count} point{'s' if count > 1 else ''}**" + (
                 f" (if not all is right, {alone})" if alone else ""
             )
             cell.source = f"{title}\n\n{points}\n\n{rest.strip()}"
-        elif ours.kind == "answer":
-            _tell_nbgrader(cell, grade_id("task", ours.number), solution=True)
-        elif ours.kind == "check":
-            about = {"number": ours.number, "name": page.names[ours.number], "variant": page.variant}
+        elif task_cell.kind == "answer":
+            _tell_nbgrader(cell, grade_id("task", task_cell.number), solution=True)
+        elif task_cell.kind == "check":
+            fields = {"number": task_cell.number, "name": page.names[task_cell.number], "variant": page.variant}
             folder = f", own={str(page.folder.resolve())!r}" if own else ""
-            cell.source = HIDDEN.format(check=cell.source, own=folder, **about)
-            _tell_nbgrader(cell, grade_id("check", ours.number), grade=True, locked=True, points=worth)
-        elif ours.kind == "prose":
-            _tell_nbgrader(cell, grade_id("task", ours.number), grade=True, solution=True, points=worth)
+            cell.source = HIDDEN.format(check=cell.source, own=folder, **fields)
+            _tell_nbgrader(cell, grade_id("check", task_cell.number), grade=True, locked=True, points=worth)
+        elif task_cell.kind == "prose":
+            _tell_nbgrader(cell, grade_id("task", task_cell.number), grade=True, solution=True, points=worth)
         cell.source = cell.source.replace("import check, hint, progress, solution", "import check, hint, progress")
     page.source.nbformat_minor = 5
     page.source.metadata = nbformat.from_dict(
@@ -217,8 +217,8 @@ def grade_id(kind: str, number: str) -> str:
     return f"{kind}-{number.replace('.', '-')}"  # it takes no dot
 
 
-def _tell_nbgrader(cell: NotebookNode, name: str, **given: Any) -> None:
-    says = {
+def _tell_nbgrader(cell: NotebookNode, name: str, **fields: Any) -> None:
+    metadata = {
         "schema_version": 3,
         "grade_id": name,
         "grade": False,
@@ -226,4 +226,4 @@ def _tell_nbgrader(cell: NotebookNode, name: str, **given: Any) -> None:
         "locked": False,
         "task": False,
     }
-    cell.metadata["nbgrader"] = nbformat.from_dict(says | given)
+    cell.metadata["nbgrader"] = nbformat.from_dict(metadata | fields)

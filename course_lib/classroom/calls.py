@@ -107,14 +107,16 @@ def close_calls() -> None:
         OSError: the kernel takes no filter, or the processor is not in the table.
     """
     program = _program()
-    held = ctypes.create_string_buffer(program, len(program))
+    buffer = ctypes.create_string_buffer(program, len(program))
 
     class Filter(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("start", ctypes.c_void_p))
 
-    given = Filter(len(program) // 8, ctypes.addressof(held))
+    filter_program = Filter(len(program) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(given), 0, 0):  # no new privileges, then the filter
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(
+        22, 2, ctypes.byref(filter_program), 0, 0
+    ):  # no new privileges, then the filter
         raise OSError(ctypes.get_errno(), "the kernel takes no filter of system calls (seccomp)")
 
 
@@ -136,7 +138,7 @@ def _program() -> bytes:
     steps += [_step(EQUAL, TERMINALS[0], yes=1), _step(EQUAL, TERMINALS[1], no=1), _refuse(EPERM)]
     steps += [_step(RETURN, ALLOW)]
     steps += [_step(EQUAL, SOCKET[column], no=len(FAMILIES) + 2), _step(LOAD, FIRST)]
-    steps += [_step(EQUAL, family, yes=len(FAMILIES) - place) for place, family in enumerate(FAMILIES)]
+    steps += [_step(EQUAL, family, yes=len(FAMILIES) - index) for index, family in enumerate(FAMILIES)]
     steps += [_refuse(EAFNOSUPPORT), _step(RETURN, ALLOW)]
     return b"".join(steps)
 

@@ -53,19 +53,19 @@ class Claim:
     reason: str
 
     def __str__(self) -> str:
-        came = "holds" if self.holds else "not verified" if self.holds is None else "does not hold"
-        came = came if self.claimed else "not claimed"
-        return f"{self.task}: {came}" + (f" ({self.reason})" if self.reason else "")
+        verdict = "holds" if self.holds else "not verified" if self.holds is None else "does not hold"
+        verdict = verdict if self.claimed else "not claimed"
+        return f"{self.task}: {verdict}" + (f" ({self.reason})" if self.reason else "")
 
 
 def make_certificate(
-    name: str, places: Sequence[Path], out: str | Path, *, seconds: float = 20, sandboxed: bool = True
+    name: str, paths: Sequence[Path], out: str | Path, *, seconds: float = 20, sandboxed: bool = True
 ) -> list[Claim]:
     """Check a learner's answers as grading does, and write the pages on which a task is solved.
 
     Args:
         name: of the learner.
-        places: notebooks, and folders of notebooks; of several with the same exercises the newest counts.
+        paths: notebooks, and folders of notebooks; of several with the same exercises the newest counts.
         out: the file to write.
         seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run the answers as your own programs.
@@ -80,16 +80,18 @@ def make_certificate(
     if out.suffix != ".json":
         raise ValueError(f"--out {out}: a certificate is a JSON file; choose a name that ends with .json.")
     pages, claims = [], list[Claim]()
-    for page, content in _answered_pages(places):
+    for page, content in _answered_pages(paths):
         codes = [without_set_up(code).strip() for _, code in read_answers(content, page).cells]
-        tried, came = _tried(page, [code.splitlines(keepends=True) for code in codes if code], None, seconds, sandboxed)
-        pages += [tried] if tried["claims"] else []
-        claims += came
+        page_content, page_claims = _run_page(
+            page, [code.splitlines(keepends=True) for code in codes if code], None, seconds, sandboxed
+        )
+        pages += [page_content] if page_content["claims"] else []
+        claims += page_claims
     if not pages:
         raise ValueError(f"no task is solved yet, so there is nothing to certify: {'; '.join(map(str, claims))}.")
     versions = {"course": __version__, "python": platform.python_version(), "torch": str(torch.__version__)}
-    about = {"certificate": FORMAT, "about": ABOUT, "name": name, "date": datetime.date.today().isoformat()}
-    text = json.dumps(sealed({**about, "versions": versions, "pages": pages}), indent=1) + "\n"
+    header = {"certificate": FORMAT, "about": ABOUT, "name": name, "date": datetime.date.today().isoformat()}
+    text = json.dumps(sealed({**header, "versions": versions, "pages": pages}), indent=1) + "\n"
     if len(text) > LARGEST:
         raise ValueError(
             f"a certificate may have {LARGEST:,} bytes, and this one would have {len(text):,}; delete long cells."
@@ -104,36 +106,38 @@ def read_certificate(path: str | Path, name: str = "") -> dict[str, Any]:
     Raises:
         ValueError: no such file, or no certificate, a changed one, another learner's, or one of a newer format.
     """
-    path, name, held = as_path(path), readable(name.strip(), LONGEST), None
+    path, name, certificate = as_path(path), readable(name.strip(), LONGEST), None
     if not path.is_file() or path.stat().st_size > LARGEST:
-        why = "this is a folder" if path.is_dir() else "there is no such file"
-        why = f"this file has more than the {LARGEST:,} bytes that a certificate may have" if path.is_file() else why
-        raise ValueError(f"{path}: {why}; name the certificate to verify.")
+        problem = "this is a folder" if path.is_dir() else "there is no such file"
+        problem = (
+            f"this file has more than the {LARGEST:,} bytes that a certificate may have" if path.is_file() else problem
+        )
+        raise ValueError(f"{path}: {problem}; name the certificate to verify.")
     content = path.read_bytes()
     with contextlib.suppress(ValueError, RecursionError):
-        held = read_json(content, LARGEST)
-    if held is None and b'"certificate"' in content[:200]:
+        certificate = read_json(content, LARGEST)
+    if certificate is None and b'"certificate"' in content[:200]:
         raise ValueError(f"{path}: this certificate is broken or cut short; ask for the whole file.")
-    if not isinstance(held, dict) or not isinstance(held.get("certificate"), int):
+    if not isinstance(certificate, dict) or not isinstance(certificate.get("certificate"), int):
         raise ValueError(f"{path}: this is not a certificate; name a file that `course certificate` wrote.")
-    if held["certificate"] > FORMAT:
+    if certificate["certificate"] > FORMAT:
         raise ValueError(
-            f"{path}: this certificate has format {held['certificate']}, and this version of the course reads formats "
-            f"up to {FORMAT}; update the course."
+            f"{path}: this certificate has format {certificate['certificate']}, and this version of the course reads "
+            f"formats up to {FORMAT}; update the course."
         )
-    if sealed(held) != held:
+    if sealed(certificate) != certificate:
         raise ValueError(f"{path}: this certificate was changed after it was made; ask for the original file.")
-    if name not in ("", held.get("name")):
-        owner = readable(held.get("name"))
+    if name not in ("", certificate.get("name")):
+        owner = readable(certificate.get("name"))
         raise ValueError(f"{path}: this is {owner}'s certificate, not {name}'s; check the name, or ask for {name}'s.")
-    return held
+    return certificate
 
 
-def verify_certificate(held: dict[str, Any], *, seconds: float = 20, sandboxed: bool = True) -> list[Claim]:
+def verify_certificate(certificate: dict[str, Any], *, seconds: float = 20, sandboxed: bool = True) -> list[Claim]:
     """Run the answers of a certificate in the sandbox of grading, on inputs drawn anew, and say what came of each task.
 
     Args:
-        held: from `read_certificate`.
+        certificate: from `read_certificate`.
         seconds: the longest that a cell or a task may run, without the time in which it had no processor.
         sandboxed: False to run what a stranger wrote as your own programs.
 
@@ -142,15 +146,15 @@ def verify_certificate(held: dict[str, Any], *, seconds: float = 20, sandboxed: 
         ValueError: it claims nothing, or has a page that the course did not write.
     """
     try:
-        abouts = [(page, page["metadata"]["course"]) for page in held["pages"]]
-        pages = [assignment(readable(about["lesson"], 10), about["variant"]) for _, about in abouts]
-        sources = [[cell["source"] for cell in page["cells"]] for page, _ in abouts]
-        runs = list(zip(pages, sources, [set(page["claims"]) for page, _ in abouts], strict=True))
+        with_metadata = [(page, page["metadata"]["course"]) for page in certificate["pages"]]
+        pages = [assignment(readable(metadata["lesson"], 10), metadata["variant"]) for _, metadata in with_metadata]
+        sources = [[cell["source"] for cell in page["cells"]] for page, _ in with_metadata]
+        runs = list(zip(pages, sources, [set(page["claims"]) for page, _ in with_metadata], strict=True))
     except (KeyError, TypeError, AttributeError):
         raise ValueError(
             "this certificate has pages that the course did not write; ask for the original file."
         ) from None
-    claims = [claim for run in runs for claim in _tried(*run, seconds, sandboxed)[1]]
+    claims = [claim for run in runs for claim in _run_page(*run, seconds, sandboxed)[1]]
     if not any(claim.claimed for claim in claims):
         raise ValueError("this certificate claims no solved task, so there is nothing to verify; ask for another.")
     return claims
@@ -163,26 +167,28 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "sha256": hashlib.sha256(canonical.encode()).hexdigest()}
 
 
-def _answered_pages(places: Sequence[Path]) -> Iterator[tuple[Assignment, bytes]]:
+def _answered_pages(paths: Sequence[Path]) -> Iterator[tuple[Assignment, bytes]]:
     """Each page that is answered in any of the places, and the newest notebook that does."""
-    pages, of = [assignment(lesson) for lesson in frames()], dict[str, list[File]]()
-    for place in places:
-        if not place.exists():
-            raise FileNotFoundError(f"{place}: no such notebook or folder; name the one with your answers.")
-        own = [file for file in files(place) if file.notebook]
-        found = [(page.lesson, file) for file in own for page in pages if answered(file.content or b"", page) > 0]
-        if not found:
+    pages, files_by_lesson = [assignment(lesson) for lesson in frames()], dict[str, list[File]]()
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such notebook or folder; name the one with your answers.")
+        notebooks = [file for file in files(path) if file.notebook]
+        answered_files = [
+            (page.lesson, file) for file in notebooks for page in pages if answered(file.content or b"", page) > 0
+        ]
+        if not answered_files:
             raise ValueError(
-                f"{place}: no answers to the course's exercises in it; solve a task, or name the notebook with yours."
+                f"{path}: no answers to the course's exercises in it; solve a task, or name the notebook with yours."
             )
-        for lesson, file in found:
-            of.setdefault(lesson, []).append(file)
-    for page in (page for page in pages if page.lesson in of):
-        content = newest(of[page.lesson], page.stem, partial(answered, page=page)).content or b""
+        for lesson, file in answered_files:
+            files_by_lesson.setdefault(lesson, []).append(file)
+    for page in (page for page in pages if page.lesson in files_by_lesson):
+        content = newest(files_by_lesson[page.lesson], page.stem, partial(answered, page=page)).content or b""
         yield assignment(page.lesson, variant_of(content)), content
 
 
-def _tried(
+def _run_page(
     page: Assignment, sources: list[Any], claimed: set[str] | None, seconds: float, sandboxed: bool
 ) -> tuple[dict[str, Any], list[Claim]]:
     """Answers as a page that claims what grading, on inputs drawn anew, finds solved; and what came of each task."""
@@ -202,11 +208,11 @@ def _claim(page: Assignment, number: str, record: Record, claimed: bool) -> Clai
     """What grading says of a task. A run without a verdict says nothing against the answer."""
     if number not in page.tasks:
         return Claim(readable(number, 10), claimed, None, "no task of this version of the course")
-    came, task = record["tasks"][number], f"{number} {page.tasks[number].title}"
+    result, task = record["tasks"][number], f"{number} {page.tasks[number].title}"
     if record["status"] != "graded":
         return Claim(task, claimed, None, record["reasons"][0])
-    if came["points"]:
+    if result["points"]:
         return Claim(task, claimed, True, "")
-    reason = dict(came["findings"]).get("found", "") if came["public"] == "incorrect" else came["reason"]
-    refused = came["public"] in ("incorrect", "not attempted") or (came["public"] == "correct" and came["reason"])
-    return Claim(task, claimed, False if refused else None, reason or came["public"])
+    reason = dict(result["findings"]).get("found", "") if result["public"] == "incorrect" else result["reason"]
+    refused = result["public"] in ("incorrect", "not attempted") or (result["public"] == "correct" and result["reason"])
+    return Claim(task, claimed, False if refused else None, reason or result["public"])

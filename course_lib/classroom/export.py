@@ -55,34 +55,36 @@ def export_grades(out: str | Path, form: Format, column: str | None = None) -> E
     if not (out / "grades.csv").exists():
         raise FileNotFoundError(f"{out}: no grades there; `course grade` makes them.")
     try:
-        held = json.loads(read_file(out / "grading.json", "what `course grade` writes there"))
+        grading = json.loads(read_file(out / "grading.json", "what `course grade` writes there"))
     except ValueError as error:
         raise ValueError(f"{out / 'grading.json'}: is broken ({error}); grade again, into another folder.") from None
     header, *rows = read_table(out / "grades.csv") or [[]]
-    if lost := [name for name in NEEDED if name not in header]:
+    if missing := [name for name in NEEDED if name not in header]:
         raise ValueError(
-            f"{out / 'grades.csv'}: no column {lost[0]!r}; run `course grade` again, which writes it anew."
+            f"{out / 'grades.csv'}: no column {missing[0]!r}; run `course grade` again, which writes it anew."
         )
     grades = [dict(zip(header, map(unquoted, row), strict=True)) for row in rows]
     for grade in grades:
         if grade["status"] == BY_HAND:
             grade["score"] = ""  # it is not out of all points yet
-    title, path, notes = f"Exercises {int(held['lesson'])}", out / f"{form}.csv", [*_newer(out), *_notes(grades)]
+    title, path, notes = f"Exercises {int(grading['lesson'])}", out / f"{form}.csv", [*_newer(out), *_notes(grades)]
     if form == "csv":
         names = ("student", "name", "score")
         write_table(path, [["student", "name", title], *([grade[name] for name in names] for grade in grades)])
         return Exported([path], notes)
     graded = {grade["student"]: grade for grade in grades if grade["score"]}
     if form == "canvas":
-        write_table(path, _canvas(out, held["roster"], graded, title, column))
+        write_table(path, _canvas(out, grading["roster"], graded, title, column))
     else:
-        sheet, kept = _moodle(out, held["roster"], graded, title)
+        sheet, with_comment = _moodle(out, grading["roster"], graded, title)
         write_table(path, sheet)
-        if kept:
-            notes.append(f"your own comment stays in the worksheet, and ours is not beside it: {', '.join(kept)}")
-    if form == "canvas" and graded and _canvas_column(held["roster"][0], title, column) is None:
+        if with_comment:
+            notes.append(
+                f"your own comment stays in the worksheet, and ours is not beside it: {', '.join(with_comment)}"
+            )
+    if form == "canvas" and graded and _canvas_column(grading["roster"][0], title, column) is None:
         notes.append(f'no "{title}" in the gradebook, so Canvas will make a new assignment; for yours say --column')
-    ids = {student.id: digits(held["roster"][student.row][0]) for student in students_of(held["roster"])}
+    ids = {student.id: digits(grading["roster"][student.row][0]) for student in students_of(grading["roster"])}
     pages, nowhere = {}, []
     for grade in grades:
         name = _canvas_name(grade) if form == "canvas" else _moodle_name(grade, ids)
@@ -127,7 +129,7 @@ def _moodle(out: Path, table: Table, graded: dict[str, Grade], title: str) -> tu
     sheet = worksheet(table)
     if sheet is None:
         raise _other_roster(out, "Moodle's grading worksheet")
-    rows, kept = [list(row) for row in table], []
+    rows, with_comment = [list(row) for row in table], []
     for student in students_of(table):
         if grade := graded.get(student.id):
             row = rows[student.row]
@@ -137,14 +139,14 @@ def _moodle(out: Path, table: Table, graded: dict[str, Grade], title: str) -> tu
             if row[sheet.feedback].partition(":")[0] in ("", title):
                 row[sheet.feedback] = _comment(grade, title)
             else:
-                kept.append(student.id)
-    return rows, kept
+                with_comment.append(student.id)
+    return rows, with_comment
 
 
 def _comment(grade: Grade, title: str) -> str:
     tasks = ", ".join(f"{name}: {cell}" for name, cell in grade.items() if cell and re.fullmatch(r"\d\d\.\w+", name))
-    said = [f"{grade['score']} of {grade['max_score']} points", tasks, grade["reason"], grade["comment"]]
-    return f"{title}: {_escaped('. '.join(filter(None, said)))}."
+    parts = [f"{grade['score']} of {grade['max_score']} points", tasks, grade["reason"], grade["comment"]]
+    return f"{title}: {_escaped('. '.join(filter(None, parts)))}."
 
 
 def _escaped(text: str) -> str:
@@ -156,35 +158,35 @@ def _canvas(out: Path, table: Table, graded: dict[str, Grade], title: str, colum
     if not is_canvas(table):
         raise _other_roster(out, "Canvas's exported gradebook")
     header = table[0]
-    about = [place for place, name in enumerate(header) if name in CANVAS_ABOUT]
-    own = _canvas_column(header, title, column)
-    most = float(next(iter(graded.values()))["max_score"]) if graded else 0
-    given = next((row for row in table if "Points Possible" in row[0]), None)
-    points = given[own] if given and own is not None else ""
+    student_columns = [index for index, name in enumerate(header) if name in CANVAS_ABOUT]
+    target = _canvas_column(header, title, column)
+    max_score = float(next(iter(graded.values()))["max_score"]) if graded else 0
+    points_row = next((row for row in table if "Points Possible" in row[0]), None)
+    points = points_row[target] if points_row and target is not None else ""
     if "read only" in points:
-        raise ValueError(f"Canvas's column {header[own or 0]!r} is read only; name another one with --column.")
-    possible = float(points) if re.fullmatch(r"\d+(\.\d+)?", points) else most
-    rows = [[*(header[place] for place in about), title if own is None else header[own]]]
-    rows.append(["    Points Possible", *[""] * (len(about) - 1), f"{possible:g}"])
+        raise ValueError(f"Canvas's column {header[target or 0]!r} is read only; name another one with --column.")
+    possible = float(points) if re.fullmatch(r"\d+(\.\d+)?", points) else max_score
+    rows = [[*(header[index] for index in student_columns), title if target is None else header[target]]]
+    rows.append(["    Points Possible", *[""] * (len(student_columns) - 1), f"{possible:g}"])
     for student in students_of(table):
         row, grade = table[student.row], graded.get(student.id)
-        kept = "" if own is None else row[own]
-        score = f"{round(float(grade['score']) * possible / most, 2):g}" if grade else kept
-        rows.append([*(row[place] for place in about), score])
+        previous = "" if target is None else row[target]
+        score = f"{round(float(grade['score']) * possible / max_score, 2):g}" if grade else previous
+        rows.append([*(row[index] for index in student_columns), score])
     return rows
 
 
 def _canvas_column(header: list[str], title: str, column: str | None) -> int | None:
     """Where the assignment's column is; None if there is none, and Canvas will make a new assignment."""
     titles = [re.sub(r"\s\(\d+\)$", "", name).casefold() for name in header]  # Assignment.title_and_id
-    wanted = (column or title).casefold()
-    found = [place for place, name in enumerate(header) if wanted in (name.casefold(), titles[place])]
-    if len(found) > 1:
-        several = ", ".join(header[place] for place in found)
-        raise ValueError(f"the gradebook has {len(found)} columns {wanted!r}: {several}; name one with --column.")
-    if column and not found:
+    target = (column or title).casefold()
+    matches = [index for index, name in enumerate(header) if target in (name.casefold(), titles[index])]
+    if len(matches) > 1:
+        several = ", ".join(header[index] for index in matches)
+        raise ValueError(f"the gradebook has {len(matches)} columns {target!r}: {several}; name one with --column.")
+    if column and not matches:
         raise ValueError(f"--column {column!r}: not in the gradebook; it has {', '.join(header)}.")
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def _other_roster(out: Path, needed: str) -> ValueError:

@@ -17,10 +17,10 @@ STYLE = (
 NOT_RUN = "nothing was run"
 
 
-def judged(record: dict[str, Any], number: str) -> bool:
+def is_judged(record: dict[str, Any], number: str) -> bool:
     """Whether the checks, or the teacher, said anything of a task."""
-    came = record["tasks"][number]
-    return came["reason"] != NOT_RUN or "checks" in came or "comment" in came
+    result = record["tasks"][number]
+    return result["reason"] != NOT_RUN or "checks" in result or "comment" in result
 
 
 def feedback_page(record: dict[str, Any], page: Assignment) -> str:
@@ -30,8 +30,10 @@ def feedback_page(record: dict[str, Any], page: Assignment) -> str:
     parts += [f"<p><b>Your teacher:</b> {_safe(record['comment'])}</p>"] if record.get("comment") else []
     if record["reasons"]:
         parts += ["<ul>", *(f"<li>{_safe(reason)}</li>" for reason in record["reasons"]), "</ul>"]
-    parts += [task_feedback(number, record["tasks"][number], page) for number in page.tasks if judged(record, number)]
-    if page.question and judged(record, page.question.number):
+    parts += [
+        task_feedback(number, record["tasks"][number], page) for number in page.tasks if is_judged(record, number)
+    ]
+    if page.question and is_judged(record, page.question.number):
         title = f"{page.question.number} {page.question.title}"
         parts.append(_prose(title, record["tasks"][page.question.number], page.question.points, "Your answer"))
     return _document(heading(page), parts)
@@ -60,30 +62,34 @@ def _document(title: str, parts: list[str]) -> str:
     return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
 
 
-def _prose(title: str, came: dict[str, Any], most: int, whose: str) -> str:
+def _prose(title: str, result: dict[str, Any], max_points: int, label: str) -> str:
     """An answer in prose, and what the teacher gave for it."""
-    points = f"to be graded by hand, {most} at most" if came["points"] is None else f"{came['points']:g} of {most}"
-    parts = [f"<section{' class=passed' if came['points'] else ''}><h2>{_safe(title)} ({points})</h2>"]
-    parts += [f"<p><b>Your teacher:</b> {_safe(came['comment'])}</p>"] if came.get("comment") else []
-    parts += [f"<p>{_safe(came['reason'])}.</p>"] if came["reason"] else []
-    parts += [f"<p><b>{whose}:</b></p><pre>{_safe(came['answer'])}</pre>"] if came["answer"] else []
+    points = (
+        f"to be graded by hand, {max_points} at most"
+        if result["points"] is None
+        else f"{result['points']:g} of {max_points}"
+    )
+    parts = [f"<section{' class=passed' if result['points'] else ''}><h2>{_safe(title)} ({points})</h2>"]
+    parts += [f"<p><b>Your teacher:</b> {_safe(result['comment'])}</p>"] if result.get("comment") else []
+    parts += [f"<p>{_safe(result['reason'])}.</p>"] if result["reason"] else []
+    parts += [f"<p><b>{label}:</b></p><pre>{_safe(result['answer'])}</pre>"] if result["answer"] else []
     return "".join([*parts, "</section>"])
 
 
-def task_feedback(number: str, came: dict[str, Any], page: Assignment) -> str:
+def task_feedback(number: str, result: dict[str, Any], page: Assignment) -> str:
     """What the checks and the teacher say of one task."""
     task = page.tasks[number]
-    by_checks = f"; {came['checks']:g} by the checks" if "checks" in came else ""
-    earned = f"({came['points']:g} of {page.points[number]}{by_checks})"
-    parts = [f"<section{' class=passed' if came['points'] else ''}>"]
+    by_checks = f"; {result['checks']:g} by the checks" if "checks" in result else ""
+    earned = f"({result['points']:g} of {page.points[number]}{by_checks})"
+    parts = [f"<section{' class=passed' if result['points'] else ''}>"]
     parts.append(f"<h2>{number} {_safe(task.title)} {earned}</h2>")
-    parts.append(f"<p>{_verdicts(came)}</p>")
-    if came.get("comment"):
-        parts.append(f"<p><b>Your teacher:</b> {_safe(came['comment'])}</p>")
-    if came["reason"]:
-        parts.append(f"<p>{_safe(came['reason'])}.</p>")
-    parts += [f"<p><b>{_safe(what)}:</b> {with_code(text)}</p>" for what, text in came["findings"]]
-    if not came["points"]:
+    parts.append(f"<p>{_verdicts(result)}</p>")
+    if result.get("comment"):
+        parts.append(f"<p><b>Your teacher:</b> {_safe(result['comment'])}</p>")
+    if result["reason"]:
+        parts.append(f"<p>{_safe(result['reason'])}.</p>")
+    parts += [f"<p><b>{_safe(label)}:</b> {with_code(text)}</p>" for label, text in result["findings"]]
+    if not result["points"]:
         parts.append(f"<p><b>hint:</b> {with_code(task.hints[0])}</p>")
     return "".join([*parts, "</section>"])
 
@@ -103,9 +109,11 @@ def _points(record: dict[str, Any], page: Assignment) -> str:
     return points
 
 
-def _verdicts(came: dict[str, Any]) -> str:
-    public = {"correct": "passed", "incorrect": "not passed"}.get(came["public"], came["public"])
-    hidden = "passed" if came["hidden"] else "not passed" if came["public"] in ("correct", "incorrect") else "not run"
+def _verdicts(result: dict[str, Any]) -> str:
+    public = {"correct": "passed", "incorrect": "not passed"}.get(result["public"], result["public"])
+    hidden = (
+        "passed" if result["hidden"] else "not passed" if result["public"] in ("correct", "incorrect") else "not run"
+    )
     return f"Public checks: {_safe(public)}. Hidden checks: {hidden}."
 
 

@@ -43,7 +43,7 @@ def from_form_grader(out: Path, page: Assignment, records: list[Record]) -> list
     from nbgrader.api import Gradebook, MissingEntry
     from sqlalchemy.exc import SAWarning, SQLAlchemyError
 
-    found: list[Override] = []
+    overrides: list[Override] = []
     try:
         with warnings.catch_warnings(), Gradebook(f"sqlite:///{database.resolve()}") as book:
             warnings.simplefilter("ignore", SAWarning)  # of nbgrader's own code
@@ -54,17 +54,17 @@ def from_form_grader(out: Path, page: Assignment, records: list[Record]) -> list
             for record in records:
                 if record["score"] is None:
                     continue
-                shown = out / "autograded" / record["student"] / page.name / released.name
-                now = _filled(out, page, students, record)
-                before = nbformat.read(shown, as_version=4) if shown.exists() else now
-                found += _merged(book, page, record, _changed(page, before, now), f"{database}: {record['student']}")
+                path = out / "autograded" / record["student"] / page.name / released.name
+                new = _filled(out, page, students, record)
+                old = nbformat.read(path, as_version=4) if path.exists() else new
+                overrides += _merged(book, page, record, _changed(page, old, new), f"{database}: {record['student']}")
                 book.db.commit()  # first: what has changed can still be seen if this was the last thing done
-                if before != now or not shown.exists():
-                    write_text(shown, nbformat.writes(now))
+                if old != new or not path.exists():
+                    write_text(path, nbformat.writes(new))
     except SQLAlchemyError as error:
-        why = readable(str(error.__cause__ or error), 100)
-        raise OSError(f"{database}: cannot be used ({why}); close nbgrader's form grader, and try again.") from error
-    return found
+        reason = readable(str(error.__cause__ or error), 100)
+        raise OSError(f"{database}: cannot be used ({reason}); close nbgrader's form grader, and try again.") from error
+    return overrides
 
 
 def _merged(book: Any, page: Assignment, record: Record, changed: set[str], where: str) -> Iterator[Override]:
@@ -84,8 +84,8 @@ def _merged(book: Any, page: Assignment, record: Record, changed: set[str], wher
         grade.needs_manual_grade = again or not (by_hand or grade.auto_score is not None)
         points = None
         if by_hand and not again:
-            given = grade.manual_score + (grade.extra_credit or 0)
-            points = checked_points(f"{given:g}", page.points[number], f"{where}, {number}")
+            by_hand_points = grade.manual_score + (grade.extra_credit or 0)
+            points = checked_points(f"{by_hand_points:g}", page.points[number], f"{where}, {number}")
         comment = readable(comments.get(names["task", number]) or "", 2000)
         if points is not None or comment:
             yield Override(student, number, points, comment)
@@ -107,9 +107,9 @@ def _filled(out: Path, page: Assignment, students: NotebookNode, record: Record)
     return notebook
 
 
-def _changed(page: Assignment, before: NotebookNode, now: NotebookNode) -> set[str]:
+def _changed(page: Assignment, old: NotebookNode, new: NotebookNode) -> set[str]:
     """The tasks with another answer than before."""
-    texts = [{_name(cell): cell.source for cell in notebook.cells} for notebook in (before, now)]
+    texts = [{_name(cell): cell.source for cell in notebook.cells} for notebook in (old, new)]
     names = {number: grade_id("task", number) for number in page.points}
     return {number for number, name in names.items() if texts[0].get(name) != texts[1].get(name)}
 

@@ -30,7 +30,7 @@ from course_lib.files import as_path, make_folder, write_atomically
 
 Record = dict[str, Any]
 NOT_GRADED = "not graded"
-MOST_TOLD = 5  # cells that failed
+MAX_FAILED_CELLS = 5  # named in the reasons
 NO_PAGE = (
     "each student's page has other numbers, and who is not in the roster has no page: add a row with the id or name "
     "that the submission goes by, and grade again"
@@ -39,7 +39,7 @@ NO_PAGE = (
 
 def grade(
     lesson: str,
-    place: str | Path,
+    path: str | Path,
     out: str | Path,
     *,
     roster: str | Path | None = None,
@@ -55,7 +55,7 @@ def grade(
 
     Args:
         lesson: such as "04".
-        place: the submissions, as `course_lib.classroom.submissions` takes them; they are only read.
+        path: the submissions, as `course_lib.classroom.submissions` takes them; they are only read.
         out: gets grades.csv, summary.md, a page of feedback for each student, and the submissions in nbgrader's layout;
             an overrides.csv or late.toml of the teacher's in it is heeded.
         roster: CSV file of the class; see `read_roster`.
@@ -76,7 +76,7 @@ def grade(
         ValueError: no such lesson or task, no roster for "each", submissions in no archive, `out` holds something else,
             or overrides.csv or late.toml has a slip.
     """
-    place, out = as_path(place, "place"), as_path(out, "out")
+    path, out = as_path(path), as_path(out, "out")
     page = assignment(lesson, None if variant == EACH else variant, own, question=question)
     if task is not None and task not in page.tasks:
         raise ValueError(f"task {task}: not in lesson {page.lesson}; its tasks are {', '.join(page.tasks)}.")
@@ -84,12 +84,12 @@ def grade(
         raise ValueError("--variant each: whose page is whose follows from the roster; name it, --roster FILE.")
     students = read_roster(roster) if roster else []
     pages = own_pages(lesson, [student.id for student in students], own, question=question) if variant == EACH else None
-    found = submissions(place, students, page.stem, lambda notebook: _answered(notebook, page))
-    grader = Grader(page, secret=_prepare(out, place, page, variant, read_table(roster) if roster else []))
+    handed_in = submissions(path, students, page.stem, lambda notebook: _answered(notebook, page))
+    grader = Grader(page, secret=_prepare(out, path, page, variant, read_table(roster) if roster else []))
     # slips are named before it runs
-    results = Results(out, page, {submission.student.id for submission in found}, pages)
+    results = Results(out, page, {submission.student.id for submission in handed_in}, pages)
     todo, done = [], []
-    for submission in found:
+    for submission in handed_in:
         record = _read_record(out, submission)
         settled = record and record["status"] != NOT_GRADED and record["submission"] == _digest(submission)
         if record and settled and task is None:
@@ -108,9 +108,9 @@ def grade(
 
             def work(item: tuple[Submission, Record | None]) -> Record:
                 box = boxes.get()
-                theirs = page if pages is None else pages.get(item[0].student.id)
+                student_page = page if pages is None else pages.get(item[0].student.id)
                 try:
-                    record = grader.record(box, *item, page=theirs, only=task)
+                    record = grader.record(box, *item, page=student_page, only=task)
                 finally:
                     boxes.put(box)
                 with writing:
@@ -123,13 +123,16 @@ def grade(
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # what is under way comes to its end, and the rest waits
                 raise
-    owners = {theirs.variant: student for student, theirs in (pages or {}).items()}
-    for one in found:
-        record = records[one.student.id] = records[one.student.id] | {"late": one.late, "file": one.file}
-        if record["status"] == "wrong assignment" and one.notebook:
-            owner = owners.get(variant_of(one.notebook))
-            record["page_of"] = owner if owner != one.student.id else None
-    return results.write([records[one.student.id] for one in found])
+    owners = {student_page.variant: student for student, student_page in (pages or {}).items()}
+    for submission in handed_in:
+        record = records[submission.student.id] = records[submission.student.id] | {
+            "late": submission.late,
+            "file": submission.file,
+        }
+        if record["status"] == "wrong assignment" and submission.notebook:
+            owner = owners.get(variant_of(submission.notebook))
+            record["page_of"] = owner if owner != submission.student.id else None
+    return results.write([records[submission.student.id] for submission in handed_in])
 
 
 def processors() -> list[int]:
@@ -150,7 +153,13 @@ class Grader:
         self._page, self._secret, self._solutions = page, secret, page.solutions()
 
     def record(
-        self, box: Sandbox, submission: Submission, before: Record | None, *, page: Assignment | None, only: str | None
+        self,
+        box: Sandbox,
+        submission: Submission,
+        previous: Record | None,
+        *,
+        page: Assignment | None,
+        only: str | None,
     ) -> Record:
         """Grade one submission, or `only` one task of it if the others were graded `before`.
 
@@ -167,8 +176,8 @@ class Grader:
         }
         if self._page.question:
             record["tasks"][self._page.question.number] = ungraded(NOT_RUN)
-        if only and before and before["score"] is not None and before["submission"] == record["submission"]:
-            record["tasks"], names = before["tasks"], {only: names[only]}
+        if only and previous and previous["score"] is not None and previous["submission"] == record["submission"]:
+            record["tasks"], names = previous["tasks"], {only: names[only]}
         try:
             if submission.notebook is None:
                 status = "missing" if not submission.remarks else "unreadable"
@@ -182,15 +191,15 @@ class Grader:
             if not _answered(submission.notebook, page):
                 record["reasons"].append("it answers no task, as if another copy had been handed in")
             seed = self.seed(record["submission"])
-            said = box.run(answers.cells, names, seed)
-            code = {str(place): readable(text.strip().partition("\n")[0], 40) for place, text in answers.cells}
+            report = box.run(answers.cells, names, seed)
+            code = {str(index): readable(text.strip().partition("\n")[0], 40) for index, text in answers.cells}
             failed = [
-                f"the cell `{code[place]}` failed: {readable(error)}"
-                for place, error in said["errors"].items()
-                if place in code
+                f"the cell `{code[index]}` failed: {readable(error)}"
+                for index, error in report["errors"].items()
+                if index in code
             ]
-            record["reasons"] += failed[:MOST_TOLD] + ["and more"] * (len(failed) > MOST_TOLD)
-            record["tasks"] |= {number: self._task(page, number, said["tasks"][number], seed) for number in names}
+            record["reasons"] += failed[:MAX_FAILED_CELLS] + ["and more"] * (len(failed) > MAX_FAILED_CELLS)
+            record["tasks"] |= {number: self._task(page, number, report["tasks"][number], seed) for number in names}
         except UnfitError as unfit:
             record["status"] = unfit.status
             record["reasons"] = [*filter(None, [str(unfit)]), *record["reasons"]]
@@ -206,47 +215,49 @@ class Grader:
         """Of a submission's own: whatever it finds out of its inputs helps neither another student nor its next try."""
         return int.from_bytes(hashlib.sha256(f"{self._secret} {digest}".encode()).digest()[:7])
 
-    def _task(self, page: Assignment, number: str, said: Any, seed: int) -> dict[str, Any]:
+    def _task(self, page: Assignment, number: str, report: Any, seed: int) -> dict[str, Any]:
         """Points and reasons of one task; what the sandbox said of it may be anything."""
         try:
-            if "stopped" in said:
-                return _no_points(readable(said["stopped"]))
-            public, findings = self._public(number, said)
-            if "raised" in said:
-                name = readable(said["raised"], 40)
+            if "stopped" in report:
+                return _no_points(readable(report["stopped"]))
+            public, findings = self._public(number, report)
+            if "raised" in report:
+                name = readable(report["raised"], 40)
                 reason = f"with other inputs it raised {name}" if name != "Wrong" else "with other inputs it was wrong"
                 return _no_points(reason, public=public, findings=findings)
-            if "hidden" not in said:
+            if "hidden" not in report:
                 return _no_points("", public=public, findings=findings)
-            hidden = _read_observation(said["hidden"])
+            hidden = _read_observation(report["hidden"])
         except Exception:  # of whatever kind a stranger thought of
             return _no_points("what its process reported is no report")
         task = page.tasks[number]
         reference = observation(task, self._solutions[number], seed)
         reference = replace(reference, default=page.defaults.get(number, reference.default))
         wrong = fault(task, hidden, reference, seed)
-        came = {"public": public, "hidden": not wrong, "reason": wrong, "findings": findings}
+        checks = {"public": public, "hidden": not wrong, "reason": wrong, "findings": findings}
         if not wrong and public == "correct":
-            return {"points": page.points[number]} | came
+            return {"points": page.points[number]} | checks
         parts = right_parts(task, hidden, reference)
         reason = ". ".join(filter(None, [wrong, f"Right all the same: {', '.join(parts)}" if parts else ""]))
-        return {"points": sum(task.worth[part] for part in parts)} | came | {"reason": reason}
+        return {"points": sum(task.worth[part] for part in parts)} | checks | {"reason": reason}
 
-    def _public(self, number: str, said: Any) -> tuple[str, list[tuple[str, str]]]:
+    def _public(self, number: str, report: Any) -> tuple[str, list[tuple[str, str]]]:
         """The verdict of the page's own check, and what is to be said of it."""
-        observed = _read_observation(said["public"])
-        if "state" in said:  # it failed in there
-            told = {what: readable(text, 600) for what, text in said["findings"]}
-            failure: Exception = Wrong(told.get("found", ""), told.get("expected", ""), told.get("likely slip", ""))
-            failure = NotImplementedError() if said["state"] == "not attempted" else failure
+        observed = _read_observation(report["public"])
+        if "state" in report:  # it failed in there
+            findings = {label: readable(text, 600) for label, text in report["findings"]}
+            failure: Exception = Wrong(
+                findings.get("found", ""), findings.get("expected", ""), findings.get("likely slip", "")
+            )
+            failure = NotImplementedError() if report["state"] == "not attempted" else failure
             observed = replace(observed, error=failure)
         result = verdict(self._page.tasks[number], observed)
-        return result.state, [(what, readable(text, 600)) for what, text in result.findings]
+        return result.state, [(label, readable(text, 600)) for label, text in result.findings]
 
 
-def _read_observation(said: Any) -> Observation:
+def _read_observation(encoded: Any) -> Observation:
     """What a sandbox says it has observed."""
-    rounds, default = from_json(said)
+    rounds, default = from_json(encoded)
     return Observation(list(rounds), None, default)
 
 
@@ -264,39 +275,41 @@ def _digest(submission: Submission) -> str:
     return hashlib.sha256(repr(submission.remarks).encode() + (submission.notebook or b"")).hexdigest()
 
 
-def _prepare(out: Path, place: Path, page: Assignment, variant: int | str | None, roster: list[list[str]]) -> int:
+def _prepare(
+    out: Path, submissions_path: Path, page: Assignment, variant: int | str | None, roster: list[list[str]]
+) -> int:
     """Make the folder; returns the secret from which hidden checks draw, the same whenever the grading goes on."""
-    for shown in (PACKAGE.parent / "notebooks", place):
-        if out.resolve().is_relative_to(shown.resolve()):
-            raise ValueError(f"--out {out}: lies in {shown}, where nothing should be written; name another folder.")
+    for protected in (PACKAGE.parent / "notebooks", submissions_path):
+        if out.resolve().is_relative_to(protected.resolve()):
+            raise ValueError(f"--out {out}: lies in {protected}, where nothing should be written; name another folder.")
     released = out / "release" / page.name / f"{page.stem}.ipynb"
     if released.is_file():
-        held = json.loads(released.read_text(encoding="utf-8"))["metadata"].get("course", {})
-        _refuse_other_question(held, page, f"{released} is")
+        metadata = json.loads(released.read_text(encoding="utf-8"))["metadata"].get("course", {})
+        _refuse_other_question(metadata, page, f"{released} is")
     make_folder(out, "--out")
-    about: Record = {"lesson": page.lesson, "variant": variant, "release": page.fingerprint}
-    about |= {"question": True} if page.question else {}
-    kept = out / "grading.json"
-    if kept.exists():
-        held = json.loads(kept.read_text(encoding="utf-8"))
-        _refuse_other_question(held, page, f"{out} holds grades of a page")
-        if {key: held[key] for key in about} != about:
-            other = ["variant"] if held["variant"] != about["variant"] else ["release"]
-            told = ["lesson"] if held["lesson"] != about["lesson"] else ["lesson", *other]
-            there, ours = (", ".join(f"{key} {a[key]}" for key in told) for a in (held, about))
-            raise ValueError(f"{out}: holds grades of {there}; name another folder for {ours}.")
-        about["secret"] = held["secret"]
-        roster = roster or held["roster"]
-    about = {"secret": secrets.randbits(62)} | about | {"roster": roster, "points": page.points}
-    _write(kept, json.dumps(about, indent=1).encode())
-    kept.chmod(0o600)
-    return int(about["secret"])
+    grading: Record = {"lesson": page.lesson, "variant": variant, "release": page.fingerprint}
+    grading |= {"question": True} if page.question else {}
+    grading_path = out / "grading.json"
+    if grading_path.exists():
+        stored = json.loads(grading_path.read_text(encoding="utf-8"))
+        _refuse_other_question(stored, page, f"{out} holds grades of a page")
+        if {key: stored[key] for key in grading} != grading:
+            other = ["variant"] if stored["variant"] != grading["variant"] else ["release"]
+            keys = ["lesson"] if stored["lesson"] != grading["lesson"] else ["lesson", *other]
+            existing, requested = (", ".join(f"{key} {a[key]}" for key in keys) for a in (stored, grading))
+            raise ValueError(f"{out}: holds grades of {existing}; name another folder for {requested}.")
+        grading["secret"] = stored["secret"]
+        roster = roster or stored["roster"]
+    grading = {"secret": secrets.randbits(62)} | grading | {"roster": roster, "points": page.points}
+    _write(grading_path, json.dumps(grading, indent=1).encode())
+    grading_path.chmod(0o600)
+    return int(grading["secret"])
 
 
-def _refuse_other_question(held: Record, page: Assignment, what: str) -> None:
-    if bool(held.get("question")) != bool(page.question):
-        there, mend = ("without", "leave out") if page.question else ("with", "add")
-        raise ValueError(f"{what} {there} a question; {mend} --question.")
+def _refuse_other_question(metadata: Record, page: Assignment, subject: str) -> None:
+    if bool(metadata.get("question")) != bool(page.question):
+        has, remedy = ("without", "leave out") if page.question else ("with", "add")
+        raise ValueError(f"{subject} {has} a question; {remedy} --question.")
 
 
 def _read_record(out: Path, submission: Submission) -> Record | None:
@@ -307,9 +320,9 @@ def _read_record(out: Path, submission: Submission) -> Record | None:
 def _write_record(out: Path, record: Record, page: Assignment, notebook: bytes | None) -> None:
     """Where nbgrader looks for it, what was handed in; and last the record: it says that this is done."""
     student = record["student"]
-    kept = out / "submitted" / student / page.name / f"{page.stem}.ipynb"
-    if notebook is not None and not (kept.exists() and kept.read_bytes() == notebook):
-        _write(kept, notebook)
+    path = out / "submitted" / student / page.name / f"{page.stem}.ipynb"
+    if notebook is not None and not (path.exists() and path.read_bytes() == notebook):
+        _write(path, notebook)
     _write(out / "records" / f"{student}.json", json.dumps(record, indent=1).encode())
 
 

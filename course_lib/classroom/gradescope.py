@@ -58,8 +58,8 @@ def autograder(out: str | Path) -> Path:
         raise ValueError(f"{out}: holds {names}; release the one for Gradescope into a folder of its own.")
     if missing := [name for name in NEEDED if not (clone / name).exists()]:
         raise FileNotFoundError(f"{clone}: no {missing[0]}; make the archive in a clone of the course.")
-    about = json.loads(released[0].read_text(encoding="utf-8"))["metadata"]["course"]
-    if about["lesson"] not in frames():
+    metadata = json.loads(released[0].read_text(encoding="utf-8"))["metadata"]["course"]
+    if metadata["lesson"] not in frames():
         raise ValueError(
             f"{out}: holds tasks of your own, whose answers students could read in Gradescope's containers; "
             "use `course grade --tasks`."
@@ -69,7 +69,11 @@ def autograder(out: str | Path) -> Path:
 
     def write(path: Path) -> None:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-            for name, text in {"setup.sh": SETUP, "run_autograder": RUN, "assignment.json": json.dumps(about)}.items():
+            for name, text in {
+                "setup.sh": SETUP,
+                "run_autograder": RUN,
+                "assignment.json": json.dumps(metadata),
+            }.items():
                 entry = zipfile.ZipInfo(name, time.localtime()[:6])
                 entry.external_attr = 0o100755 << 16
                 packed.writestr(entry, text)
@@ -87,18 +91,18 @@ def results(record: dict[str, Any], page: Assignment, seconds: float) -> dict[st
         {
             "number": number,
             "name": f"{number} {page.tasks[number].title}",
-            "score": came["points"],
+            "score": result["points"],
             "max_score": page.points[number],
-            "status": "passed" if came["points"] else "failed",
-            "output": task_feedback(number, came, page),
+            "status": "passed" if result["points"] else "failed",
+            "output": task_feedback(number, result, page),
             "output_format": "html",
         }
-        for number, came in record["tasks"].items()
+        for number, result in record["tasks"].items()
         if number in page.tasks
     ]
     by_hand = [f"{page.question.number} is graded by hand."] if page.question else []
-    said = "\n".join([*(record["reasons"] or ["Every task was checked."]), *by_hand])
-    return {"output": said, "output_format": "text", "execution_time": round(seconds), "tests": tests}
+    output = "\n".join([*(record["reasons"] or ["Every task was checked."]), *by_hand])
+    return {"output": output, "output_format": "text", "execution_time": round(seconds), "tests": tests}
 
 
 def main(folder: Path) -> None:
@@ -106,26 +110,26 @@ def main(folder: Path) -> None:
 
     Without results Gradescope tells student and teacher that the autograder failed: no points are lost by that.
     """
-    about, start = json.loads((folder / "source" / "assignment.json").read_text(encoding="utf-8")), time.monotonic()
-    with tempfile.TemporaryDirectory() as place:
-        work = Path(place)
+    metadata, start = json.loads((folder / "source" / "assignment.json").read_text(encoding="utf-8")), time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
         shutil.copytree(folder / "submission", work / "in" / "submission", ignore=_links)
         (work / "roster.csv").write_text("student\nsubmission\n", encoding="utf-8")
         (record,) = grade(
-            about["lesson"],
+            metadata["lesson"],
             work / "in",
             work / "out",
             roster=work / "roster.csv",
-            variant=about["variant"],
-            question=bool(about.get("question")),
+            variant=metadata["variant"],
+            question=bool(metadata.get("question")),
             sandboxed=_makes_sandboxes(),
         )
     if record["score"] is None and record["status"] not in STUDENTS:
         sys.exit(f"not graded ({record['status']}): {'; '.join(record['reasons'])}")
-    page = assignment(about["lesson"], about["variant"], question=bool(about.get("question")))
-    said = json.dumps(results(record, page, time.monotonic() - start))
+    page = assignment(metadata["lesson"], metadata["variant"], question=bool(metadata.get("question")))
+    text = json.dumps(results(record, page, time.monotonic() - start))
     (folder / "results").mkdir(exist_ok=True)
-    write_atomically(folder / "results" / "results.json", lambda path: path.write_text(said, encoding="utf-8"))
+    write_atomically(folder / "results" / "results.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def _links(folder: str, names: list[str]) -> list[str]:

@@ -32,12 +32,12 @@ def grade_answer(number: str, answer: Any, variant: int | None = None, own: str 
     """
     page = assignment(number[:2], variant, own)
     seed, task = secrets.randbits(62), page.tasks[number]
-    said = check(number, answer)
-    observed, reference = (observation(task, one, seed) for one in (answer, page.solutions()[number]))
+    result = check(number, answer)
+    observed, reference = (observation(task, candidate, seed) for candidate in (answer, page.solutions()[number]))
     if observed.error is None and (parts := right_parts(task, observed, reference)):
         wrong = fault(task, observed, reference, seed)
-        return None if said.state == "correct" and not wrong else sum(task.worth[part] for part in parts)
-    assert said.state == "correct", f"public check: {said}"
+        return None if result.state == "correct" and not wrong else sum(task.worth[part] for part in parts)
+    assert result.state == "correct", f"public check: {result}"
     assert observed.error is None, f"with other inputs it raised {type(observed.error).__name__}"
     wrong = fault(task, observed, reference, seed)
     assert not wrong, wrong

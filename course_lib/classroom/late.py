@@ -53,14 +53,14 @@ def read_policy(path: Path, students: set[str]) -> Policy:
     if not path.exists():
         return Policy()
     try:
-        held = tomllib.loads(read_file(path, "the policy for late work").decode("utf-8-sig"))
+        settings = tomllib.loads(read_file(path, "the policy for late work").decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not TOML ({error}); a name with @ or a space stands in quotes.") from None
-    known = [setting.name for setting in fields(Policy)]
-    for name, value in held.items():
-        if name not in known:
-            raise ValueError(f"{path}: no setting {name!r}; there are {', '.join(known)}.")
-        numbers = value if name in known[3:] else {name: value}
+    names = [setting.name for setting in fields(Policy)]
+    for name, value in settings.items():
+        if name not in names:
+            raise ValueError(f"{path}: no setting {name!r}; there are {', '.join(names)}.")
+        numbers = value if name in names[3:] else {name: value}
         if not isinstance(numbers, dict):
             raise ValueError(f"{path}: {name} is a table of students: write [{name}], and a line for each below it.")
         for key, number in numbers.items():
@@ -68,7 +68,7 @@ def read_policy(path: Path, students: set[str]) -> Policy:
                 raise ValueError(f"{path}: {key} = {number!r}, expected a number that is not negative.")
             if numbers is value and key not in students:
                 raise ValueError(f"{path}: [{name}] no student {key!r}; take the names of grades.csv's first column.")
-    return Policy(**held)
+    return Policy(**settings)
 
 
 def hours(late: str) -> float | None:
@@ -85,8 +85,8 @@ def hours(late: str) -> float | None:
 def after_late_policy(record: Record, policy: Policy) -> Record:
     """A record with the penalty taken off its score; the reasons say how much, and from what."""
     student, score = record["student"], record["score"]
-    known = policy.days_late.get(student)
-    late = known * 24 if known is not None else hours(record["late"])
+    days_late = policy.days_late.get(student)
+    late = days_late * 24 if days_late is not None else hours(record["late"])
     record = {**record, "penalty": 0, "reasons": list(record["reasons"])}
     if not policy.percent_per_day or record["status"] != "graded" or record.get("final"):
         return record
@@ -97,11 +97,11 @@ def after_late_policy(record: Record, policy: Policy) -> Record:
     late -= policy.extension_days.get(student, 0) * 24
     if late <= policy.grace_hours:
         return record
-    days, most = math.ceil(round(late / 24, 6)), record["max_score"]
-    above = max(0.0, score - most * policy.lowest_percent / 100)
-    penalty = round(min(days * most * policy.percent_per_day / 100, above), 2)
+    days, max_score = math.ceil(round(late / 24, 6)), record["max_score"]
+    above = max(0.0, score - max_score * policy.lowest_percent / 100)
+    penalty = round(min(days * max_score * policy.percent_per_day / 100, above), 2)
     days_text = "1 day" if days == 1 else f"{days} days"
-    kept = f"; late work keeps {policy.lowest_percent:g}% of all points" if penalty == round(above, 2) else ""
-    record["reasons"].append(f"{days_text} late: {penalty:g} points off, {score:g} before{kept}")
+    floor_note = f"; late work keeps {policy.lowest_percent:g}% of all points" if penalty == round(above, 2) else ""
+    record["reasons"].append(f"{days_text} late: {penalty:g} points off, {score:g} before{floor_note}")
     left = round(score - penalty, 2)
     return record | {"penalty": penalty, "score": int(left) if left == int(left) else left}

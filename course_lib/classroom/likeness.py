@@ -51,18 +51,18 @@ def read_answer(cells: Iterable[str], name: str, drawn: str | None = None) -> An
 
 def _definitions(statements: list[ast.stmt]) -> Definitions:
     """What each name of the outermost level is defined by, last."""
-    found: Definitions = {}
+    definitions: Definitions = {}
     for statement in statements:
         if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
-            found[statement.name] = statement
+            definitions[statement.name] = statement
         elif isinstance(statement, ast.Import | ast.ImportFrom):
-            found |= {_local(alias): statement for alias in statement.names}
+            definitions |= {_local(alias): statement for alias in statement.names}
         else:
             stored = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
-            found |= {node.id: statement for node in stored if isinstance(node.ctx, ast.Store)}
+            definitions |= {node.id: statement for node in stored if isinstance(node.ctx, ast.Store)}
             for field in ("body", "orelse", "finalbody"):
-                found |= _definitions(getattr(statement, field, []))
-    return found
+                definitions |= _definitions(getattr(statement, field, []))
+    return definitions
 
 
 def _with_helpers(name: str, defined: Definitions) -> tuple[list[ast.stmt], dict[str, str]]:
@@ -150,11 +150,11 @@ class _Normal(ast.NodeTransformer):
         return ast.Attribute(value, self._renamed(node.attr) if node.attr in self._attributes else node.attr, node.ctx)
 
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
-        given = [*node.posonlyargs, *node.args][-len(node.defaults) :]
-        for arguments, defaults in ((given, node.defaults), (node.kwonlyargs, node.kw_defaults)):
-            for place in range(len(defaults)):
-                if arguments[place].arg == self._drawn:
-                    defaults[place] = ast.Constant(...)
+        positional = [*node.posonlyargs, *node.args][-len(node.defaults) :]
+        for arguments, defaults in ((positional, node.defaults), (node.kwonlyargs, node.kw_defaults)):
+            for index in range(len(defaults)):
+                if arguments[index].arg == self._drawn:
+                    defaults[index] = ast.Constant(...)
         return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:

@@ -57,14 +57,14 @@ def worksheet(table: list[list[str]]) -> Worksheet | None:
             "Moodle's grading worksheet of an assignment with a scale of words, and the exercises earn points: in the "
             "assignment's settings choose Grade, Type: Point, then download the worksheet again."
         )
-    maximum = max((place for place in range(2, len(header)) if _is_maximum(columns, place)), default=None)
+    maximum = max((index for index in range(2, len(header)) if _is_maximum(columns, index)), default=None)
     if maximum is None:
         return None
-    dates = [place for place in range(maximum + 1, len(header)) if all(map(_is_date, columns[place]))]
+    dates = [index for index in range(maximum + 1, len(header)) if all(map(_is_date, columns[index]))]
     if not dates:
         return None
     grade, modified = maximum - 1, dates[-1]
-    email = next((place for place in range(1, grade) if any("@" in cell for cell in columns[place])), None)
+    email = next((index for index in range(1, grade) if any("@" in cell for cell in columns[index])), None)
     return Worksheet(
         name=0 if grade == 2 else 1,  # who is graded blindly has no name
         email=email,
@@ -75,11 +75,11 @@ def worksheet(table: list[list[str]]) -> Worksheet | None:
     )
 
 
-def _is_maximum(columns: list[tuple[str, ...]], place: int) -> bool:
+def _is_maximum(columns: list[tuple[str, ...]], index: int) -> bool:
     """Whether a column holds one number in all rows, and the one before it grades or nothing."""
-    most = _number(columns[place][0])
-    return bool(most and len(set(columns[place])) == 1) and all(
-        not cell or _number(cell) is not None for cell in columns[place - 1]
+    maximum = _number(columns[index][0])
+    return bool(maximum and len(set(columns[index])) == 1) and all(
+        not cell or _number(cell) is not None for cell in columns[index - 1]
     )
 
 

@@ -35,23 +35,23 @@ def read_overrides(path: Path, students: set[str], page: Assignment) -> list[Ove
     columns = [column.casefold() for column in header]
     if not {"student", "task", "points"} <= set(columns):
         raise ValueError(f"{path}: needs the columns student, task, points and comment; found: {', '.join(header)}.")
-    found: dict[tuple[str, str], Override] = {}
+    overrides: dict[tuple[str, str], Override] = {}
     for number, cells in enumerate(rows, start=2):
         row, where = dict(zip(columns, cells, strict=True)), f"{path}, row {number}"
         student, task = row["student"], row["task"]
-        most = {**page.points, TOTAL: sum(page.points.values())}
+        max_points = {**page.points, TOTAL: sum(page.points.values())}
         if student not in students:
             raise ValueError(f"{where}: no student {student!r} in grades.csv; take the names of its first column.")
-        if task not in most:
-            raise ValueError(f"{where}: no task {task!r} on this page; it has {', '.join(most)}.")
-        if (student, task) in found:
+        if task not in max_points:
+            raise ValueError(f"{where}: no task {task!r} on this page; it has {', '.join(max_points)}.")
+        if (student, task) in overrides:
             raise ValueError(f"{where}: {student}, {task} is there twice; keep one of the rows.")
-        points = checked_points(row["points"], most[task], where)
-        found[student, task] = Override(student, task, points, readable(row.get("comment", ""), 2000))
-    return list(found.values())
+        points = checked_points(row["points"], max_points[task], where)
+        overrides[student, task] = Override(student, task, points, readable(row.get("comment", ""), 2000))
+    return list(overrides.values())
 
 
-def checked_points(written: str, most: int, where: str) -> float | None:
+def checked_points(written: str, max_points: int, where: str) -> float | None:
     """Points as a teacher wrote them; None for an empty text.
 
     Raises:
@@ -63,19 +63,19 @@ def checked_points(written: str, most: int, where: str) -> float | None:
         points = float(written.replace(",", "."))
     except ValueError:
         points = -1
-    if not 0 <= points <= most:
-        raise ValueError(f"{where}: points {written!r}, expected a number from 0 to {most}, or nothing.")
+    if not 0 <= points <= max_points:
+        raise ValueError(f"{where}: points {written!r}, expected a number from 0 to {max_points}, or nothing.")
     return int(points) if points == int(points) else points
 
 
 def merged(rows: list[Override], others: list[Override]) -> list[Override]:
     """Overrides from two places; where both say something of the same task, the first counts."""
-    found = {(row.student, row.task): row for row in others}
+    overrides = {(row.student, row.task): row for row in others}
     for row in rows:
-        other = found.get((row.student, row.task), row)
+        other = overrides.get((row.student, row.task), row)
         points = other.points if row.points is None else row.points
-        found[row.student, row.task] = replace(row, points=points, comment=row.comment or other.comment)
-    return list(found.values())
+        overrides[row.student, row.task] = replace(row, points=points, comment=row.comment or other.comment)
+    return list(overrides.values())
 
 
 def counted(record: Record, points: dict[str, int]) -> Record:
@@ -86,12 +86,12 @@ def counted(record: Record, points: dict[str, int]) -> Record:
     """
     if record["status"] not in ("graded", BY_HAND):
         return record | {"score": None, "max_score": sum(points.values())}
-    known = {number: task["points"] for number, task in record["tasks"].items() if task["points"] is not None}
-    most = sum(points[number] for number in known)
+    earned = {number: task["points"] for number, task in record["tasks"].items() if task["points"] is not None}
+    max_score = sum(points[number] for number in earned)
     return record | {
-        "status": "graded" if len(known) == len(points) else BY_HAND,
-        "score": sum(known.values()),
-        "max_score": most,
+        "status": "graded" if len(earned) == len(points) else BY_HAND,
+        "score": sum(earned.values()),
+        "max_score": max_score,
     }
 
 
@@ -103,24 +103,29 @@ def overridden(record: Record, overrides: list[Override], points: dict[str, int]
     Args:
         points: of each task, and of the question.
     """
-    own = {row.task: row for row in overrides if row.student == record["student"]}
-    if not own:
+    own_rows = {row.task: row for row in overrides if row.student == record["student"]}
+    if not own_rows:
         return record
     record = {**record, "tasks": dict(record["tasks"]), "reasons": list(record["reasons"])}
-    for number, came in record["tasks"].items():
-        if row := own.get(number):
-            set_to = came["points"] if row.points is None else row.points
-            record["tasks"][number] = came | {"points": set_to, "checks": came["points"], "comment": row.comment}
-            if row.points is not None and "answer" not in came:
-                record["reasons"].append(f"{number}: {set_to:g} by hand, {came['points']:g} by the checks")
-    set_by_hand = {number for number, row in own.items() if row.points is not None}
+    for number, result in record["tasks"].items():
+        if row := own_rows.get(number):
+            set_to = result["points"] if row.points is None else row.points
+            record["tasks"][number] = result | {"points": set_to, "checks": result["points"], "comment": row.comment}
+            if row.points is not None and "answer" not in result:
+                record["reasons"].append(f"{number}: {set_to:g} by hand, {result['points']:g} by the checks")
+    set_by_hand = {number for number, row in own_rows.items() if row.points is not None}
     if record["score"] is None and set_by_hand >= set(record["tasks"]):
         record["status"] = "graded"
     record = counted(record, points)
-    if TOTAL in own:
-        record["comment"] = own[TOTAL].comment
+    if TOTAL in own_rows:
+        record["comment"] = own_rows[TOTAL].comment
     if TOTAL in set_by_hand:
         before = "no grade" if record["score"] is None else f"{record['score']:g}"
-        record["reasons"].append(f"{own[TOTAL].points:g} points by hand, {before} by the checks")
-        record |= {"score": own[TOTAL].points, "max_score": sum(points.values()), "status": "graded", "final": True}
+        record["reasons"].append(f"{own_rows[TOTAL].points:g} points by hand, {before} by the checks")
+        record |= {
+            "score": own_rows[TOTAL].points,
+            "max_score": sum(points.values()),
+            "status": "graded",
+            "final": True,
+        }
     return record

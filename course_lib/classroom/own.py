@@ -24,7 +24,7 @@ from course_lib.exercises import check, hint, progress
 # %%
 progress({lesson})
 """
-GIVEN = ("import torch", "from torch import Tensor", "from torch import nn")
+DEFAULT_IMPORTS = ("import torch", "from torch import Tensor", "from torch import nn")
 
 
 def own_tasks(folder: Path, lesson: str) -> list[Task]:
@@ -43,28 +43,30 @@ def own_tasks(folder: Path, lesson: str) -> list[Task]:
     for path in files:
         if int(path.name[1:3]) in LESSONS:
             raise TaskFileError(f"{path}: lesson {path.name[1:3]} is the course's; number your own from 51 to 99.")
-    there = sorted({path.name[1:3] for path in files})
-    if lesson not in there:
-        held = f"its tasks are of lesson {', '.join(there)}" if there else "a task is a file such as t51_1_name.py"
-        raise ValueError(f"--tasks {folder}: no tasks of lesson {lesson} in there; {held}.")
+    lessons = sorted({path.name[1:3] for path in files})
+    if lesson not in lessons:
+        detail = (
+            f"its tasks are of lesson {', '.join(lessons)}" if lessons else "a task is a file such as t51_1_name.py"
+        )
+        raise ValueError(f"--tasks {folder}: no tasks of lesson {lesson} in there; {detail}.")
     return tasks_in(folder, int(lesson))
 
 
 def own_frame(folder: Path, lesson: str, tasks: list[Task]) -> str:
     """The frame of a page of own tasks: LESSON.md in the folder, if it is there, is its title and introduction."""
-    words = folder / f"{lesson}.md"
-    text = read_text(words).strip() if words.is_file() else f"# Exercises {lesson}"
+    introduction = folder / f"{lesson}.md"
+    text = read_text(introduction).strip() if introduction.is_file() else f"# Exercises {lesson}"
     heading = "\n".join(f"# {line}".rstrip() for line in text.splitlines())
     return FRAME.format(heading=heading, imports="\n".join(_imports(tasks)), lesson=int(lesson))
 
 
 def _imports(tasks: list[Task]) -> list[str]:
     """What the page imports: PyTorch, and all that stands at the top of a task's file but the tools of tasks."""
-    found = dict.fromkeys(GIVEN)
+    imports = dict.fromkeys(DEFAULT_IMPORTS)
     for task in tasks:
         for part in ast.parse(without_answers(task.file.read_text(encoding="utf-8"))).body:
             if isinstance(part, ast.Import):
-                found |= dict.fromkeys(ast.unparse(ast.Import([name])) for name in part.names)
+                imports |= dict.fromkeys(ast.unparse(ast.Import([name])) for name in part.names)
             elif isinstance(part, ast.ImportFrom) and not (part.module or "").startswith("course_lib.exercises"):
-                found |= dict.fromkeys(ast.unparse(ast.ImportFrom(part.module, [name], 0)) for name in part.names)
-    return sorted(found, key=lambda line: "__future__" not in line)
+                imports |= dict.fromkeys(ast.unparse(ast.ImportFrom(part.module, [name], 0)) for name in part.names)
+    return sorted(imports, key=lambda line: "__future__" not in line)

@@ -19,8 +19,8 @@ from course_lib.exercises.task import Observation, Recorded, Task, observation
 
 def pack(tasks: Iterable[Task]) -> str:
     """Tasks as a text of letters and digits."""
-    held = json.dumps([_record(task) for task in tasks])
-    return base64.b64encode(zlib.compress(held.encode(), 9)).decode()
+    text = json.dumps([_record(task) for task in tasks])
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def unpack(text: str) -> list[Task]:
@@ -48,5 +48,5 @@ def _task(file: str, text: str, parameters: list[str], solution: Any, slips: lis
     task = load(Path(file), text, answers=False)
     rounds, default = from_json(solution)
     task.solution = Recorded(Observation(rounds, None, default), parameters)
-    task.slips = [(Recorded(Observation(from_json(found))), words) for found, words in slips]
+    task.slips = [(Recorded(Observation(from_json(observed))), words) for observed, words in slips]
     return task

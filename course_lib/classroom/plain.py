@@ -27,8 +27,8 @@ def to_json(value: object) -> Any:
     if isinstance(value, Tensor) and value.numel() <= LARGEST:
         single = value.dtype == torch.float32
         numbers = value.detach().cpu().double().numpy().astype("<f4" if single else "<f8")
-        said = {"tensor": list(value.shape), "numbers": base64.b64encode(numbers.tobytes()).decode()}
-        return said | {"dtype": str(value.dtype).removeprefix("torch.")}
+        encoded = {"tensor": list(value.shape), "numbers": base64.b64encode(numbers.tobytes()).decode()}
+        return encoded | {"dtype": str(value.dtype).removeprefix("torch.")}
     if isinstance(value, list | tuple):
         return {"tuple" if isinstance(value, tuple) else "list": [to_json(item) for item in value]}
     if isinstance(value, dict):
@@ -41,39 +41,39 @@ def readable(value: object, length: int = 300) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in str(value)[:length])
 
 
-def read_json(content: bytes, most: int = MOST_ITEMS) -> Any:
+def read_json(content: bytes, max_items: int = MOST_ITEMS) -> Any:
     """What JSON says, if it holds no more lists, dictionaries and items than `most`.
 
     Raises:
         ValueError: it holds more, or is no JSON.
         RecursionError: it is nested too deeply.
     """
-    if sum(map(content.count, (b"[", b"{", b","))) > most:
-        raise ValueError(f"more than {most:,} items")
+    if sum(map(content.count, (b"[", b"{", b","))) > max_items:
+        raise ValueError(f"more than {max_items:,} items")
     return json.loads(content)
 
 
-def from_json(given: Any) -> Any:
+def from_json(encoded: Any) -> Any:
     """The value that `to_json` wrote.
 
     Raises:
         ValueError, TypeError, KeyError: it did not write this.
     """
-    if not isinstance(given, dict):
-        return given
-    if "tensor" in given:
+    if not isinstance(encoded, dict):
+        return encoded
+    if "tensor" in encoded:
         numbers = np.frombuffer(
-            base64.b64decode(given["numbers"], validate=True), "<f4" if given["dtype"] == "float32" else "<f8"
+            base64.b64decode(encoded["numbers"], validate=True), "<f4" if encoded["dtype"] == "float32" else "<f8"
         ).copy()
-        if any(not 0 <= size <= LARGEST for size in given["tensor"]) or math.prod(given["tensor"]) != len(numbers):
+        if any(not 0 <= size <= LARGEST for size in encoded["tensor"]) or math.prod(encoded["tensor"]) != len(numbers):
             raise ValueError("a tensor of another shape")
-        return torch.from_numpy(numbers).reshape(given["tensor"]).to(DTYPES[given["dtype"]])
-    if "list" in given:
-        return [from_json(item) for item in given["list"]]
-    if "tuple" in given:
-        return tuple(from_json(item) for item in given["tuple"])
-    if "dict" in given:
-        if len(given["dict"]) > MOST_KEYS:
+        return torch.from_numpy(numbers).reshape(encoded["tensor"]).to(DTYPES[encoded["dtype"]])
+    if "list" in encoded:
+        return [from_json(item) for item in encoded["list"]]
+    if "tuple" in encoded:
+        return tuple(from_json(item) for item in encoded["tuple"])
+    if "dict" in encoded:
+        if len(encoded["dict"]) > MOST_KEYS:
             raise ValueError("too large a dictionary")
-        return {from_json(key): from_json(item) for key, item in given["dict"]}
-    return Other(readable(given["type"], 40), readable(given["text"], 120))
+        return {from_json(key): from_json(item) for key, item in encoded["dict"]}
+    return Other(readable(encoded["type"], 40), readable(encoded["text"], 120))

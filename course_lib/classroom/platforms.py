@@ -66,40 +66,40 @@ def origins(
         if part in submitters:
             return [Origin(_student(ids, ids[0], roster), False, part) for ids in submitters[part]]
         if match := next(filter(None, (pattern.match(part) for pattern in PATTERNS)), None):
-            known = match.groupdict()
-            name, own = match["name"], known.get("id", "")
+            groups = match.groupdict()
+            name, own_id = match["name"], groups.get("id", "")
             words = name.split("_") if match.re is BLACKBOARD else []
-            tails = ["_".join(words[place:]) for place in range(len(words))]
-            ids = [own, name, *tails, *(name.split(" - ") if match.re is BRIGHTSPACE else [])]
-            own = words[-1] if words else name if own in ("", name) else f"{name}_{own}"
-            return [Origin(_student(ids, own, roster, name), bool(known.get("late")), part)]
+            tails = ["_".join(words[start:]) for start in range(len(words))]
+            ids = [own_id, name, *tails, *(name.split(" - ") if match.re is BRIGHTSPACE else [])]
+            own_id = words[-1] if words else name if own_id in ("", name) else f"{name}_{own_id}"
+            return [Origin(_student(ids, own_id, roster, name), bool(groups.get("late")), part)]
     deeper = (find(Path(part).stem if part == parts[-1] else part, roster) for part in parts[shared + 1 :])
-    own = parts[shared] if len(parts) > shared + 1 else Path(parts[shared]).stem
-    return [Origin(next(filter(None, deeper), None) or Student(safe(own), own), False, parts[shared])]
+    own_id = parts[shared] if len(parts) > shared + 1 else Path(parts[shared]).stem
+    return [Origin(next(filter(None, deeper), None) or Student(safe(own_id), own_id), False, parts[shared])]
 
 
-def _student(ids: Sequence[str], own: str, roster: list[Student], name: str = "") -> Student:
-    known = (find(called, roster) for called in ids if called)
-    return next(filter(None, known), None) or Student(safe(own), name or own)
+def _student(ids: Sequence[str], fallback_id: str, roster: list[Student], name: str = "") -> Student:
+    matches = (find(identifier, roster) for identifier in ids if identifier)
+    return next(filter(None, matches), None) or Student(safe(fallback_id), name or fallback_id)
 
 
 def gradescope(metadata: str) -> dict[str, list[tuple[str, ...]]]:
     """Name, email address and number of whoever handed in each folder of Gradescope's export."""
-    found = {}
+    submitters = {}
     for block in re.split(r"^(?=[^\s:-][^\n]*:\s*$)", metadata, flags=re.MULTILINE):
         people = block.partition(":submitters:")[2].partition(":created_at:")[0].split("- :name:")[1:]
         values = [re.findall(r"(?:^|:(?:sid|email):) *([^\n]*)", person) for person in people]
         plain = [tuple(value.strip(" '\"").replace("''", "'") for value in ids if value.strip()) for ids in values]
-        found[block.partition(":")[0].strip()] = list(filter(None, plain))
-    return found
+        submitters[block.partition(":")[0].strip()] = list(filter(None, plain))
+    return submitters
 
 
 def without_notebook(name: str, content: bytes | None) -> str:
     """What was handed in instead of a notebook."""
-    found = link_or_text(name, content)
-    if found == f"a link to {COLAB}":
+    description = link_or_text(name, content)
+    if description == f"a link to {COLAB}":
         return "a link to Google Colab, not the notebook: there, File, Download, Download .ipynb makes one"
-    return f"{found}, not the notebook" if found.startswith("a link") else found or name
+    return f"{description}, not the notebook" if description.startswith("a link") else description or name
 
 
 def link_or_text(name: str, content: bytes | None) -> str:

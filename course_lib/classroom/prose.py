@@ -24,7 +24,7 @@ def read_prose(content: bytes, page: Assignment) -> dict[str, Any]:
     assert page.question
     statement = page.question.statement
     heading = statement.partition("\n")[0]
-    given = {bare(text) for text in [*page.given, STUB, ""]}
+    released = {bare(text) for text in [*page.student_texts, STUB, ""]}
     below, elsewhere, inside, is_there = list[str](), list[str](), False, False
     for cell in read_cells(content)[0]:
         text = cell.text.strip()
@@ -32,9 +32,9 @@ def read_prose(content: bytes, page: Assignment) -> dict[str, Any]:
         is_there |= is_marked or text == STUB
         if text.startswith(heading):
             inside, text = True, text.removeprefix(statement)  # some write into the question itself
-        elif not is_marked and text != STUB and bare(text) in given - {""}:
+        elif not is_marked and text != STUB and bare(text) in released - {""}:
             inside = False
-        if bare(text) in given:
+        if bare(text) in released:
             continue
         if inside or is_marked:
             below.append(text.replace(STUB, "", 1).strip())

@@ -10,7 +10,7 @@ from course_lib.exercises.page import cleared, marked, with_default
 
 MOST_ITEMS = 3_000_000  # in a notebook, with all that its cells have shown
 MOST_CELLS = 5_000
-CALLED = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d+)["']""")
+CHECK_CALL = re.compile(r"""\bcheck\(\s*["'](\d\d\.\d+)["']""")
 
 
 class UnfitError(ValueError):
@@ -23,12 +23,12 @@ class UnfitError(ValueError):
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell as it was handed in: its place, "code" or another kind, its text, and what nbgrader noted about it."""
+    """A cell as it was handed in: its index, "code" or another kind, its text, and what nbgrader noted about it."""
 
-    place: int
+    index: int
     kind: str
     text: str
-    says: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,27 +50,29 @@ def read_answers(content: bytes, page: Assignment) -> Answers:
     Raises:
         UnfitError: not a notebook, or one of another assignment.
     """
-    cells, about = read_cells(content)
-    _refuse_another(cells, about, page)
+    cells, metadata = read_cells(content)
+    _refuse_another(cells, metadata, page)
     remarks, answers, checks = [], [], dict.fromkeys(page.tasks, 0)
-    if bool(about.get("question")) != bool(page.question):
-        released, graded = ("with", "without") if about.get("question") else ("without", "with")
+    if bool(metadata.get("question")) != bool(page.question):
+        released, graded = ("with", "without") if metadata.get("question") else ("without", "with")
         remarks.append(f"it was released {released} a question, and is graded {graded}: see --question")
-    elif about.get("release") not in (None, page.fingerprint):
+    elif metadata.get("release") not in (None, page.fingerprint):
         remarks.append("it was released by another version of the course, or of its tasks")
-    own = {cell.place for cell in _own_work(cells, page)}
+    own_indices = {cell.index for cell in _own_work(cells, page)}
     for cell in cells:
-        found = [number for number in CALLED.findall(cell.text) if number in checks] if cell.kind == "code" else []
-        for number in found:
+        numbers = (
+            [number for number in CHECK_CALL.findall(cell.text) if number in checks] if cell.kind == "code" else []
+        )
+        for number in numbers:
             checks[number] += 1
-        marked = str(cell.says.get("grade_id", "")).removeprefix("check-").replace("-", ".")
-        if cell.says.get("grade") is True and marked in checks and marked not in found:
+        marked = str(cell.metadata.get("grade_id", "")).removeprefix("check-").replace("-", ".")
+        if cell.metadata.get("grade") is True and marked in checks and marked not in numbers:
             checks[marked] += 1
             remarks.append(f"the check of {marked} was changed, and does not count")
-        if cell.place in own and not CHECK.match(cell.text.strip()):
-            answers.append((cell.place, cell.text))
+        if cell.index in own_indices and not CHECK.match(cell.text.strip()):
+            answers.append((cell.index, cell.text))
             if cell.kind != "code":
-                remarks.append(f"cell {cell.place} is no code cell, but holds an answer, and was run")
+                remarks.append(f"cell {cell.index} is no code cell, but holds an answer, and was run")
     for number, count in checks.items():
         if count != 1:
             remarks.append(f"the check of {number} is there {count} times")
@@ -84,8 +86,8 @@ def answered(content: bytes, page: Assignment) -> int:
     except UnfitError:
         return -1
     stubs = _stubs(page)
-    own = [cell for cell in cells if bare(cell.text) not in stubs]
-    return sum(any(defines(cell.text, name) for cell in own) for name in page.names.values())
+    own_cells = [cell for cell in cells if bare(cell.text) not in stubs]
+    return sum(any(defines(cell.text, name) for cell in own_cells) for name in page.names.values())
 
 
 def variant_of(content: bytes) -> int | None:
@@ -107,32 +109,32 @@ def read_cells(content: bytes) -> tuple[list[Cell], dict[str, Any]]:
     try:
         notebook = read_json(content, MOST_ITEMS)
         sheets = notebook.get("worksheets", [notebook])  # nbformat 3 and 2 have several, and call code "input"
-        given = [cell for sheet in sheets for cell in sheet["cells"]]
-        if len(given) > MOST_CELLS:
+        raw_cells = [cell for sheet in sheets for cell in sheet["cells"]]
+        if len(raw_cells) > MOST_CELLS:
             raise ValueError(f"more than {MOST_CELLS:,} cells")
         cells = [
-            Cell(place, cell["cell_type"], _text(cell["input" if "input" in cell else "source"]), _nbgrader(cell))
-            for place, cell in enumerate(given)
+            Cell(index, cell["cell_type"], _text(cell["input" if "input" in cell else "source"]), _nbgrader(cell))
+            for index, cell in enumerate(raw_cells)
         ]
         return cells, _dictionary(_dictionary(notebook.get("metadata")).get("course"))
     except Exception as error:  # of whatever kind a stranger thought of
-        why = f"{type(error).__name__}: {readable(error, 80)}"
-        raise UnfitError("unreadable", f"it is not a notebook ({why})") from None
+        reason = f"{type(error).__name__}: {readable(error, 80)}"
+        raise UnfitError("unreadable", f"it is not a notebook ({reason})") from None
 
 
-def _refuse_another(cells: list[Cell], about: dict[str, Any], page: Assignment) -> None:
-    known = any(name in cell.text for cell in cells for name in page.names.values())
-    if about.get("lesson", page.lesson) != page.lesson or not known:
+def _refuse_another(cells: list[Cell], metadata: dict[str, Any], page: Assignment) -> None:
+    names_a_task = any(name in cell.text for cell in cells for name in page.names.values())
+    if metadata.get("lesson", page.lesson) != page.lesson or not names_a_task:
         raise UnfitError(
-            "wrong assignment", f"it is a notebook of lesson {readable(about.get('lesson', 'unknown'), 20)}"
+            "wrong assignment", f"it is a notebook of lesson {readable(metadata.get('lesson', 'unknown'), 20)}"
         )
-    if about.get("variant", page.variant) != page.variant:
-        theirs, ours = (
+    if metadata.get("variant", page.variant) != page.variant:
+        its_numbers, page_numbers = (
             "the course's own" if variant is None else f"those of variant {readable(variant, 20)}"
-            for variant in (about["variant"], page.variant)
+            for variant in (metadata["variant"], page.variant)
         )
-        expected = f"expected are {ours}: hand in the page that you were given"
-        raise UnfitError("wrong assignment", f"its numbers are {theirs}, and {expected}")
+        expected = f"expected are {page_numbers}: hand in the page that you were given"
+        raise UnfitError("wrong assignment", f"its numbers are {its_numbers}, and {expected}")
 
 
 def _own_work(cells: list[Cell], page: Assignment) -> list[Cell]:
@@ -140,19 +142,19 @@ def _own_work(cells: list[Cell], page: Assignment) -> list[Cell]:
     stubs, cells = _stubs(page), [cell for cell in cells if not is_prose(cell, page)]
     code = [cell for cell in cells if cell.kind == "code"]
     done = {n for n in page.names.values() for cell in code if defines(cell.text, n) and bare(cell.text) not in stubs}
-    kept = []
+    own_cells = []
     for cell in cells:
         defined = {name for name in page.names.values() if defines(cell.text, name)}
         empty = bare(cell.text) in stubs
         runs = not (empty and defined <= done) if cell.kind == "code" else bool(defined - done) and not empty
         if runs:
-            kept.append(cell)
-    return kept
+            own_cells.append(cell)
+    return own_cells
 
 
 def is_prose(cell: Cell, page: Assignment) -> bool:
     """Whether a cell is the one for the answer to the page's question."""
-    return page.question is not None and cell.says.get("grade_id") == grade_id("task", page.question.number)
+    return page.question is not None and cell.metadata.get("grade_id") == grade_id("task", page.question.number)
 
 
 def _stubs(page: Assignment) -> frozenset[str]:

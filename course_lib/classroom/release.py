@@ -35,7 +35,7 @@ def release(
     variant: int | None = None,
     own: str | Path | None = None,
     question: bool = False,
-    told: Callable[[str], None] = lambda text: None,
+    on_message: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the students' notebook of a lesson's exercises: without solutions and hidden tests, with points.
 
@@ -46,7 +46,7 @@ def release(
         variant: the seed of numbers for one section of a class; each variant is an assignment of its own.
         own: a folder with a teacher's own tasks, whose lesson it is; they are released if they hold what they say.
         question: whether the page ends with the lesson's question, which is graded by hand.
-        told: called with what a teacher's own tasks should say besides, or hold and are not asked for.
+        on_message: called with what a teacher's own tasks should say besides, or hold and are not asked for.
 
     Returns:
         the students' notebook.
@@ -59,12 +59,12 @@ def release(
     out = as_path(out, "out")
     page = assignment(lesson, variant, own, question=question)
     if own is not None:
-        _bring_own([page], told)
+        _bring_own([page], on_message)
     make_folder(out, "--out")
     config = out / "nbgrader_config.py"
     if not config.exists():
         config.write_text(f"c = get_config()\nc.ClearSolutions.code_stub = {{'python': {STUB!r}}}\n", encoding="utf-8")
-    (notebook,) = _made(out, page.name, {page.stem: page})
+    (notebook,) = _generate(out, page.name, {page.stem: page})
     return notebook
 
 
@@ -74,7 +74,7 @@ def release_each(
     roster: str | Path,
     own: str | Path | None = None,
     question: bool = False,
-    told: Callable[[str], None] = lambda text: None,
+    on_message: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[Path], Path | None]:
     """Write a notebook for each student of a class, as `release` writes one, with numbers that are drawn for this one.
 
@@ -82,7 +82,7 @@ def release_each(
         lesson: such as "04".
         out: a folder, made if need be: `release/STUDENT/04` gets the page of each student.
         roster: CSV file of the class; see `read_roster`.
-        own, question, told: as in `release`.
+        own, question, on_message: as in `release`.
 
     Returns:
         the students' notebooks; and where the roster is Moodle's worksheet, a zip by which Moodle hands them out.
@@ -93,13 +93,13 @@ def release_each(
     out, students = as_path(out, "out"), read_roster(roster)
     pages = own_pages(lesson, [student.id for student in students], own, question=question)
     if own is not None:
-        _bring_own([*pages.values()], told)
+        _bring_own([*pages.values()], on_message)
     make_folder(out, "--out")
     name = next(iter(pages.values())).lesson
-    with tempfile.TemporaryDirectory() as place:  # no assignment of nbgrader's, which has one page for all
-        made = _made(Path(place), name, {str(number): page for number, page in enumerate(pages.values())})
+    with tempfile.TemporaryDirectory() as temporary:  # no assignment of nbgrader's, which has one page for all
+        built = _generate(Path(temporary), name, {str(number): page for number, page in enumerate(pages.values())})
         notebooks = {}
-        for page, student, notebook in zip(pages.values(), students, made, strict=True):
+        for page, student, notebook in zip(pages.values(), students, built, strict=True):
             notebooks[student] = out / "release" / student.id / name / f"{page.stem}.ipynb"
             notebooks[student].parent.mkdir(parents=True, exist_ok=True)
             write_text(notebooks[student], notebook.read_text(encoding="utf-8"))
@@ -107,55 +107,57 @@ def release_each(
     if not worksheet(table):
         return [*notebooks.values()], None
     numbers = {student: digits(table[student.row][0]) for student in students}
-    pack_files(archive, {feedback_name(one.name, numbers[one], file.name): file for one, file in notebooks.items()})
+    pack_files(
+        archive, {feedback_name(student.name, numbers[student], file.name): file for student, file in notebooks.items()}
+    )
     return [*notebooks.values()], archive
 
 
-def _made(folder: Path, assignment: str, pages: dict[str, Assignment]) -> list[Path]:
+def _generate(folder: Path, assignment: str, pages: dict[str, Assignment]) -> list[Path]:
     """The students' notebooks that nbgrader makes of the teacher's, by what each is called."""
     source = folder / "source" / assignment
     source.mkdir(parents=True, exist_ok=True)
     for name, page in pages.items():
         write_text(source / f"{name}.ipynb", nbformat.writes(page.source))
-    said = nbgrader(folder).generate_assignment(assignment)
-    if not said["success"]:
-        raise ValueError(f"nbgrader did not make {source}: {said.get('error') or said.get('log')}")
+    result = nbgrader(folder).generate_assignment(assignment)
+    if not result["success"]:
+        raise ValueError(f"nbgrader did not make {source}: {result.get('error') or result.get('log')}")
     return [folder / "release" / assignment / f"{name}.ipynb" for name in pages]
 
 
-def _bring_own(pages: list[Assignment], told: Callable[[str], None]) -> None:
+def _bring_own(pages: list[Assignment], on_message: Callable[[str], None]) -> None:
     """Put a teacher's own tasks, proved first, into the set-up cell of their pages.
 
     Raises:
         ValueError: a task does not hold what it says; all that is wrong is told.
     """
     page = pages[0]
-    found = [flaw for task in page.tasks.values() for flaw in flaws(task)]
-    if not found:
+    problems = [flaw for task in page.tasks.values() for flaw in flaws(task)]
+    if not problems:
         packed = pack(page.tasks.values())
-        found = _flaws_on_page(page, packed)
-    if found:
-        raise ValueError("\n".join([f"{page.folder}: nothing was released, for its tasks do not hold:", *found]))
+        problems = _flaws_on_page(page, packed)
+    if problems:
+        raise ValueError("\n".join([f"{page.folder}: nothing was released, for its tasks do not hold:", *problems]))
     for page in pages:
         page.source.cells[1].source += f'\nfrom course_lib.classroom.packed import bring\n\nbring("{packed}")'
     for gap in (gap for task in page.tasks.values() for gap in gaps(task)):
-        told(gap)
-    asked = question_file(page.folder, page.lesson)
-    if page.question is None and asked.is_file():
-        told(f"{asked} is not asked; say --question")
+        on_message(gap)
+    question_path = question_file(page.folder, page.lesson)
+    if page.question is None and question_path.is_file():
+        on_message(f"{question_path} is not asked; say --question")
 
 
 def _flaws_on_page(page: Assignment, packed: str) -> list[str]:
     """Where the check of a student's notebook refuses a solution that stands in it."""
     try:
         solutions = page.solutions()
-        said = [(task, result_of(task, solutions[task.number])) for task in unpack(packed)]
+        results = [(task, result_of(task, solutions[task.number])) for task in unpack(packed)]
     except Exception as error:
         return [f"the page fails: {type(error).__name__}: {error}; {ALONE}"]
     return [
-        f"{task.number}: its solution is refused on the page; {ALONE}\n{came}"
-        for task, came in said
-        if came.state != "correct"
+        f"{task.number}: its solution is refused on the page; {ALONE}\n{result}"
+        for task, result in results
+        if result.state != "correct"
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.classroom.assignment import Assignment
-from course_lib.classroom.feedback import answers_page, feedback_page, judged
+from course_lib.classroom.feedback import answers_page, feedback_page, is_judged
 from course_lib.classroom.form_grader import from_form_grader
 from course_lib.classroom.late import after_late_policy, read_policy
 from course_lib.classroom.likeness import read_answer
@@ -23,18 +23,18 @@ class Results:
 
     Args:
         out: the folder.
-        page: what all students were given, but for the numbers of `own`.
+        page: what all students were given, but for the numbers of `student_pages`.
         students: their ids.
-        own: the page of each student, if each has numbers of their own.
+        student_pages: the page of each student, if each has numbers of their own.
 
     Raises:
         ValueError: one of these two has a slip; it is named.
     """
 
     def __init__(
-        self, out: Path, page: Assignment, students: set[str], own: Mapping[str, Assignment] | None = None
+        self, out: Path, page: Assignment, students: set[str], student_pages: Mapping[str, Assignment] | None = None
     ) -> None:
-        self._out, self._page, self._own = out, page, own or {}
+        self._out, self._page, self._student_pages = out, page, student_pages or {}
         self._overrides = read_overrides(out / "overrides.csv", students, page)
         self._policy = read_policy(out / "late.toml", students)
 
@@ -62,7 +62,7 @@ class Results:
 
     def _row(self, record: Record) -> list[object]:
         graded = record["score"] is not None
-        earned = {number: task["points"] for number, task in record["tasks"].items() if judged(record, number)}
+        earned = {number: task["points"] for number, task in record["tasks"].items() if is_judged(record, number)}
         points = [earned.get(number) if graded else "" for number in self._page.points]  # csv writes None as nothing
         comments = [f"{number}: {text}" for number, task in record["tasks"].items() if (text := task.get("comment"))]
         row = [record["student"], record["name"], record["score"] if graded else "", record["max_score"], *points]
@@ -72,20 +72,20 @@ class Results:
 
     def _answers(self, records: list[Record]) -> Answers:
         """Each student's answers, as they can be read in what was handed in."""
-        found: Answers = {}
+        answers: Answers = {}
         for record in records:
-            page = self._own.get(record["student"], self._page)
-            kept = self._out / "submitted" / record["student"] / self._page.name / f"{self._page.stem}.ipynb"
-            if kept.exists():
+            page = self._student_pages.get(record["student"], self._page)
+            path = self._out / "submitted" / record["student"] / self._page.name / f"{self._page.stem}.ipynb"
+            if path.exists():
                 try:
-                    cells = [text for _, text in read_answers(kept.read_bytes(), page).cells]
+                    cells = [text for _, text in read_answers(path.read_bytes(), page).cells]
                 except UnfitError:
                     continue
-                found[record["student"]] = {
+                answers[record["student"]] = {
                     number: read_answer(cells, task.name, (task.drawn or (None,))[0])
                     for number, task in page.tasks.items()
                 }
-        return found
+        return answers
 
 
 def _write(path: Path, text: str) -> None:

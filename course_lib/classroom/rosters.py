@@ -63,11 +63,11 @@ def students_of(table: list[list[str]]) -> list[Student]:
         return []
     if is_canvas(table):
         numbers = table[0].index("ID")
-        own = [place for place, row in enumerate(table) if row[numbers].isdigit() and TEST_STUDENT not in row]
-        return [_canvas(table[0], table[place], place) for place in own]
+        student_rows = [index for index, row in enumerate(table) if row[numbers].isdigit() and TEST_STUDENT not in row]
+        return [_canvas(table[0], table[index], index) for index in student_rows]
     header = [column.casefold() for column in table[0]]
     if "student" in header:
-        rows = [dict(zip(header, row, strict=True)) | {"": str(place)} for place, row in enumerate(table)][1:]
+        rows = [dict(zip(header, row, strict=True)) | {"": str(index)} for index, row in enumerate(table)][1:]
         return [
             _student([row["student"]], row.get("name", ""), row.get("email", ""), row=int(row[""]))
             for row in rows
@@ -76,9 +76,9 @@ def students_of(table: list[list[str]]) -> list[Student]:
     if sheet := worksheet(table):
         email = [row[sheet.email] if sheet.email else "" for row in table]
         return [
-            _student([email[place], digits(row[0])], row[sheet.name], row=place, late=sheet.late(row))
-            for place, row in enumerate(table)
-            if place
+            _student([email[index], digits(row[0])], row[sheet.name], row=index, late=sheet.late(row))
+            for index, row in enumerate(table)
+            if index
         ]
     return []
 
@@ -95,8 +95,8 @@ def digits(identifier: str) -> str:
 
 def find(name: str, students: list[Student]) -> Student | None:
     """The one student that a name, an id or an address belongs to."""
-    found = [student for student in students if key(name) in student.keys]
-    return found[0] if len(found) == 1 else None
+    matches = [student for student in students if key(name) in student.keys]
+    return matches[0] if len(matches) == 1 else None
 
 
 def key(name: str) -> str:
@@ -118,18 +118,18 @@ def mark(name: str) -> str:
     return hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
 
 
-def _canvas(header: list[str], cells: list[str], place: int) -> Student:
+def _canvas(header: list[str], cells: list[str], index: int) -> Student:
     row = dict(zip(header, cells, strict=True))
     name = row.get("Student") or f"{row['LastName']}, {row['FirstName']}"
-    return _student([row.get("SIS Login ID", ""), row["ID"], row.get("SIS User ID", "")], name, row=place)
+    return _student([row.get("SIS Login ID", ""), row["ID"], row.get("SIS User ID", "")], name, row=index)
 
 
 def _student(ids: list[str], name: str, *others: str, row: int, late: str = "") -> Student:
     """A student named by the first id that there is; "Doe, Jane" may also be called Jane Doe or Doe Jane."""
-    own = next(filter(None, ids), name)
+    student_id = next(filter(None, ids), name)
     last, _, first = (part.strip() for part in name.partition(","))
     names = {name, f"{first} {last}", f"{last} {first}"}
     if not first and " " in name:
         names.add(f"{name.rpartition(' ')[2]} {name.rpartition(' ')[0]}")
     keys = frozenset(filter(None, map(key, [*ids, *names, *others])))
-    return Student(safe(own), name or own, keys, row, late)
+    return Student(safe(student_id), name or student_id, keys, row, late)

@@ -33,27 +33,27 @@ def run(connection: socket.socket) -> None:
     _silence_the_page()
     from IPython.core.interactiveshell import InteractiveShell
 
-    shell, started, own = InteractiveShell.instance(), clock(), os.getpid()
+    shell, started, process = InteractiveShell.instance(), clock(), os.getpid()
     errors = {}
-    for place, code, whole in job["cells"]:
-        _say(connection, {"at": place})
+    for index, code, whole in job["cells"]:
+        _send(connection, {"at": index})
         ran = clock() - started
         if ran > 2 * IN_ALL * job["seconds"]:
-            errors[place] = "it was not run: the cells before it took all the time there is"
+            errors[index] = "it was not run: the cells before it took all the time there is"
             continue
         seconds = job["seconds"] if ran < IN_ALL * job["seconds"] else job["seconds"] / 20
-        errors[place] = _cell(shell, code, seconds, whole)
-        if os.getpid() != own:
+        errors[index] = _cell(shell, code, seconds, whole)
+        if os.getpid() != process:
             os._exit(0)  # a copy that the cell has made
     with contextlib.suppress(OSError, ValueError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # cells may have left all files open that they may
     tasks, left = {}, MOST_REPORTED
     for number, name in job["tasks"].items():
-        _say(connection, {"at": number})
+        _send(connection, {"at": number})
         tasks[number], size = _in_a_fork(shell, number, name, job, min(left, MOST_REPORTED // 2))
         left -= size
-    _say(connection, {"errors": {place: error for place, error in errors.items() if error}, "tasks": tasks})
+    _send(connection, {"errors": {index: error for index, error in errors.items() if error}, "tasks": tasks})
 
 
 def clock(process: int | str = "self") -> float:
@@ -67,8 +67,8 @@ def clock(process: int | str = "self") -> float:
     return time.monotonic() - withheld
 
 
-def _say(connection: socket.socket, what: dict[str, Any]) -> None:
-    connection.sendall(json.dumps(what).encode() + b"\n")
+def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(message).encode() + b"\n")
 
 
 def _silence_the_page() -> None:
@@ -100,7 +100,7 @@ def _cell(shell: Any, code: str, seconds: float, whole: bool) -> str:
     rest = _definitions(shell, code, after=_line(error))
     if rest:
         _executed(shell, rest, seconds)
-    return _told(error)
+    return _error_text(error)
 
 
 def _executed(shell: Any, code: str, seconds: float) -> BaseException | None:
@@ -131,19 +131,19 @@ def _line(error: BaseException) -> int:
 
 def _definitions(shell: Any, code: str, after: int) -> str:
     """The functions, classes and imports of a cell that begin below a line."""
-    kept = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     with contextlib.suppress(Exception):
         body = ast.parse(shell.transform_cell(re.sub(r"^\s*%%.*\n", "", code))).body
-        rest: list[ast.stmt] = [part for part in body if isinstance(part, kept) and part.lineno > after]
+        rest: list[ast.stmt] = [part for part in body if isinstance(part, kinds) and part.lineno > after]
         return ast.unparse(ast.Module(rest, type_ignores=[]))
     return ""
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return " ".join(traceback.format_exception_only(error)[-1].split())[:500]
 
 
-def _in_a_fork(shell: Any, number: str, name: str, job: dict[str, Any], most: int) -> tuple[dict[str, Any], int]:
+def _in_a_fork(shell: Any, number: str, name: str, job: dict[str, Any], max_bytes: int) -> tuple[dict[str, Any], int]:
     """Check one task; a fork that ends early, or takes too long, is said to have done so. Also its report's size."""
     if name not in shell.user_ns:
         return {"stopped": f"{name} is not defined after all cells have run"}, 0
@@ -153,14 +153,14 @@ def _in_a_fork(shell: Any, number: str, name: str, job: dict[str, Any], most: in
         os.setpgid(0, 0)
         os.close(reader)
         try:
-            with os.fdopen(writer, "w") as report:
-                json.dump(_observed(number, shell.user_ns[name], job["seed"]), report)
+            with os.fdopen(writer, "w") as stream:
+                json.dump(_observed(number, shell.user_ns[name], job["seed"]), stream)
         finally:
             os._exit(0)
     os.close(writer)
     try:
-        found = _read(reader, child, job["seconds"], most)
-        return (json.loads(found) if found else {"stopped": f"the process ended while {name} ran"}), len(found)
+        report = _read(reader, child, job["seconds"], max_bytes)
+        return (json.loads(report) if report else {"stopped": f"the process ended while {name} ran"}), len(report)
     except TimeoutError:
         return {"stopped": f"{name} ran for more than {job['seconds']:g} s"}, 0
     except (ValueError, RecursionError) as error:
@@ -173,8 +173,8 @@ def _in_a_fork(shell: Any, number: str, name: str, job: dict[str, Any], most: in
         os.waitpid(child, 0)
 
 
-def _read(reader: int, child: int, seconds: float, most: int) -> bytes:
-    found, end = b"", clock(child) + seconds
+def _read(reader: int, child: int, seconds: float, max_bytes: int) -> bytes:
+    content, end = b"", clock(child) + seconds
     while True:
         left = end - clock(child)
         if left <= 0:
@@ -182,10 +182,10 @@ def _read(reader: int, child: int, seconds: float, most: int) -> bytes:
         if not select.select([reader], [], [], left)[0]:
             continue
         piece = os.read(reader, 1 << 16)
-        found += piece
+        content += piece
         if not piece:
-            return found
-        if len(found) > most:
+            return content
+        if len(content) > max_bytes:
             raise ValueError("it is too much")
 
 
@@ -200,9 +200,9 @@ def _observed(number: str, answer: Any, seed: int) -> dict[str, Any]:
     observed = observation(task, answer)
     report: dict[str, Any] = {"public": to_json([observed.rounds, observed.default])}
     if observed.error:
-        said = failed(task, observed.error)
-        report |= {"state": said.state, "findings": [list(pair) for pair in said.findings]}
-        if said.state == "not attempted":
+        result = failed(task, observed.error)
+        report |= {"state": result.state, "findings": [list(pair) for pair in result.findings]}
+        if result.state == "not attempted":
             return report
     hidden = observation(task, answer, seed)
     if hidden.error:

@@ -34,13 +34,13 @@ class StoppedError(RuntimeError):
     """A submission did not come to its end; the message says why.
 
     Attributes:
-        at: the place of the cell or the number of the task where it was, by its own words.
-        again: whether the same may come out better another time: it did not just run too long.
+        location: the place of the cell or the number of the task where it was, by its own words.
+        retriable: whether the same may come out better another time: it did not just run too long.
     """
 
-    def __init__(self, message: str, at: int | str | None, *, again: bool) -> None:
+    def __init__(self, message: str, location: int | str | None, *, retriable: bool) -> None:
         super().__init__(message)
-        self.at, self.again = at, again
+        self.location, self.retriable = location, retriable
 
 
 class Sandbox:
@@ -75,9 +75,9 @@ class Sandbox:
                 "submissions are strangers' programs, and there is no sandbox here to run them in: install bubblewrap "
                 "(Linux: `apt-get install bubblewrap`), or, if you trust every one of them, say --no-sandbox."
             )
-        seen = [place for place in shown() if self._tasks.is_relative_to(place.resolve())]
-        if sandboxed and tasks != FOLDER and seen:
-            raise ValueError(f"--tasks {tasks}: lies in {seen[0]}, which submissions can see; move it elsewhere.")
+        visible = [path for path in visible_paths() if self._tasks.is_relative_to(path.resolve())]
+        if sandboxed and tasks != FOLDER and visible:
+            raise ValueError(f"--tasks {tasks}: lies in {visible[0]}, which submissions can see; move it elsewhere.")
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -105,7 +105,7 @@ class Sandbox:
         end, blamed = time.monotonic() + MOST_TIMES * self._seconds, _Blamed(cells, tasks)
         while True:
             try:
-                return blamed.told(self._once(blamed.cells(), blamed.tasks(), seed, end))
+                return blamed.with_left_out(self._once(blamed.cells(), blamed.tasks(), seed, end))
             except StoppedError as stopped:
                 if time.monotonic() > end or not blamed.learns_from(stopped):
                     raise
@@ -116,31 +116,33 @@ class Sandbox:
         if self._process is None or self._process.poll() is not None:
             self._start()
         job = {"cells": cells, "tasks": tasks, "seed": seed, "seconds": self._seconds}
-        ours, theirs = socket.socketpair()
-        with ours:
-            heard = _Heard(ours, self._seconds, end)
+        grader_end, worker_end = socket.socketpair()
+        with grader_end:
+            reader = _ReportReader(grader_end, self._seconds, end)
             try:
-                with theirs:
-                    socket.send_fds(self._control, [b"j"], [theirs.fileno()])
-                report = heard.report(json.dumps(job).encode(), tasks)
+                with worker_end:
+                    socket.send_fds(self._control, [b"j"], [worker_end.fileno()])
+                report = reader.report(json.dumps(job).encode(), tasks)
             except TimeoutError:
                 if self._tidied() == STARVED:
-                    raise StoppedError("other programs kept the processor from it", None, again=True) from None
-                raise StoppedError("it ran too long, and could not be stopped", heard.at, again=False) from None
+                    raise StoppedError("other programs kept the processor from it", None, retriable=True) from None
+                raise StoppedError(
+                    "it ran too long, and could not be stopped", reader.location, retriable=False
+                ) from None
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
-                used = f"it used more than {TOGETHER_BYTES >> 30} GB of memory"
-                why = used if self._tidied() == MEMORY else "it ended its process"
-                raise StoppedError(why, heard.at, again=True) from None
+                reason = f"it used more than {TOGETHER_BYTES >> 30} GB of memory"
+                reason = reason if self._tidied() == MEMORY else "it ended its process"
+                raise StoppedError(reason, reader.location, retriable=True) from None
             self._tidied()
         return report
 
     def _start(self) -> None:
-        self._control, theirs = socket.socketpair()
+        self._control, worker_end = socket.socketpair()
         self._folder = tempfile.TemporaryDirectory(prefix="course-grade-", ignore_cleanup_errors=True)
         user = 60_000 + next(_users) % 5_000
-        command = [sys.executable, "-m", "course_lib.classroom.worker", str(theirs.fileno()), self._lesson]
-        tasks, how = (FOLDER, "sandboxed") if self._sandboxed else (self._tasks, "open")
-        command += [str(tasks), how, str(self._processor), str(user)]
+        command = [sys.executable, "-m", "course_lib.classroom.worker", str(worker_end.fileno()), self._lesson]
+        tasks, mode = (FOLDER, "sandboxed") if self._sandboxed else (self._tasks, "open")
+        command += [str(tasks), mode, str(self._processor), str(user)]
         home = "/box" if self._sandboxed else self._folder.name
         settings = {
             "HOME": home,
@@ -152,20 +154,20 @@ class Sandbox:
         settings |= {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(PACKAGE.parent)}
         if self._sandboxed:
             command = [*bubblewrap(self._tasks_without_answers()), *command]
-        with theirs, tempfile.TemporaryFile() as said:
+        with worker_end, tempfile.TemporaryFile() as output:
             self._process = subprocess.Popen(
                 command,
                 env=settings,
                 cwd=self._folder.name,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[worker_end.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
             )
-            theirs.close()
-            if not self._says(READY, START_S):
+            worker_end.close()
+            if not self._receives(READY, START_S):
                 self._end()
-                raise OSError(_did_not_start(said))
+                raise OSError(_did_not_start(output))
 
     def _tasks_without_answers(self) -> Path:
         """A folder with the files of the tasks as the sandbox may see them."""
@@ -176,25 +178,25 @@ class Sandbox:
             (folder / path.name).write_text(text, encoding="utf-8")
         return folder
 
-    def _says(self, what: bytes, seconds: float) -> bool:
+    def _receives(self, expected: bytes, seconds: float) -> bool:
         self._control.settimeout(seconds)
         try:
-            return self._control.recv(1) == what
+            return self._control.recv(1) == expected
         except OSError:
             return False
 
     def _tidied(self) -> bytes:
         """End what is left of a submission; returns how it ended, once the worker has proved fresh. Else that ends."""
         self._control.settimeout(TIDY_S)
-        how = b""
+        ending = b""
         try:
             self._control.send(KILL)
-            how = self._control.recv(1)
+            ending = self._control.recv(1)
         except OSError:
             pass
-        if not self._says(READY, TIDY_S):
+        if not self._receives(READY, TIDY_S):
             self._end()
-        return how
+        return ending
 
     def _end(self) -> None:
         if self._process is not None:
@@ -205,9 +207,9 @@ class Sandbox:
             self._process = None
 
 
-def _did_not_start(said: IO[bytes]) -> str:
-    said.seek(0)
-    lines = said.read(1 << 20).decode(errors="replace").strip().splitlines()
+def _did_not_start(output: IO[bytes]) -> str:
+    output.seek(0)
+    lines = output.read(1 << 20).decode(errors="replace").strip().splitlines()
     return (
         f"the process for submissions did not start; it said: {readable(' / '.join(lines[-2:]))}. If bubblewrap or the "
         "process may not make namespaces here, ask for unprivileged user namespaces; or, if you trust every "
@@ -215,12 +217,12 @@ def _did_not_start(said: IO[bytes]) -> str:
     )
 
 
-class _Heard:
+class _ReportReader:
     """What a submission says: lines of JSON, the last of which is its report."""
 
     def __init__(self, connection: socket.socket, seconds: float, end: float) -> None:
         self._connection, self._patience, self._end = connection, PATIENCE * seconds + 2, end
-        self.at: int | str | None = None
+        self.location: int | str | None = None
 
     def report(self, job: bytes, tasks: dict[str, str]) -> dict[str, Any]:
         """Send what is to be done, and listen until the report.
@@ -233,29 +235,29 @@ class _Heard:
         self._connection.sendall(job)
         self._connection.shutdown(socket.SHUT_WR)
         for line in self._lines():
-            said = read_json(line)
-            if "tasks" in said:
-                if not isinstance(said["errors"], dict) or said["tasks"].keys() != tasks.keys():
+            message = read_json(line)
+            if "tasks" in message:
+                if not isinstance(message["errors"], dict) or message["tasks"].keys() != tasks.keys():
                     raise ValueError("no report")
-                return dict(said)
-            self.at = said["at"] if isinstance(said["at"], int | str) else None
+                return dict(message)
+            self.location = message["at"] if isinstance(message["at"], int | str) else None
         raise ValueError("no report")
 
     def _lines(self) -> Iterator[bytes]:
-        held, length = bytearray(), 0
+        buffer, length = bytearray(), 0
         for _ in range(MOST_LINES):
-            late = min(self._end, time.monotonic() + self._patience)
-            while b"\n" not in held[-1:]:
-                self._connection.settimeout(max(0.01, late - time.monotonic()))
+            deadline = min(self._end, time.monotonic() + self._patience)
+            while b"\n" not in buffer[-1:]:
+                self._connection.settimeout(max(0.01, deadline - time.monotonic()))
                 piece = self._connection.recv(1 << 16)
                 length += len(piece)
                 if not piece or length > LARGEST_REPORT:
                     return
-                held += piece
-                if time.monotonic() > late:
+                buffer += piece
+                if time.monotonic() > deadline:
                     raise TimeoutError
-            yield from bytes(held).splitlines()
-            held.clear()
+            yield from bytes(buffer).splitlines()
+            buffer.clear()
 
 
 class _Blamed:
@@ -264,46 +266,50 @@ class _Blamed:
     def __init__(self, cells: list[tuple[int, str]], tasks: dict[str, str]) -> None:
         self._cells, self._tasks = dict(cells), tasks
         self._times: dict[int | str, int] = {}
-        self._why: dict[int | str, str] = {}
+        self._reasons: dict[int | str, str] = {}
         self._last: StoppedError | None = None
         self._tries = 1
 
     def cells(self) -> list[tuple[int, str, bool]]:
         """Place and code of each that runs, and whether all of it does, or its definitions only."""
-        return [(place, code, place not in self._why) for place, code in self._cells.items() if self._often(place) < 2]
+        return [
+            (index, code, index not in self._reasons)
+            for index, code in self._cells.items()
+            if self._num_stops(index) < 2
+        ]
 
     def tasks(self) -> dict[str, str]:
-        return {number: name for number, name in self._tasks.items() if number not in self._why}
+        return {number: name for number, name in self._tasks.items() if number not in self._reasons}
 
     @property
     def anything(self) -> bool:
-        return bool(self._why)
+        return bool(self._reasons)
 
     def learns_from(self, stopped: StoppedError) -> bool:
         """Whether another try could end better, the same if it is the first time, or with something left out."""
-        at, last = stopped.at, self._last
+        location, last = stopped.location, self._last
         self._last, self._tries = stopped, self._tries + 1
         if self._tries > MOST_TRIES:
             return False
-        if stopped.again and (last is None or last.at != at):
+        if stopped.retriable and (last is None or last.location != location):
             return True
-        if at is None or not (at in self._tasks or at in self._cells):
+        if location is None or not (location in self._tasks or location in self._cells):
             return False
-        self._times[at] = self._often(at) + 1
-        self._why[at] = str(stopped)
+        self._times[location] = self._num_stops(location) + 1
+        self._reasons[location] = str(stopped)
         return True
 
-    def told(self, report: dict[str, Any]) -> dict[str, Any]:
+    def with_left_out(self, report: dict[str, Any]) -> dict[str, Any]:
         """A report, with what was left out."""
-        left = {number: {"stopped": why} for number, why in self._why.items() if number in self._tasks}
-        failed = {str(place): why for place, why in self._why.items() if place in self._cells}
-        return report | {"tasks": report["tasks"] | left, "errors": report["errors"] | failed}
+        left_out = {number: {"stopped": reason} for number, reason in self._reasons.items() if number in self._tasks}
+        failed = {str(index): reason for index, reason in self._reasons.items() if index in self._cells}
+        return report | {"tasks": report["tasks"] | left_out, "errors": report["errors"] | failed}
 
-    def _often(self, at: int | str) -> int:
-        return self._times.get(at, 0)
+    def _num_stops(self, location: int | str) -> int:
+        return self._times.get(location, 0)
 
 
-def shown() -> list[Path]:
+def visible_paths() -> list[Path]:
     """What of the disk submissions can see."""
     system = ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
     return list(dict.fromkeys([*map(Path, system), Path(sys.base_prefix), Path(sys.prefix), PACKAGE]))
@@ -314,9 +320,9 @@ def bubblewrap(tasks: Path) -> list[str]:
     command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--unshare-user"] if os.geteuid() else []
     command += ["--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
-    for folder in dict.fromkeys(parent for path in shown() for parent in _parents(path)):
+    for folder in dict.fromkeys(parent for path in visible_paths() for parent in _parents(path)):
         command += ["--perms", "0755", "--dir", str(folder)]
-    for path in shown():
+    for path in visible_paths():
         if path.is_symlink() and path.parent == Path("/"):
             command += ["--symlink", str(path.readlink()), str(path)]
         elif path.exists():

@@ -30,9 +30,9 @@ def summary(records: list[Record], page: Assignment, answers: Answers) -> str:
     if scored:
         counting = [*page.tasks] if waiting else [*page.points]  # with the question once everybody has points for it
         scores = [_score(record, counting) if waiting else record["score"] for record in scored]
-        most = sum(page.points[number] for number in counting)
+        max_points = sum(page.points[number] for number in counting)
         mean = f"Without {page.question.number}: mean" if waiting and page.question else "Mean"
-        lines += [f"{mean} {fmean(scores):.1f}, median {median(scores):g} of {most} points.", ""]
+        lines += [f"{mean} {fmean(scores):.1f}, median {median(scores):g} of {max_points} points.", ""]
         counts = Counter(scores)
         lines += _table(["points", "students"], [[f"{score:g}", counts[score]] for score in sorted(counts)[::-1]])
     return "\n".join([*lines, *_tasks(records, page), *_odd(records), *_alike(records, page, answers)]) + "\n"
@@ -55,9 +55,9 @@ def _prose(scored: list[Record], waiting: int, page: Assignment) -> list[str]:
 def _tasks(records: list[Record], page: Assignment) -> list[str]:
     rows = []
     for number, task in page.tasks.items():
-        came = [record["tasks"][number] for record in records if record["score"] is not None]
-        solved = sum(one["points"] > 0 for one in came)
-        passed = [sum(one["public"] == "correct" for one in came), sum(one["hidden"] for one in came)]
+        results = [record["tasks"][number] for record in records if record["score"] is not None]
+        solved = sum(result["points"] > 0 for result in results)
+        passed = [sum(result["public"] == "correct" for result in results), sum(result["hidden"] for result in results)]
         rows.append([f"{number} {task.title}", solved, *passed])
     header = ["task, the hardest first", "solved", "public checks passed", "hidden checks passed"]
     return _table(header, sorted(rows, key=lambda row: row[1]))
@@ -67,11 +67,11 @@ def _odd(records: list[Record]) -> list[str]:
     """Who is a stranger, who was not graded, and what else the grader noticed; each student once."""
     lines = []
     strangers = [record for record in records if STRANGER in record["reasons"]]
-    known = [record for record in records if STRANGER not in record["reasons"]]
+    enrolled = [record for record in records if STRANGER not in record["reasons"]]
     for title, chosen in {
-        "Not graded": [record for record in known if record["score"] is None],
+        "Not graded": [record for record in enrolled if record["score"] is None],
         "Not in the roster": strangers,
-        "To look at": [record for record in known if record["score"] is not None and record["reasons"]],
+        "To look at": [record for record in enrolled if record["score"] is not None and record["reasons"]],
     }.items():
         rows = [[record["student"], record["status"], code("; ".join(_reasons(record)))] for record in chosen]
         lines += [f"## {title}", "", *_table(["student", "status", "reason"], rows)] if rows else []
@@ -92,21 +92,21 @@ def _alike(records: list[Record], page: Assignment, answers: Answers) -> list[st
     alike, imported, unseen = [], [], []
     for number, task in page.tasks.items():
         drawn = (task.drawn or (None,))[0]
-        ours, stub = read_answer(cells, task.name, drawn), read_answer(stubs, task.name, drawn)
-        given = {student: own[number] for student, own in answers.items() if own[number] != stub}
+        solution, stub = read_answer(cells, task.name, drawn), read_answer(stubs, task.name, drawn)
+        answer_of = {student: by_task[number] for student, by_task in answers.items() if by_task[number] != stub}
         groups: dict[str, list[str]] = {}
-        for student, answer in given.items():
+        for student, answer in answer_of.items():
             if answer is None:
                 unseen.append([number, student])
                 continue
             groups.setdefault(answer.form, []).append(student)
-            if extra := answer.course - (ours.course if ours else frozenset()):
+            if extra := answer.course - (solution.course if solution else frozenset()):
                 imported.append([number, student, code(", ".join(sorted(extra)))])
         for form, students in groups.items():
             if len(students) > 1:
-                share = f"{len(students)} of {len(given)}"
-                known = " (the solution)" if ours and form == ours.form else ""
-                alike.append([number, share + known, _names(students), len(students) / len(given)])
+                share = f"{len(students)} of {len(answer_of)}"
+                note = " (the solution)" if solution and form == solution.form else ""
+                alike.append([number, share + note, _names(students), len(students) / len(answer_of)])
     alike.sort(key=lambda row: (row[-1], row[0]))
     lines = []
     if alike:

@@ -11,7 +11,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LONGEST = 10_000_000  # characters of a cell: a text handed in on Moodle may hold images
 
 
-def read_file(path: str | Path, wanted: str) -> bytes:
+def read_file(path: str | Path, expected: str) -> bytes:
     """What a file of the teacher's holds; `wanted` says what it should be.
 
     Raises:
@@ -21,12 +21,12 @@ def read_file(path: str | Path, wanted: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        why, mend = f"it cannot be read ({error.strerror})", "see to its permissions"
+        problem, remedy = f"it cannot be read ({error.strerror})", "see to its permissions"
         if path.is_dir():
-            why, mend = "this is a folder", "name the file"
+            problem, remedy = "this is a folder", "name the file"
         elif not path.exists():
-            why, mend = "there is no such file", "check its name"
-        raise OSError(f"{path}: expected {wanted}, and {why}; {mend}") from error
+            problem, remedy = "there is no such file", "check its name"
+        raise OSError(f"{path}: expected {expected}, and {problem}; {remedy}") from error
 
 
 def read_table(path: str | Path) -> list[list[str]]:

@@ -40,30 +40,35 @@ def call(name: str, *arguments: int | bytes | None) -> None:
 
 def limit(*, sandboxed: bool) -> None:
     """Limit what this process, and each that it starts, may use; a namespace made after it inherits the limits."""
-    _at_most(resource.RLIMIT_CORE, 0)
-    _at_most(resource.RLIMIT_FSIZE, FILE_BYTES)
+    _set_limit(resource.RLIMIT_CORE, 0)
+    _set_limit(resource.RLIMIT_FSIZE, FILE_BYTES)
     if sys.platform != "linux":
         return
     call("prctl", PR_SET_DUMPABLE, 1)  # else /proc/self is root's
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")  # where memory ends, this ends first
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    held = int(status.partition("VmSize:")[2].split()[0]) * 1024
-    _at_most(resource.RLIMIT_AS, held + MEMORY_BYTES)  # shared memory counts too
+    used = int(status.partition("VmSize:")[2].split()[0]) * 1024
+    _set_limit(resource.RLIMIT_AS, used + MEMORY_BYTES)  # shared memory counts too
     if sandboxed:  # outside, the user's other processes would count
-        _at_most(resource.RLIMIT_NPROC, PROCESSES)
-        _at_most(resource.RLIMIT_NOFILE, FILES + RESERVED)
+        _set_limit(resource.RLIMIT_NPROC, PROCESSES)
+        _set_limit(resource.RLIMIT_NOFILE, FILES + RESERVED)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
-        _at_most(resource.RLIMIT_SIGPENDING, SIGNALS)
-        for none in (resource.RLIMIT_MSGQUEUE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_RTPRIO, resource.RLIMIT_NICE):
-            _at_most(none, 0)
+        _set_limit(resource.RLIMIT_SIGPENDING, SIGNALS)
+        for resource_id in (
+            resource.RLIMIT_MSGQUEUE,
+            resource.RLIMIT_MEMLOCK,
+            resource.RLIMIT_RTPRIO,
+            resource.RLIMIT_NICE,
+        ):
+            _set_limit(resource_id, 0)
 
 
-def _at_most(what: int, value: int) -> None:
-    hard = resource.getrlimit(what)[1]
+def _set_limit(resource_id: int, value: int) -> None:
+    hard = resource.getrlimit(resource_id)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(what, (value, value))
+    resource.setrlimit(resource_id, (value, value))
 
 
 def leave(processor: int) -> None:
@@ -91,8 +96,8 @@ def furnish(folder: str, user: int) -> None:
     call("mount", None, b"/", None, PRIVATE, None)
     safe = NO_SETUID | NO_DEVICES
     call("mount", b"proc", b"/proc", b"proc", safe | NO_PROGRAMS, None)
-    for place, size in ((folder, FOLDER_BYTES), ("/dev/shm", SHARED_BYTES)):
-        call("mount", b"tmpfs", place.encode(), b"tmpfs", safe, f"mode=700,size={size},nr_inodes=20000{owner}".encode())
+    for path, size in ((folder, FOLDER_BYTES), ("/dev/shm", SHARED_BYTES)):
+        call("mount", b"tmpfs", path.encode(), b"tmpfs", safe, f"mode=700,size={size},nr_inodes=20000{owner}".encode())
     os.chdir(folder)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:  # the loopback, up and running
         fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 0x41))

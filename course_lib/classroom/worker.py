@@ -48,16 +48,16 @@ def serve(control: socket.socket, lesson: str, tasks: str, *, sandboxed: bool, p
             with tempfile.TemporaryDirectory(dir=".", ignore_cleanup_errors=True) as folder:
                 child = _fork_open(connection, folder)
                 connection.close()
-                said = _watch(child, control, sandboxed)
-            control.send(said)
+                ending = _watch(child, control, sandboxed)
+            control.send(ending)
 
 
 def _next(control: socket.socket) -> socket.socket | None:
     while True:
-        said, sockets, _, _ = socket.recv_fds(control, 1, 1)
+        message, sockets, _, _ = socket.recv_fds(control, 1, 1)
         if sockets:
             return socket.socket(fileno=sockets[0])
-        if not said:
+        if not message:
             return None  # what else is said is for a submission that has ended meanwhile
 
 
@@ -82,12 +82,12 @@ def _load(lesson: str, tasks: str) -> None:
 def _portrait(sandboxed: bool) -> list[object]:
     """All of this process that another process of the same user could change, and what one could leave behind."""
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
-    seen: list[object] = [limits, os.getpriority(os.PRIO_PROCESS, 0), signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+    state: list[object] = [limits, os.getpriority(os.PRIO_PROCESS, 0), signal.pthread_sigmask(signal.SIG_BLOCK, [])]
     if sandboxed:
-        own = Path("/proc/self/oom_score_adj").read_text(encoding="utf-8"), os.sched_getscheduler(0)
+        scheduling = Path("/proc/self/oom_score_adj").read_text(encoding="utf-8"), os.sched_getscheduler(0)
         tables = [Path("/proc/sysvipc", kind).read_text(encoding="utf-8") for kind in ("shm", "msg", "sem")]
-        seen += [os.sched_getaffinity(0), own, tables, _processes(), sorted(os.listdir())]  # noqa: PTH208
-    return seen
+        state += [os.sched_getaffinity(0), scheduling, tables, _processes(), sorted(os.listdir())]  # noqa: PTH208
+    return state
 
 
 def _processes() -> list[str]:
@@ -111,8 +111,8 @@ def _fork_walled(work: Callable[[], None], processor: int, user: int) -> int:
                 walls.furnish(os.environ["HOME"], user)
                 work()
     os.close(writer)
-    with os.fdopen(reader) as said:
-        inner = int(said.read() or 0)
+    with os.fdopen(reader) as pipe:
+        inner = int(pipe.read() or 0)
     os.waitpid(outer, 0)
     if not inner:
         raise RuntimeError("no walls could be built around a submission")
@@ -146,34 +146,34 @@ def _exit_after() -> Iterator[None]:
 
 def _alone(connection: socket.socket) -> None:
     """Run a submission with no file open but its own connection."""
-    own = os.dup(connection.fileno())
+    descriptor = os.dup(connection.fileno())
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
-    os.dup2(own, 3)
+    os.dup2(descriptor, 3)
     os.closerange(4, 1 << 16)
     run(socket.socket(fileno=3))
 
 
 def _watch(child: int, control: socket.socket, sandboxed: bool) -> bytes:
     """Wait until a submission has ended, or end it: the grader says so, or all of it uses too much memory."""
-    said, own, turn, started = ENDED, _memory(os.getpid()), 0, time.monotonic()
+    ending, own_memory, turn, started = ENDED, _memory(os.getpid()), 0, time.monotonic()
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         turn += 1
         if select.select([control], [], [], 0.01)[0]:
             control.recv(1)
-            said = STARVED if _starved(_others() if sandboxed else [child], time.monotonic() - started) else ENDED
-        elif not (sandboxed and turn % 10 == 0 and _used(own) > walls.TOGETHER_BYTES):
+            ending = STARVED if _starved(_others() if sandboxed else [child], time.monotonic() - started) else ENDED
+        elif not (sandboxed and turn % 10 == 0 and _used(own_memory) > walls.TOGETHER_BYTES):
             continue
         else:
-            said = MEMORY
+            ending = MEMORY
         (os.kill if sandboxed else os.killpg)(child, signal.SIGKILL)  # and with it all that is in its namespace
         os.waitpid(child, 0)
         break
     if not sandboxed:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
-    return said
+    return ending
 
 
 def _others() -> list[int]:
@@ -191,9 +191,9 @@ def _starved(processes: list[int], seconds: float) -> bool:
     return ran < seconds / 4 and waited > seconds / 2
 
 
-def _used(own: int) -> int:
+def _used(own_memory: int) -> int:
     """Memory that all processes of a submission hold, without what they share with this process."""
-    return sum(max(0, _memory(other) - own) for other in _others())
+    return sum(max(0, _memory(other) - own_memory) for other in _others())
 
 
 def _memory(process: int) -> int:

@@ -20,6 +20,6 @@ def solve(notebook: NotebookNode, tasks: Iterable[Task]) -> None:
         answer = task.source
         if task.drawn:
             default = re.compile(rf"(\b{task.drawn[0]}: \w+ = )([\d.]+)")
-            (own,) = (number for _, number in default.findall(cell.source))
-            answer = default.sub(rf"\g<1>{own}", answer)
+            (drawn,) = (number for _, number in default.findall(cell.source))
+            answer = default.sub(rf"\g<1>{drawn}", answer)
         cell.source = answer

@@ -41,9 +41,9 @@ def solved(released: Path, page: Assignment) -> Callable[..., NotebookNode]:
     def make(answer: str | None = None) -> NotebookNode:
         notebook = nbformat.from_dict(students)
         notebook.cells = [nbformat.from_dict(cell) for cell in students.cells]
-        for ours, theirs in zip(page.source.cells, notebook.cells, strict=True):
-            if ours.metadata.get("nbgrader", {}).get("solution"):
-                theirs.source = ours.source
+        for source_cell, cell in zip(page.source.cells, notebook.cells, strict=True):
+            if source_cell.metadata.get("nbgrader", {}).get("solution"):
+                cell.source = source_cell.source
         if answer is not None:
             cell_of(notebook, "task-04-1").source = answer
         return notebook
@@ -55,9 +55,9 @@ def solved(released: Path, page: Assignment) -> Callable[..., NotebookNode]:
 def sandboxed() -> None:
     if shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not here: apt-get install bubblewrap")
-    tried = subprocess.run(["bwrap", "--unshare-pid", "--ro-bind", "/", "/", "true"], capture_output=True, text=True)
-    if tried.returncode:
-        pytest.skip(f"bubblewrap may not make a sandbox here: {tried.stderr}")
+    probe = subprocess.run(["bwrap", "--unshare-pid", "--ro-bind", "/", "/", "true"], capture_output=True, text=True)
+    if probe.returncode:
+        pytest.skip(f"bubblewrap may not make a sandbox here: {probe.stderr}")
 
 
 @pytest.fixture(scope="session", autouse=True)

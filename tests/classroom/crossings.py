@@ -8,9 +8,9 @@ EVERYONE = "\nfor process in [os.getppid(), 1, 2, 3, *range(2, 300)]:\n    try:\
 END = "\n    except (OSError, ValueError):\n        pass\n"
 
 
-def _tells(what: str, *, ends: bool = True) -> str:
+def _writes(data: str, *, ends: bool = True) -> str:
     """A cell that writes to every open file, among them what the grader reads; and ends, or goes on writing."""
-    writes = f"os.write(number, {what})" if ends else f"while True:\n            os.write(number, {what})"
+    writes = f"os.write(number, {data})" if ends else f"while True:\n            os.write(number, {data})"
     return f"""
 import os
 for number in range(3, 128):
@@ -183,17 +183,17 @@ try:
 except OSError:
     pass""",
     "watches": LIBC + "for _ in range(5000):\n    libc.inotify_init()",
-    "a report that never ends": _tells('b"[" * (1 << 16)', ends=False),
-    "a report of lists": _tells("""b'{"errors":{},"tasks":[' + b'[],' * 600_000 + b'[]]}\\n'"""),
+    "a report that never ends": _writes('b"[" * (1 << 16)', ends=False),
+    "a report of lists": _writes("""b'{"errors":{},"tasks":[' + b'[],' * 600_000 + b'[]]}\\n'"""),
     "a report of equal hashes": """
 import json
 keys = [[k * (2**61 - 1), 0] for k in range(20_000)]
 said = {"state": "correct", "findings": [], "observed": {"dict": keys}}
 line = json.dumps({"errors": {}, "tasks": {f"04.{k}": said for k in range(1, 7)}}).encode() + b"\\n"
 """
-    + _tells("line"),
-    "a deep report": _tells('b"[" * 900_000 + b"]" * 900_000 + b"\\n"'),
-    "places that never end": _tells("""b'{"at": 1}\\n' * 1000""", ends=False),
+    + _writes("line"),
+    "a deep report": _writes('b"[" * 900_000 + b"]" * 900_000 + b"\\n"'),
+    "places that never end": _writes("""b'{"at": 1}\\n' * 1000""", ends=False),
     "output": """
 import os
 os.system('yes | head -c 300000000')
@@ -205,5 +205,5 @@ for stream in (1, 2):
 }
 # name: cells of one notebook
 CROSSINGS = {name: [code] for name, code in ALONE.items()}
-EACH = [f"{LIBC}import resource, signal\n{EVERYONE}{what}{END}" for what in TO_EVERYONE.values()]
+EACH = [f"{LIBC}import resource, signal\n{EVERYONE}{call}{END}" for call in TO_EVERYONE.values()]
 CROSSINGS |= {f"to everyone, {start}": EACH[start : start + 5] for start in range(0, len(EACH), 5)}

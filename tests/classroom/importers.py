@@ -21,7 +21,9 @@ class RefusedError(Exception):
     """The platform would refuse the file."""
 
 
-def moodle_grades(path: Path, language: str, most: float, decimal: str = ".") -> dict[int, tuple[float | None, str]]:
+def moodle_grades(
+    path: Path, language: str, max_grade: float, decimal: str = "."
+) -> dict[int, tuple[float | None, str]]:
     """Grade and comment by participant, None where Moodle leaves the grade alone.
 
     Source: lib/csvlib.class.php, load_csv_content(); mod/assign/feedback/offline/importgradeslib.php, init() and
@@ -33,15 +35,15 @@ def moodle_grades(path: Path, language: str, most: float, decimal: str = ".") ->
         raise RefusedError("csvweirdcolumns")
     if not {identifier, grade, modified} <= set(header):
         raise RefusedError("invalidgradeimport")
-    found = {}
+    grades = {}
     for row in rows:
         cell = row[header.index(grade)].strip()
         number = float(cell.replace(" ", "").replace(decimal, ".")) if cell else None
-        if number is not None and not 0 <= number <= most:
+        if number is not None and not 0 <= number <= max_grade:
             raise RefusedError(f"{number} is out of range: skipped without a word")
         comment = row[header.index(comments)] if comments in header else ""
-        found[int(row[header.index(identifier)][len(hidden) :])] = (number, comment)
-    return found
+        grades[int(row[header.index(identifier)][len(hidden) :])] = (number, comment)
+    return grades
 
 
 def moodle_feedback(archive: Path, participants: Iterable[int]) -> dict[int, str]:
@@ -49,20 +51,20 @@ def moodle_feedback(archive: Path, participants: Iterable[int]) -> dict[int, str
 
     Source: mod/assign/feedback/file/importziplib.php, is_valid_filename_for_import().
     """
-    found = {}
+    files = {}
     for name in zipfile.ZipFile(archive).namelist():
         if Path(name).name.startswith((".", "~")):
             continue
         parts = name.split("/")
-        for place, part in enumerate(parts):
+        for index, part in enumerate(parts):
             info = part.split("_", 4)
             if len(info) < 4 or not info[1].isdigit() or int(info[1]) not in set(participants):
                 continue
             if (info[2], info[3]) not in {("assignsubmission", "file"), ("assignfeedback", "file")}:
                 continue
-            found[int(info[1])] = "/".join([*info[4:], *parts[place + 1 :]]).strip("/")
+            files[int(info[1])] = "/".join([*info[4:], *parts[index + 1 :]]).strip("/")
             break
-    return found
+    return files
 
 
 def canvas_grades(path: Path, assignments: dict[int, str], students: dict[int, str]) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def canvas_comments(archive: Path, attachments: dict[str, set[str]]) -> tuple[di
 
     Source: app/models/assignment.rb, infer_comment_context_from_filename().
     """
-    found, ignored = {}, []
+    attached, ignored = {}, []
     for name in zipfile.ZipFile(archive).namelist():
         parts = [part for part in Path(name).name.split("_") if part != "LATE"]
         if parts[0] == "anon":
@@ -120,8 +122,8 @@ def canvas_comments(archive: Path, attachments: dict[str, set[str]]) -> tuple[di
         if parts[-1].startswith("link") or attachment not in attachments.get(user, set()):
             ignored.append(name)
         else:
-            found[user] = name
-    return found, ignored
+            attached[user] = name
+    return attached, ignored
 
 
 def canvas_late(score: float, possible: float, late_days: float, percent: float, lowest: float) -> float:
@@ -131,21 +133,21 @@ def canvas_late(score: float, possible: float, late_days: float, percent: float,
     return possible * min(percent * intervals, maximum_deduct) / 100
 
 
-def gradescope_results(said: dict[str, Any]) -> float:
+def gradescope_results(output: dict[str, Any]) -> float:
     """The score that Gradescope shows. Source: its documentation, "Autograder Specifications", "Output format"."""
     formats, visible = {"text", "html", "simple_format", "md", "ansi"}, {"hidden", "after_due_date", "after_published"}
     top = {"score", "execution_time", "output", "output_format", "test_output_format", "test_name_format"}
     top |= {"visibility", "stdout_visibility", "extra_data", "tests", "leaderboard"}
     of_test = {"score", "max_score", "status", "name", "name_format", "number", "output", "output_format", "tags"}
     of_test |= {"visibility", "extra_data"}
-    assert said.keys() <= top, said.keys() - top
-    assert "score" in said or "tests" in said
-    for part in (said, *said["tests"]):
+    assert output.keys() <= top, output.keys() - top
+    assert "score" in output or "tests" in output
+    for part in (output, *output["tests"]):
         assert part.get("output_format", "text") in formats
         assert part.get("visibility", "visible") in visible | {"visible"}
         assert isinstance(part.get("output", ""), str)
-    for test in said["tests"]:
+    for test in output["tests"]:
         assert test.keys() <= of_test, test.keys() - of_test
-        assert "score" in said or isinstance(test["score"], int | float)
+        assert "score" in output or isinstance(test["score"], int | float)
         assert test.get("status", "passed") in {"passed", "failed"}
-    return said.get("score", sum(test["score"] for test in said["tests"]))
+    return output.get("score", sum(test["score"] for test in output["tests"]))

@@ -7,7 +7,7 @@ from course_lib.classroom.assignment import Assignment
 Record = dict[str, Any]
 
 
-def record(page: Assignment, student: str, name: str, score: int | None, **given: Any) -> Record:
+def record(page: Assignment, student: str, name: str, score: int | None, **fields: Any) -> Record:
     """What grading gave: a score of 13 or less leaves out the first tasks."""
     points, missing = dict(page.points), 0 if score is None else 13 - score
     for number in points:
@@ -18,5 +18,5 @@ def record(page: Assignment, student: str, name: str, score: int | None, **given
         number: {"points": earned, "public": "correct", "hidden": bool(earned), "reason": "", "findings": []}
         for number, earned in points.items()
     }
-    made = {"student": student, "name": name, "status": "graded", "reasons": [], "tasks": tasks, "score": score}
-    return {**made, "max_score": 13, "late": "", "file": "", **given}
+    result = {"student": student, "name": name, "status": "graded", "reasons": [], "tasks": tasks, "score": score}
+    return {**result, "max_score": 13, "late": "", "file": "", **fields}

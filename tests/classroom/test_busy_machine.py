@@ -34,9 +34,9 @@ def competitors(count: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def box(sandboxed: None) -> Iterator[Sandbox]:
-    with Sandbox("01", seconds=1, processor=processors()[0]) as made:
-        made.run([], {}, seed=0)  # it starts while the machine is quiet
-        yield made
+    with Sandbox("01", seconds=1, processor=processors()[0]) as sandbox:
+        sandbox.run([], {}, seed=0)  # it starts while the machine is quiet
+        yield sandbox
 
 
 def test_a_cell_has_its_time_also_where_it_has_a_fifth_of_the_processor(box: Sandbox) -> None:
@@ -55,8 +55,8 @@ def same_padding(kernel, dilation=1):
 
 worked = False"""
     with competitors(4):
-        said = box.run([(0, answer)], {"01.1": "same_padding"}, seed=0)["tasks"]["01.1"]
-    assert said.keys() == {"public", "hidden"}
+        report = box.run([(0, answer)], {"01.1": "same_padding"}, seed=0)["tasks"]["01.1"]
+    assert report.keys() == {"public", "hidden"}
 
 
 def test_a_cell_that_sleeps_or_works_too_long_is_stopped_as_ever(box: Sandbox) -> None:

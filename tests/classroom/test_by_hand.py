@@ -21,7 +21,7 @@ PAGE = PACKAGE / "classroom" / "README.md"
 
 def results(out: Path, page: Assignment, *records: dict[str, Any]) -> dict[str, dict[str, str]]:
     """grades.csv, as `Results` writes it."""
-    Results(out, page, {one["student"] for one in records}).write(list(records))
+    Results(out, page, {entry["student"] for entry in records}).write(list(records))
     with (out / "grades.csv").open(newline="") as file:
         return {row["student"]: row for row in csv.DictReader(file)}
 
@@ -34,10 +34,10 @@ def test_late_work_costs_what_canvas_would_take(
     score: int, days: float, percent: float, lowest: float, page: Assignment
 ) -> None:
     policy = Policy(percent_per_day=percent, lowest_percent=lowest, days_late={"ann": days})
-    came = after_late_policy(record(page, "ann", "Ann", score), policy)
-    wanted = canvas_late(score, 13, days, percent, lowest)
-    assert came["penalty"] == pytest.approx(wanted, abs=0.005)
-    assert came["score"] == pytest.approx(score - wanted, abs=0.005)
+    result = after_late_policy(record(page, "ann", "Ann", score), policy)
+    expected = canvas_late(score, 13, days, percent, lowest)
+    assert result["penalty"] == pytest.approx(expected, abs=0.005)
+    assert result["score"] == pytest.approx(score - expected, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_the_examples_of_the_teachers_page_are_heeded(tmp_path: Path, page: Assi
         (block,) = (block.lstrip("\n") for block in blocks if block.lstrip("\n").startswith(start))
         (tmp_path / name).write_text(textwrap.dedent(block))
     late = {"jdoe@uni.example": "4 days late", "mroe@uni.example": "late"}
-    made = [record(page, name, name, 10, late=how) for name, how in late.items()]
-    got = results(tmp_path, page, *made)
+    records = [record(page, name, name, 10, late=lateness) for name, lateness in late.items()]
+    got = results(tmp_path, page, *records)
     assert [(row["score"], row["penalty"]) for row in got.values()] == [("10.7", "1.3"), ("9", "0")]
 
 
@@ -132,8 +132,8 @@ def test_overrides_change_points_and_leave_what_the_checks_gave_in_sight(tmp_pat
 def test_who_was_not_graded_is_once_all_tasks_or_the_total_are_set(tmp_path: Path, page: Assignment) -> None:
     rows = [*(f"ann,{number},1," for number in page.tasks), "bo,total,4,By mail", "cy,04.1,1,"]
     (tmp_path / "overrides.csv").write_text("\n".join(["student,task,points,comment", *rows]))
-    made = [record(page, name, name, None, status="not graded") for name in ("ann", "bo", "cy")]
-    got = results(tmp_path, page, *made)
+    records = [record(page, name, name, None, status="not graded") for name in ("ann", "bo", "cy")]
+    got = results(tmp_path, page, *records)
     assert [(row["score"], row["status"]) for row in got.values()] == [
         ("6", "graded"),
         ("4", "graded"),
@@ -142,13 +142,13 @@ def test_who_was_not_graded_is_once_all_tasks_or_the_total_are_set(tmp_path: Pat
 
 
 def test_each_student_is_listed_once_in_the_summary(tmp_path: Path, page: Assignment) -> None:
-    made = [
+    records = [
         record(page, "ann", "Ann", 13, reasons=["a cell failed"]),
         record(page, "bo", "Bo", 13, reasons=["not in the roster"]),
         record(page, "cy", "Cy", None, status="unreadable", reasons=["not in the roster", "no notebook"]),
         record(page, "di", "Di", None, status="missing", reasons=["nothing was handed in"]),
     ]
-    results(tmp_path, page, *made)
+    results(tmp_path, page, *records)
     parts = re.split(r"^## ", (tmp_path / "summary.md").read_text(), flags=re.MULTILINE)
     row = re.compile(r"^\| (\w+) \| [a-z ]+ \| (.*) \|$", re.MULTILINE)
     tables = {part.partition("\n")[0]: row.findall(part)[1:] for part in parts}

@@ -37,9 +37,9 @@ PATIENCE = ("--seconds", str(PATIENT))
 Certificate = dict[str, Any]
 
 
-def written(place: Path, notebook: NotebookNode | str) -> Path:
-    place.write_text(notebook if isinstance(notebook, str) else nbformat.writes(notebook), encoding="utf-8")
-    return place
+def written(path: Path, notebook: NotebookNode | str) -> Path:
+    path.write_text(notebook if isinstance(notebook, str) else nbformat.writes(notebook), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +62,10 @@ def handed_in(page: Assignment, pooling: str | None = None, *, empty: bool = Fal
 def honest(tmp_path_factory: pytest.TempPathFactory, page: Assignment, sandboxed: None) -> Path:
     """The certificate of a learner who has solved all of lesson 1."""
     folder = tmp_path_factory.mktemp("honest")
-    notebook, place = written(folder / "page.ipynb", handed_in(page)), folder / "certificate.json"
-    made = make_certificate(NAME, [notebook], place, seconds=PATIENT)
-    assert [(claim.claimed, claim.holds) for claim in made] == [(True, True)] * 7, made
-    return place
+    notebook, path = written(folder / "page.ipynb", handed_in(page)), folder / "certificate.json"
+    claims = make_certificate(NAME, [notebook], path, seconds=PATIENT)
+    assert [(claim.claimed, claim.holds) for claim in claims] == [(True, True)] * 7, claims
+    return path
 
 
 def loaded(path: Path) -> Certificate:
@@ -125,21 +125,21 @@ def test_an_honest_certificate_verifies_and_is_of_the_learner_it_names(
         pytest.raises(SystemExit) as ended,
     ):
         main()
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert ended.value.code == 0
-    assert said.count(": holds") == 7
-    assert "7 of 7 claimed tasks hold, on new inputs" in said
-    assert "not who wrote it" in said
+    assert output.count(": holds") == 7
+    assert "7 of 7 claimed tasks hold, on new inputs" in output
+    assert "not who wrote it" in output
 
 
 def test_the_file_is_small_and_says_what_it_is(honest: Path) -> None:
-    held, text = loaded(honest), honest.read_text(encoding="utf-8")
+    certificate, text = loaded(honest), honest.read_text(encoding="utf-8")
     assert len(text) < 20_000
-    assert list(held) == ["certificate", "about", "name", "date", "versions", "pages", "sha256"]
-    assert "not who wrote it" in held["about"]
-    rest = {key: value for key, value in held.items() if key != "sha256"}
+    assert list(certificate) == ["certificate", "about", "name", "date", "versions", "pages", "sha256"]
+    assert "not who wrote it" in certificate["about"]
+    rest = {key: value for key, value in certificate.items() if key != "sha256"}
     compact = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    assert held["sha256"] == hashlib.sha256(compact.encode()).hexdigest()
+    assert certificate["sha256"] == hashlib.sha256(compact.encode()).hexdigest()
     assert "Set-up" not in text
 
 
@@ -147,16 +147,16 @@ def test_a_wrong_answer_is_listed_and_not_claimed(tmp_path: Path, page: Assignme
     (tmp_path / "pages").mkdir()
     written(tmp_path / "pages" / "page.ipynb", handed_in(page, WRONG))
     written(tmp_path / "pages" / "notes.ipynb", nbformat.v4.new_notebook())
-    made = make_certificate(NAME, [tmp_path / "pages"], tmp_path / "c.json", seconds=PATIENT)
-    assert str(made[1]).startswith("01.2 Max pooling by hand: not claimed (max_pool_by_hand(")
+    claims = make_certificate(NAME, [tmp_path / "pages"], tmp_path / "c.json", seconds=PATIENT)
+    assert str(claims[1]).startswith("01.2 Max pooling by hand: not claimed (max_pool_by_hand(")
     assert read_certificate(tmp_path / "c.json", NAME)["pages"][0]["claims"] == list(OTHERS)
 
 
 @pytest.fixture(scope="module")
 def forged(honest: Path, page: Assignment) -> dict[str, bool | None]:
     """What holds of a certificate whose answer to 01.2 knows the old inputs, and in which 01.4 and 01.5 are swapped."""
-    held, task = loaded(honest), page.tasks["01.2"]
-    seed, known = held["pages"][0]["seed"], {}
+    certificate, task = loaded(honest), page.tasks["01.2"]
+    seed, known = certificate["pages"][0]["seed"], {}
     for drawn in (PUBLIC, seed):
         for image, window in task.inputs(Draw(drawn)):
             known[key_of(image, window)] = task.solution(image, window).tolist()
@@ -167,12 +167,12 @@ def forged(honest: Path, page: Assignment) -> dict[str, bool | None]:
     assert result_of(task, fake).state == "correct"
     assert fault(task, observation(task, fake, seed), observation(task, task.solution, seed), seed) == ""
     names = ("line_kernel", "pixels_seen")
-    for cell in held["pages"][0]["cells"]:
+    for cell in certificate["pages"][0]["cells"]:
         for name, other in (names, names[::-1]):
             if f"def {name}(" in "".join(cell["source"]):
                 cell["source"] = [line.replace(f"def {name}(", f"def {other}(") for line in cell["source"]]
                 break
-    return holding(verify_certificate(with_first(held, f"import hashlib\n\n{answer}"), seconds=PATIENT))
+    return holding(verify_certificate(with_first(certificate, f"import hashlib\n\n{answer}"), seconds=PATIENT))
 
 
 def test_answers_that_know_the_old_inputs_do_not_hold_on_new_ones(forged: dict[str, bool | None]) -> None:
@@ -192,18 +192,18 @@ def test_a_hostile_answer_reaches_nothing_and_a_run_without_a_verdict_is_not_ver
 ) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("mine", encoding="utf-8")
-    tried = HOSTILE.format(secret=str(secret), package=str(PACKAGE))
-    held = with_first(loaded(honest) | {"name": "\x1b[2JEve"}, f"{tried}\n\n{EXITS}")
-    written(tmp_path / "c.json", json.dumps(held))
+    attempts = HOSTILE.format(secret=str(secret), package=str(PACKAGE))
+    certificate = with_first(loaded(honest) | {"name": "\x1b[2JEve"}, f"{attempts}\n\n{EXITS}")
+    written(tmp_path / "c.json", json.dumps(certificate))
     before = digests(PACKAGE)
     monkeypatch.setattr("sys.argv", ["course", "certificate", "--verify", str(tmp_path / "c.json"), *PATIENCE])
     with pytest.raises(SystemExit) as ended:
         main()
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert ended.value.code == 1
-    assert "\x1b" not in said
-    assert ": not verified (the process ended while max_pool_by_hand ran)" in said
-    assert "6 of 7 claimed tasks hold" in said
+    assert "\x1b" not in output
+    assert ": not verified (the process ended while max_pool_by_hand ran)" in output
+    assert "6 of 7 claimed tasks hold" in output
     assert secret.read_text(encoding="utf-8") == "mine"
     assert digests(PACKAGE) == before
     assert {path.name for path in tmp_path.iterdir()} == {"secret.txt", "c.json"}
@@ -211,51 +211,51 @@ def test_a_hostile_answer_reaches_nothing_and_a_run_without_a_verdict_is_not_ver
 
 def test_a_forged_report_proves_nothing(honest: Path) -> None:
     report = FORGED.replace("04.", "01.").replace("range(1, 7)", "range(1, 8)")
-    came = holding(verify_certificate(with_first(loaded(honest), report), seconds=PATIENT))
-    assert sorted(came) == [f"01.{number}" for number in range(1, 8)]
-    assert not any(came.values())
+    held = holding(verify_certificate(with_first(loaded(honest), report), seconds=PATIENT))
+    assert sorted(held) == [f"01.{number}" for number in range(1, 8)]
+    assert not any(held.values())
 
 
 @pytest.fixture
 def plain() -> Certificate:
     """A certificate that nobody needs to run."""
     cells = [{"cell_type": "code", "source": ["def merge(weights):\n", "    return 1"]}]
-    about = {"course": {"lesson": "01", "variant": None}}
-    pages = [{"claims": ["01.2"], "seed": 7, "metadata": about, "cells": cells}]
+    metadata = {"course": {"lesson": "01", "variant": None}}
+    pages = [{"claims": ["01.2"], "seed": 7, "metadata": metadata, "cells": cells}]
     return sealed({"certificate": 1, "about": "", "name": NAME, "date": "2026-01-01", "versions": {}, "pages": pages})
 
 
-def change_name(held: Certificate) -> None:
-    held["name"] = "Max Roe"
+def change_name(certificate: Certificate) -> None:
+    certificate["name"] = "Max Roe"
 
 
-def change_answer(held: Certificate) -> None:
-    held["pages"][0]["cells"][0]["source"][1] = "    return 2"
+def change_answer(certificate: Certificate) -> None:
+    certificate["pages"][0]["cells"][0]["source"][1] = "    return 2"
 
 
-def claim_more(held: Certificate) -> None:
-    held["pages"][0]["claims"].append("01.3")
+def claim_more(certificate: Certificate) -> None:
+    certificate["pages"][0]["claims"].append("01.3")
 
 
-def lose_the_hash(held: Certificate) -> None:
-    del held["sha256"]
+def lose_the_hash(certificate: Certificate) -> None:
+    del certificate["sha256"]
 
 
 @pytest.mark.parametrize("change", [change_name, change_answer, claim_more, lose_the_hash])
 def test_a_change_is_noticed(plain: Certificate, tmp_path: Path, change: Callable[[Certificate], None]) -> None:
-    place = written(tmp_path / "c.json", json.dumps(plain))
-    assert read_certificate(place)["name"] == NAME
+    path = written(tmp_path / "c.json", json.dumps(plain))
+    assert read_certificate(path)["name"] == NAME
     change(plain)
     with pytest.raises(ValueError, match="was changed after it was made"):
-        read_certificate(written(place, json.dumps(plain)))
+        read_certificate(written(path, json.dumps(plain)))
 
 
 def test_a_hash_worked_out_anew_hides_a_change_but_not_whose_it_should_be(plain: Certificate, tmp_path: Path) -> None:
     change_name(plain)
-    place = written(tmp_path / "c.json", json.dumps(sealed(plain)))
-    assert read_certificate(place)["name"] == "Max Roe"  # as the file, the command and the teachers' page say
+    path = written(tmp_path / "c.json", json.dumps(sealed(plain)))
+    assert read_certificate(path)["name"] == "Max Roe"  # as the file, the command and the teachers' page say
     with pytest.raises(ValueError, match="this is Max Roe's certificate, not Zoë Müller's; check the name"):
-        read_certificate(place, NAME)
+        read_certificate(path, NAME)
 
 
 @pytest.mark.parametrize(
@@ -309,10 +309,10 @@ def test_a_learners_certificate_is_made_in_the_folder_of_the_learner_wherever_th
     copy, elsewhere = tmp_path / "my-notebooks", tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.setattr("course_lib.lab.COPY", copy)
-    made = []
+    calls = []
 
-    def make(name: str, places: list[Path], out: Path, **_: Any) -> list[Claim]:
-        made.append((places, out.resolve()))
+    def make(name: str, paths: list[Path], out: Path, **_: Any) -> list[Claim]:
+        calls.append((paths, out.resolve()))
         return []
 
     monkeypatch.setattr("course_lib.classroom.certificate.make_certificate", make)
@@ -322,13 +322,13 @@ def test_a_learners_certificate_is_made_in_the_folder_of_the_learner_wherever_th
         with pytest.raises(SystemExit, match="0"):
             main()
         copy.mkdir(exist_ok=True)
-    assert {tuple(places) for places, _ in made} == {(copy / "exercises",)}
-    assert [out for _, out in made] == [elsewhere / "certificate.json", *[copy / "certificate.json"] * 2]
+    assert {tuple(paths) for paths, _ in calls} == {(copy / "exercises",)}
+    assert [out for _, out in calls] == [elsewhere / "certificate.json", *[copy / "certificate.json"] * 2]
 
 
 def test_what_no_certificate_is_made_of_is_said(tmp_path: Path, page: Assignment) -> None:
     empty, out = written(tmp_path / "page.ipynb", handed_in(page, empty=True)), tmp_path / "c.json"
-    for name, place, to, words in (
+    for name, path, target, words in (
         ("", empty, out, "add --name"),
         (NAME, empty, empty, "ends with .json"),
         (NAME, empty, out, "no answers to the course's exercises in it; solve a task"),
@@ -336,5 +336,5 @@ def test_what_no_certificate_is_made_of_is_said(tmp_path: Path, page: Assignment
         (NAME, written(tmp_path / "notes.ipynb", "{not json"), out, "no answers"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=words):
-            make_certificate(name, [place], to)
+            make_certificate(name, [path], target)
     assert not out.exists()

@@ -83,8 +83,8 @@ def test_moodle_hands_each_student_the_own_page(released: Path, worksheet: Path)
     assert moodle_feedback(archive, CLASS) == dict.fromkeys(CLASS, STEM)
     with zipfile.ZipFile(archive) as packed:
         for name in packed.namelist():
-            own = released / "release" / f"{CLASS[int(name.split('_')[1])]}@x.org" / "04" / STEM
-            assert packed.read(name) == own.read_bytes()
+            path = released / "release" / f"{CLASS[int(name.split('_')[1])]}@x.org" / "04" / STEM
+            assert packed.read(name) == path.read_bytes()
 
 
 def test_a_second_release_is_the_same_to_the_byte(released: Path, worksheet: Path, tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from course_lib.classroom.tables import read_table, write_table
 def graded(out: Path, page: Assignment, records: Sequence[Record], table: list[list[str]]) -> Path:
     """A folder as `grade` leaves it."""
     out.mkdir(parents=True, exist_ok=True)
-    about = {"lesson": "04", "variant": None, "roster": table, "points": page.points}
-    (out / "grading.json").write_text(json.dumps(about))
-    Results(out, page, {one["student"] for one in records}).write(list(records))
+    grading = {"lesson": "04", "variant": None, "roster": table, "points": page.points}
+    (out / "grading.json").write_text(json.dumps(grading))
+    Results(out, page, {row["student"] for row in records}).write(list(records))
     return out
 
 
@@ -62,20 +62,20 @@ HIDDEN = {"en": "Participant ", "de": "Teilnehmer/in", "es": "Participante", "ru
 
 
 def moodle_table(language: str) -> list[list[str]]:
-    left, right, (late, missing), (most, yes, date) = WORKSHEETS[language]
+    left, right, (late, missing), (maximum, yes, date) = WORKSHEETS[language]
     word = HIDDEN[language]
     return [
         [*left, *right],
-        [f"{word}77", "Anna_Maria Lee", "ann@x.org", late, "", most, yes, date, "-", ""],
-        [f"{word}78", "Bo Ek", "bo@x.org", missing, "", most, yes, "-", "-", ""],
-        [f"{word}79", "Cy Day", "cy@x.org", missing.split(" - ")[0], "", most, yes, date, "-", "Your own words"],
+        [f"{word}77", "Anna_Maria Lee", "ann@x.org", late, "", maximum, yes, date, "-", ""],
+        [f"{word}78", "Bo Ek", "bo@x.org", missing, "", maximum, yes, "-", "-", ""],
+        [f"{word}79", "Cy Day", "cy@x.org", missing.split(" - ")[0], "", maximum, yes, date, "-", "Your own words"],
     ]
 
 
 @pytest.mark.parametrize("language", WORKSHEETS)
 def test_moodle_takes_its_worksheet_back_in_every_language(language: str, tmp_path: Path, page: Assignment) -> None:
     table = moodle_table(language)
-    most = float(table[1][5].replace(",", "."))
+    maximum = float(table[1][5].replace(",", "."))
     ann, bo, cy = students_of(table)
     assert (ann.id, ann.late != "", bo.late, cy.late) == ("ann@x.org", True, "", "")
     records = [
@@ -85,12 +85,12 @@ def test_moodle_takes_its_worksheet_back_in_every_language(language: str, tmp_pa
     ]
     out = graded(tmp_path, page, records, table)
     exported = export_grades(out, "moodle")
-    got = moodle_grades(exported.files[0], language, most, "," if "," in table[1][5] else ".")
-    assert got[77][0] == pytest.approx(12 / 13 * most, abs=0.005)
+    got = moodle_grades(exported.files[0], language, maximum, "," if "," in table[1][5] else ".")
+    assert got[77][0] == pytest.approx(12 / 13 * maximum, abs=0.005)
     assert "12 of 13 points" in got[77][1]
     assert "&lt;b&gt;" in got[77][1]
     assert got[78] == (None, "")
-    assert got[79] == (most, "Your own words")  # what the teacher wrote stays
+    assert got[79] == (maximum, "Your own words")  # what the teacher wrote stays
     assert exported.notes == [
         "left blank: 1 missing: bo@x.org",
         "your own comment stays in the worksheet, and ours is not beside it: cy@x.org",
@@ -140,14 +140,14 @@ CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 PEOPLE = {501: "Doe, Jane", 502: "Roe, Max", 503: "Zoe, Al"}
 
 
-def canvas_table(*assignments: str, points: str = "", kept: str = "") -> list[list[str]]:
+def canvas_table(*assignments: str, points: str = "", grade: str = "") -> list[list[str]]:
     rows = [[name, str(key), f"u{key}", f"login{key}", "A"] for key, name in PEOPLE.items()]
     rest = ["Homework (1)", *assignments, "Current Score"]
     return [
         [*CANVAS, *rest],
         ["", "", "", "", "", *["Manual Posting"] * len(rest)],
         ["Points Possible", "", "", "", "", "5", *[points] * len(assignments), "(read only)"],
-        *([*row, "3", *[kept] * len(assignments), "60"] for row in rows),
+        *([*row, "3", *[grade] * len(assignments), "60"] for row in rows),
     ]
 
 
@@ -161,7 +161,7 @@ def canvas_records(page: Assignment) -> list[Record]:
 
 
 def test_canvas_puts_grades_into_the_assignment_that_is_there(tmp_path: Path, page: Assignment) -> None:
-    table = canvas_table("Exercises 4 (5555)", points="100", kept="7")
+    table = canvas_table("Exercises 4 (5555)", points="100", grade="7")
     exported = export_grades(graded(tmp_path, page, canvas_records(page), table), "canvas")
     got = canvas_grades(exported.files[0], {1: "Homework", 5555: "Exercises 4"}, PEOPLE)
     assert (got["assignment"], got["new"], got["points"]) == (5555, None, "100")
@@ -206,8 +206,8 @@ def test_canvas_with_first_and_last_names(tmp_path: Path, page: Assignment) -> N
 def test_canvas_finds_whose_feedback_each_file_is(tmp_path: Path, page: Assignment) -> None:
     records = [*canvas_records(page), record(page, "anon_aB3x9", "anon_aB3x9", 3, file="LATE_anon_aB3x9_9009_04.ipynb")]
     archive = export_grades(graded(tmp_path, page, records, canvas_table()), "canvas").files[1]
-    found, ignored = canvas_comments(archive, {"501": {"9001"}, "503": {"9003"}, "aB3x9": {"9009"}})
-    assert found.keys() == {"501", "503", "aB3x9"}
+    attached, ignored = canvas_comments(archive, {"501": {"9001"}, "503": {"9003"}, "aB3x9": {"9009"}})
+    assert attached.keys() == {"501", "503", "aB3x9"}
     assert ignored == ["guest_9_9_feedback.html"]  # no student of this course
 
 
@@ -237,7 +237,10 @@ def test_a_roster_that_excel_saved_is_read(encoding: str, separator: str, tmp_pa
     write_table(path, rows)
     text = "\r\n".join(separator.join(f'"{cell}"' for cell in row) for row in rows)
     path.write_bytes(text.encode(encoding))
-    assert [(one.id, one.name) for one in students_of(read_table(path))] == [("zoe", "Zoë Müller"), ("ann", rows[2][1])]
+    assert [(student.id, student.name) for student in students_of(read_table(path))] == [
+        ("zoe", "Zoë Müller"),
+        ("ann", rows[2][1]),
+    ]
 
 
 def test_an_excel_workbook_as_roster_is_named(tmp_path: Path) -> None:
@@ -290,4 +293,4 @@ def test_grades_that_excel_saved_are_exported_and_broken_files_named(tmp_path: P
 
 
 def test_a_roster_of_ones_own_may_have_a_column_called_id() -> None:
-    assert [one.id for one in students_of([["Student", "ID", "Name"], ["ann", "7", "Ann Lee"]])] == ["ann"]
+    assert [student.id for student in students_of([["Student", "ID", "Name"], ["ann", "7", "Ann Lee"]])] == ["ann"]

@@ -52,24 +52,24 @@ def rows(out: Path) -> dict[str, dict[str, str]]:
 def graded(tmp_path_factory: pytest.TempPathFactory, released: Path, solved: Make, sandboxed: None) -> Path:
     """The folder with submissions/ and, beside them, what `grade` made of them in out/."""
     folder = tmp_path_factory.mktemp("graded")
-    given = folder / "submissions"
-    write(given, "right", solved())
-    write(given, "partly", solved(WRONG))
-    write(given, "empty", nbformat.read(released / "release" / "04" / STEM, as_version=4))
+    submissions = folder / "submissions"
+    write(submissions, "right", solved())
+    write(submissions, "partly", solved(WRONG))
+    write(submissions, "empty", nbformat.read(released / "release" / "04" / STEM, as_version=4))
     for name, (answer, *_) in ATTACKS.items():
-        write(given, name.replace(" ", "-"), solved(answer))
+        write(submissions, name.replace(" ", "-"), solved(answer))
     deleted, changed, other = solved(), solved(WRONG), solved()
     deleted.cells = [cell for cell in deleted.cells if "SimpleCNNWithBatchNorm" not in cell.source]
     cell_of(changed, "check-04-1").source = 'print("correct")'
     changed.cells += [cell_of(changed, "check-04-2"), nbformat.v4.new_code_cell('check("04.6", lambda *a: None)')]
     other.metadata["course"]["lesson"] = "05"
-    write(given, "deleted", deleted)
-    write(given, "changed", changed)
-    write(given, "other", other)
-    write(given, "no-notebook", "{not json")
-    before, around = digests(given), digests(Path.cwd() / "course_lib")
-    grade("04", given, folder / "out", seconds=2)
-    assert digests(given) == before, "a submission was changed"
+    write(submissions, "deleted", deleted)
+    write(submissions, "changed", changed)
+    write(submissions, "other", other)
+    write(submissions, "no-notebook", "{not json")
+    before, around = digests(submissions), digests(Path.cwd() / "course_lib")
+    grade("04", submissions, folder / "out", seconds=2)
+    assert digests(submissions) == before, "a submission was changed"
     assert digests(Path.cwd() / "course_lib") == around
     assert {path.name for path in folder.iterdir()} == {"submissions", "out"}
     return folder
@@ -130,9 +130,9 @@ def test_one_task_graded_again_leaves_the_others(graded: Path, tmp_path: Path, s
     out = tmp_path / "out"
     grade("04", tmp_path / "in", out)
     record = out / "records" / "ada.json"
-    held = json.loads(record.read_text())
-    held["tasks"]["04.3"]["points"], held["tasks"]["04.1"]["points"] = 0, 1  # as if graded by an older check
-    record.write_text(json.dumps(held))
+    stored = json.loads(record.read_text())
+    stored["tasks"]["04.3"]["points"], stored["tasks"]["04.1"]["points"] = 0, 1  # as if graded by an older check
+    record.write_text(json.dumps(stored))
     grade("04", tmp_path / "in", out, task="04.3")
     assert [rows(out)["ada"][number] for number in ("04.1", "04.3", "score")] == ["1", "2", "13"]
     (tmp_path / "in" / "ada" / STEM).write_text(nbformat.writes(solved(WRONG + "\n")))
@@ -142,8 +142,8 @@ def test_one_task_graded_again_leaves_the_others(graded: Path, tmp_path: Path, s
 
 @pytest.fixture(scope="module")
 def box(sandboxed: None) -> Iterator[Sandbox]:
-    with Sandbox("04", seconds=10) as made:
-        yield made
+    with Sandbox("04", seconds=10) as sandbox:
+        yield sandbox
 
 
 def test_a_submission_leaves_nothing_to_the_next(box: Sandbox) -> None:
@@ -164,10 +164,10 @@ def test_no_shared_memory_that_outlives_its_process_can_be_made(box: Sandbox) ->
 
 def test_one_folder_can_be_written_by_whoever_grades(sandboxed: None, tmp_path: Path) -> None:
     # As the user who grades, root or not: the worker's change to a user of its own is one wall more.
-    places = ["/", "/dev", "/dev/shm", "/usr", str(PACKAGE), sys.prefix, "/box"]
+    folders = ["/", "/dev", "/dev/shm", "/usr", str(PACKAGE), sys.prefix, "/box"]
     write = f"""
 import pathlib
-for place in {places}:
+for place in {folders}:
     try:
         pathlib.Path(place, "left behind").write_text("x")
         print(place)
@@ -184,9 +184,9 @@ def test_a_submission_does_not_see_solutions_grades_or_others(box: Sandbox) -> N
         "from pathlib import Path\nimport course_lib\nproject = Path(course_lib.__file__).parents[1]\n"
         "raise OSError(f'{sorted(p.name for p in project.iterdir())} {sorted(p.name for p in Path(\"/\").iterdir())}')"
     )
-    said = box.run([(0, look)], {}, seed=0)["errors"]["0"]
-    assert "notebooks" not in said
-    assert "tests" not in said
+    error = box.run([(0, look)], {}, seed=0)["errors"]["0"]
+    assert "notebooks" not in error
+    assert "tests" not in error
 
 
 def test_without_a_sandbox_grading_refuses_and_can_be_told_to_go_on(
@@ -220,7 +220,7 @@ os._exit(0)
 def test_a_killed_grading_goes_on_to_the_same_grades(
     each: bool, tmp_path: Path, page: Assignment, released: Path, sandboxed: None
 ) -> None:
-    given, roster = tmp_path / "in", tmp_path / "roster.csv"
+    submissions, roster = tmp_path / "in", tmp_path / "roster.csv"
     students = [f"student-{number}" for number in range(9)]
     roster.write_text("\n".join(["student", *students]))
     pages = release_each("04", tmp_path / "class", roster)[0] if each else [released / "release" / "04" / STEM] * 9
@@ -233,9 +233,9 @@ def test_a_killed_grading_goes_on_to_the_same_grades(
         del notebook.cells[
             notebook.cells.index(cell_of(notebook, "task-04-2")) + 1 :
         ]  # two tasks are enough, and quick
-        write(given, student, notebook)
+        write(submissions, student, notebook)
     options = ["--variant", "each", "--roster", str(roster)] if each else []
-    command = [sys.executable, "-m", "course_lib", "grade", "04", str(given), *options, "--out"]
+    command = [sys.executable, "-m", "course_lib", "grade", "04", str(submissions), *options, "--out"]
     whole = subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True, text=True)
     process = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True)
     records, end = tmp_path / "out" / "records", time.monotonic() + 120
@@ -246,8 +246,8 @@ def test_a_killed_grading_goes_on_to_the_same_grades(
     done = {path.stem for path in records.glob("*.json")}
     assert 3 <= len(done) < 9
     again = subprocess.run([*command, str(tmp_path / "out")], check=True, capture_output=True, text=True)
-    told = {line.split()[0] for line in again.stdout.splitlines() if line.startswith("student-")}
-    assert told == set(students) - done
+    graded = {line.split()[0] for line in again.stdout.splitlines() if line.startswith("student-")}
+    assert graded == set(students) - done
     got = rows(tmp_path / "out")
     assert got == rows(tmp_path / "whole")
     assert [got[student]["score"] for student in students] == ["0", "2", "3"] * 3
@@ -262,15 +262,15 @@ def test_nbgrader_grades_alike(released: Path, graded: Path, page: Assignment) -
     api = nbgrader(released)
     scores = {}
     for student in students:
-        said = api.autograde("04", student)
-        assert said["success"], said
+        result = api.autograde("04", student)
+        assert result["success"], result
         with Gradebook(f"sqlite:///{released}/gradebook.db") as book:
             scores[student] = book.find_submission("04", student).score
-    ours = rows(graded / "out")
-    assert scores == {student: float(ours[student]["score"]) for student in students}
+    expected = rows(graded / "out")
+    assert scores == {student: float(expected[student]["score"]) for student in students}
     command = [sys.executable, "-m", "nbgrader", "validate", str(released / "source" / "04" / STEM)]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=released)
-    assert "Success" in told.stdout, told
+    validated = subprocess.run(command, capture_output=True, text=True, cwd=released)
+    assert "Success" in validated.stdout, validated
 
 
 def test_a_canvas_zip_becomes_grades_and_feedback_to_upload(tmp_path: Path, solved: Make, sandboxed: None) -> None:
@@ -330,8 +330,8 @@ def test_a_variant_is_graded_by_its_own_numbers(tmp_path: Path, sandboxed: None)
     default = page.solutions()["05.4"].__defaults__
     assert default != assignment("05").solutions()["05.4"].__defaults__
     students = nbformat.read(release("05", tmp_path / "class", variant=1), as_version=4)
-    for ours, theirs in zip(page.source.cells, students.cells, strict=True):
-        theirs.source = ours.source if "### BEGIN SOLUTION" in ours.source else theirs.source
+    for source_cell, cell in zip(page.source.cells, students.cells, strict=True):
+        cell.source = source_cell.source if "### BEGIN SOLUTION" in source_cell.source else cell.source
     other = nbformat.from_dict(students)
     (tmp_path / "in" / "own").mkdir(parents=True)
     (tmp_path / "in" / "own" / "05.ipynb").write_text(nbformat.writes(students))

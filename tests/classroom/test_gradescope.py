@@ -51,34 +51,34 @@ def test_a_submission_gets_its_points_in_gradescopes_format(
     container: Path, solved: Callable[..., NotebookNode], sandboxed: None
 ) -> None:
     wrong = "def class_accuracy(logits, labels):\n    return torch.ones(logits.shape[1])"
-    found = hand_in(container, **{"my_1_2_work.ipynb": nbformat.writes(solved(wrong)), "notes.txt": "x"})
+    path = hand_in(container, **{"my_1_2_work.ipynb": nbformat.writes(solved(wrong)), "notes.txt": "x"})
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(["./run_autograder"], cwd=container, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
-    said = json.loads(found.read_text())
-    assert gradescope_results(said) == 12
-    assert sum(test["max_score"] for test in said["tests"]) == 13
-    assert [test["status"] for test in said["tests"]] == ["failed", *["passed"] * 5]
-    assert "hint:" in said["tests"][0]["output"]
+    output = json.loads(path.read_text())
+    assert gradescope_results(output) == 12
+    assert sum(test["max_score"] for test in output["tests"]) == 13
+    assert [test["status"] for test in output["tests"]] == ["failed", *["passed"] * 5]
+    assert "hint:" in output["tests"][0]["output"]
 
 
 def test_what_is_no_notebook_gets_no_points_and_is_told_why(container: Path) -> None:
-    found = hand_in(container, **{"essay.txt": "x"})
+    path = hand_in(container, **{"essay.txt": "x"})
     main(container)
-    said = json.loads(found.read_text())
-    assert gradescope_results(said) == 0
-    assert "essay.txt" in said["output"]
+    output = json.loads(path.read_text())
+    assert gradescope_results(output) == 0
+    assert "essay.txt" in output["output"]
 
 
 def test_an_end_without_a_verdict_is_no_zero(
     container: Path, page: Assignment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = hand_in(container, **{"04_cifar10.ipynb": "{}"})
-    made = record(page, "submission", "submission", None, status="not graded", reasons=["the machine is full"])
-    monkeypatch.setattr("course_lib.classroom.gradescope.grade", lambda *_, **__: [made])
+    path = hand_in(container, **{"04_cifar10.ipynb": "{}"})
+    graded = record(page, "submission", "submission", None, status="not graded", reasons=["the machine is full"])
+    monkeypatch.setattr("course_lib.classroom.gradescope.grade", lambda *_, **__: [graded])
     with pytest.raises(SystemExit, match="the machine is full"):
         main(container)
-    assert not found.exists()  # Gradescope then says that the autograder failed
+    assert not path.exists()  # Gradescope then says that the autograder failed
 
 
 def test_the_archive_holds_all_that_its_setup_installs(released: Path, container: Path, tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_one_release_is_needed(tmp_path: Path) -> None:
 
 
 def test_what_a_submission_says_is_text_on_gradescope_too(page: Assignment) -> None:
-    made = record(page, "ann", "Ann", 12)
-    made["tasks"]["04.1"] |= {"findings": [("found", "<script>1</script>")], "public": "<img>"}
-    said = results(made, page, 3.2)
-    assert "<script" not in said["tests"][0]["output"]
-    assert "<img" not in said["tests"][0]["output"]
-    gradescope_results(said)
+    graded = record(page, "ann", "Ann", 12)
+    graded["tasks"]["04.1"] |= {"findings": [("found", "<script>1</script>")], "public": "<img>"}
+    output = results(graded, page, 3.2)
+    assert "<script" not in output["tests"][0]["output"]
+    assert "<img" not in output["tests"][0]["output"]
+    gradescope_results(output)

@@ -121,16 +121,18 @@ def test_no_link_or_image_of_a_submission_comes_out_of_the_summary(tmp_path: Pat
     """Judged by the Markdown that GitHub speaks, as markdown-it reads it."""
     evil = "![p](http://evil.example/p.png) [click](http://evil.example) <img src=x> `` ` ``` | \\| <http://e.x> *b*"
     Results(tmp_path, page, {"ann"}).write([record(page, "ann", "Ann", 13, reasons=[f"cell 3 failed: {evil}"])])
-    shown = MarkdownIt("gfm-like", {"linkify": False}).render((tmp_path / "summary.md").read_text())
-    assert set(re.findall(r"<(\w+)", shown)) <= {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "code"}
-    assert "![p](http://evil.example/p.png)" in html.unescape(shown)
+    text = MarkdownIt("gfm-like", {"linkify": False}).render((tmp_path / "summary.md").read_text())
+    assert set(re.findall(r"<(\w+)", text)) <= {"h1", "h2", "p", "table", "thead", "tbody", "tr", "th", "td", "code"}
+    assert "![p](http://evil.example/p.png)" in html.unescape(text)
 
 
 def test_mean_and_median_are_of_who_was_graded(tmp_path: Path, page: Assignment) -> None:
     scores = {"a": 13, "b": 10, "c": None, "d": None}
-    made = [record(page, name, name, score, status="graded" if score else "missing") for name, score in scores.items()]
-    made.append(record(page, "e", "e", 4, reasons=["not in the roster"]))
-    Results(tmp_path, page, set("abcde")).write(made)
+    records = [
+        record(page, name, name, score, status="graded" if score else "missing") for name, score in scores.items()
+    ]
+    records.append(record(page, "e", "e", 4, reasons=["not in the roster"]))
+    Results(tmp_path, page, set("abcde")).write(records)
     text = (tmp_path / "summary.md").read_text()
     assert "5 students, 3 graded" in text
     assert "Mean 9.0, median 10 of 13 points." in text

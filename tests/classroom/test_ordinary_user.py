@@ -39,8 +39,8 @@ exec $ordinary "$@"
 
 
 def as_user(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
-    places = {"PREFIX": sys.prefix, "BASE": sys.base_prefix, "CLONE": str(PACKAGE.parent)}
-    env = {**os.environ, **places, "HOME": str(home), "PYTHONPATH": str(PACKAGE.parent)}
+    folders = {"PREFIX": sys.prefix, "BASE": sys.base_prefix, "CLONE": str(PACKAGE.parent)}
+    env = {**os.environ, **folders, "HOME": str(home), "PYTHONPATH": str(PACKAGE.parent)}
     script = AS_USER.format(user=USER)
     whole = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *command]
     return subprocess.run(whole, capture_output=True, text=True, env=env, cwd=home)
@@ -53,12 +53,12 @@ def home(sandboxed: None) -> Iterator[Path]:
         pytest.skip("all tests of grading run as an ordinary user here")
     if not shutil.which("unshare") or not shutil.which("setpriv"):
         pytest.skip("no unshare or setpriv here to become an ordinary user with: apt-get install util-linux")
-    with tempfile.TemporaryDirectory(prefix="home-") as made:
-        os.chown(made, int(USER), int(USER))
-        tried = as_user([sys.executable, "-c", "import os; print(os.getuid())"], Path(made))
-        if tried.stdout.strip() != USER:
-            pytest.skip(f"no ordinary user can run Python here: {tried.stderr.strip()[-200:]}")
-        yield Path(made)
+    with tempfile.TemporaryDirectory(prefix="home-") as folder:
+        os.chown(folder, int(USER), int(USER))
+        probe = as_user([sys.executable, "-c", "import os; print(os.getuid())"], Path(folder))
+        if probe.stdout.strip() != USER:
+            pytest.skip(f"no ordinary user can run Python here: {probe.stderr.strip()[-200:]}")
+        yield Path(folder)
 
 
 def test_an_ordinary_user_grades_honest_and_hostile_submissions_in_the_sandbox(
@@ -68,8 +68,8 @@ def test_an_ordinary_user_grades_honest_and_hostile_submissions_in_the_sandbox(
     for student, notebook in {"right": solved(), **{name: solved(ATTACKS[name][0]) for name in names}}.items():
         (home / "in" / student).mkdir(parents=True)
         (home / "in" / student / "04_cifar10.ipynb").write_text(nbformat.writes(notebook))
-    for place in (home, *home.rglob("*")):
-        os.chown(place, int(USER), int(USER))
+    for entry in (home, *home.rglob("*")):
+        os.chown(entry, int(USER), int(USER))
     command = [sys.executable, "-m", "course_lib"]
     ran = as_user([*command, "grade", "04", "in", "--out", "class", "--seconds", "5"], home)
     assert ran.returncode == 0, ran.stderr

@@ -129,15 +129,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told() -> list[str]:
+def messages() -> list[str]:
     """What was said while it was released."""
     return []
 
 
 @pytest.fixture(scope="module")
-def students(tmp_path_factory: pytest.TempPathFactory, folder: Path, told: list[str]) -> Path:
+def students(tmp_path_factory: pytest.TempPathFactory, folder: Path, messages: list[str]) -> Path:
     """The notebook that students get."""
-    return release("51", tmp_path_factory.mktemp("class"), own=folder, told=told.append)
+    return release("51", tmp_path_factory.mktemp("class"), own=folder, on_message=messages.append)
 
 
 def answered(students: Path, *answers: str) -> NotebookNode:
@@ -153,7 +153,7 @@ def solved(students: Path, folder: Path) -> NotebookNode:
     return answered(students, *(task.source for task in page.tasks.values()))
 
 
-def held(notebook: str) -> str:
+def with_packed(notebook: str) -> str:
     """All that a notebook holds, also where it is packed."""
     packed = re.findall(r'bring\(\\"([\w+/=]+)\\"\)', notebook)
     assert len(packed) == 1
@@ -162,7 +162,7 @@ def held(notebook: str) -> str:
 
 def test_students_get_one_notebook_without_any_answer(students: Path) -> None:
     assert [path.name for path in students.parent.iterdir()] == ["51_exercises.ipynb"]
-    text = held(students.read_text())
+    text = with_packed(students.read_text())
     assert "def inputs(self, draw):" in text
     assert "That is the standard deviation." in text
     for secret in (*SOLUTIONS, *SECRETS, "my tasks", "grade_answer", "HIDDEN"):
@@ -197,23 +197,23 @@ def test_a_page_checks_answers_where_the_teachers_folder_is_not(
         NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(elsewhere)}}).execute()
     finally:
         (folder.parent / "gone").rename(folder)
-    said = [
+    texts = [
         " ".join(cell.outputs[0].data["text/plain"].split())
         for cell in notebook.cells
         if cell.cell_type == "code" and re.match(r"check|hint|progress", cell.source)
     ]
-    assert said[0] == "51.1 How far values spread: correct notice: One broken pixel decides it."
-    assert said[1].startswith("51.2 A layer with a factor: correct")
-    assert "Lesson 51: 2 of 2 tasks correct" in said[2]
-    assert "51.1 How far values spread: incorrect" in said[3]
-    assert "likely slip: That is the largest value alone." in said[3]
-    assert " image = tensor([[" in said[3]
-    assert "likely slip: That adds the factor." in said[4]
-    assert "of your cell: return image.wrong" in said[5]
-    assert said[6].count("Hint") == 2
-    assert "solution" not in said[6]
-    assert "Lesson 1: 0 of" in said[7]
-    assert "Lesson 51: 0 of 2" in said[7]
+    assert texts[0] == "51.1 How far values spread: correct notice: One broken pixel decides it."
+    assert texts[1].startswith("51.2 A layer with a factor: correct")
+    assert "Lesson 51: 2 of 2 tasks correct" in texts[2]
+    assert "51.1 How far values spread: incorrect" in texts[3]
+    assert "likely slip: That is the largest value alone." in texts[3]
+    assert " image = tensor([[" in texts[3]
+    assert "likely slip: That adds the factor." in texts[4]
+    assert "of your cell: return image.wrong" in texts[5]
+    assert texts[6].count("Hint") == 2
+    assert "solution" not in texts[6]
+    assert "Lesson 1: 0 of" in texts[7]
+    assert "Lesson 51: 0 of 2" in texts[7]
 
 
 def test_own_tasks_are_graded_in_the_sandbox_as_they_are_now(
@@ -272,8 +272,8 @@ there = hasattr(task, "solution"), task.slips, os.path.exists({str(folder)!r})
 raise ValueError([file.name for file in files], secrets, there)
 """
     with Sandbox("51", folder, seconds=10) as box:
-        said = box.run([(0, look)], {}, seed=0)["errors"]["0"]
-    assert said == "ValueError: (['t51_1_value_range.py', 't51_2_scaled.py'], [], (False, (), False))"
+        error = box.run([(0, look)], {}, seed=0)["errors"]["0"]
+    assert error == "ValueError: (['t51_1_value_range.py', 't51_2_scaled.py'], [], (False, (), False))"
 
 
 def test_own_tasks_may_not_lie_where_submissions_look(sandboxed: None) -> None:
@@ -312,7 +312,7 @@ def write(folder: Path, **files: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({}, r"no tasks of lesson 51 in there; a task is a file such as t51_1_name\.py"),
         ({"t52_1_value_range": RANGE}, "no tasks of lesson 51 in there; its tasks are of lesson 52"),
@@ -354,9 +354,9 @@ def write(folder: Path, **files: str) -> Path:
     ],
 )
 def test_a_folder_that_cannot_be_released_is_told_what_is_wrong(
-    tmp_path: Path, files: dict[str, str], said: str
+    tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         release("51", tmp_path / "class", own=write(tmp_path, **files))
     assert not (tmp_path / "class").exists()
 
@@ -368,9 +368,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         assignment("51")
 
 
-def test_few_wrong_answers_are_told_and_no_reason_to_refuse_a_teacher(students: Path, told: list[str]) -> None:
+def test_few_wrong_answers_are_told_and_no_reason_to_refuse_a_teacher(students: Path, messages: list[str]) -> None:
     assert students.is_file()
-    assert told == ["51.2: fewer than four wrong answers; what do learners do instead?"]
+    assert messages == ["51.2: fewer than four wrong answers; what do learners do instead?"]
 
 
 def test_gradescope_does_not_get_own_answers(students: Path) -> None:

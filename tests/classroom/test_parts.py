@@ -40,14 +40,14 @@ def changed(changes: dict[str, str]) -> str:
 
 
 def test_course_grade_counts_the_parts_that_are_right(page: Assignment, sandboxed: None) -> None:
-    grader, came = Grader(page, secret=3), []
+    grader, results = Grader(page, secret=3), []
     with Sandbox("05", seconds=10) as box:
         for changes, _ in CHANGES:
-            said = box.run([(0, changed(changes))], {"05.6": "labels_needed"}, seed=7)["tasks"]["05.6"]
-            came.append(grader._task(page, "05.6", said, 7))
-    assert [task["points"] for task in came] == [points for _, points in CHANGES]
-    assert came[1]["reason"].endswith('Right all the same: the entry "pretrained", the entry "gain"')
-    assert [task["hidden"] for task in came] == [True] + 5 * [False]
+            report = box.run([(0, changed(changes))], {"05.6": "labels_needed"}, seed=7)["tasks"]["05.6"]
+            results.append(grader._task(page, "05.6", report, 7))
+    assert [task["points"] for task in results] == [points for _, points in CHANGES]
+    assert results[1]["reason"].endswith('Right all the same: the entry "pretrained", the entry "gain"')
+    assert [task["hidden"] for task in results] == [True] + 5 * [False]
 
 
 @pytest.mark.parametrize(("changes", "points"), CHANGES)
@@ -60,8 +60,8 @@ def test_nbgrader_counts_the_same(
     cell = new_code_cell(metadata={"nbgrader": {"grade": True, "solution": False, "points": 4, "schema_version": 3}})
     try:
         returned = grade_answer("05.6", space["labels_needed"])
-        shown = {} if returned is None else {"text/plain": repr(returned)}
-        cell.outputs = [new_output("execute_result", shown)] if shown else []
+        output = {} if returned is None else {"text/plain": repr(returned)}
+        cell.outputs = [new_output("execute_result", output)] if output else []
     except AssertionError:
         cell.outputs = [new_output("error", ename="AssertionError", evalue="", traceback=[])]
     assert determine_grade(cell) == (points, 4)
@@ -75,6 +75,6 @@ def test_the_page_says_what_a_part_is_worth(page: Assignment) -> None:
 def test_points_for_a_part_that_is_not_there_are_a_flaw(monkeypatch: pytest.MonkeyPatch) -> None:
     task = find_task("05.6")
     monkeypatch.setattr(type(task), "worth", {"the entry": 5})
-    one, other = flaws(task)
-    assert one.startswith("05.6: worth 'the entry', but its parts are [")
-    assert other == "05.6: its parts are worth more than its 4 points together"
+    first, second = flaws(task)
+    assert first.startswith("05.6: worth 'the entry', but its parts are [")
+    assert second == "05.6: its parts are worth more than its 4 points together"

@@ -42,7 +42,7 @@ def prose_cell(notebook: NotebookNode) -> NotebookNode:
     return cell_of(notebook, "task-04-text")
 
 
-def place_of(notebook: NotebookNode) -> int:
+def prose_index(notebook: NotebookNode) -> int:
     return notebook.cells.index(prose_cell(notebook))
 
 
@@ -53,18 +53,18 @@ def write_into(text: str, kind: str = "markdown") -> Edit:
     return edit
 
 
-def beside(where: int, kind: str = "markdown", text: str = PROSE) -> Edit:
+def beside(offset: int, kind: str = "markdown", text: str = PROSE) -> Edit:
     """A cell of the student's own, so many after the one for the answer."""
 
     def edit(notebook: NotebookNode) -> None:
         new = nbformat.v4.new_code_cell(text) if kind == "code" else nbformat.v4.new_markdown_cell(text)
-        notebook.cells.insert(place_of(notebook) + where, new)
+        notebook.cells.insert(prose_index(notebook) + offset, new)
 
     return edit
 
 
 def into_the_question(notebook: NotebookNode) -> None:
-    notebook.cells[place_of(notebook) - 1].source += f"\n\n{PROSE}"
+    notebook.cells[prose_index(notebook) - 1].source += f"\n\n{PROSE}"
 
 
 def without_metadata(notebook: NotebookNode) -> None:
@@ -74,7 +74,7 @@ def without_metadata(notebook: NotebookNode) -> None:
 
 
 def deleted(notebook: NotebookNode) -> None:
-    del notebook.cells[place_of(notebook)]
+    del notebook.cells[prose_index(notebook)]
 
 
 def deleted_but_answered(notebook: NotebookNode) -> None:
@@ -98,20 +98,20 @@ def test_each_page_asks_a_question_if_it_is_wanted_and_is_as_before_if_not(lesso
     plain, asking = assignment(lesson), assignment(lesson, question=True)
     question = asking.question
     assert question
-    given = nbformat.read(release(lesson, tmp_path, question=True), as_version=4)
-    nbformat.validate(given)
-    (answer,) = (c for c in given.cells if c.metadata.get("nbgrader", {}).get("grade_id") == f"task-{lesson}-text")
-    says = {key: answer.metadata.nbgrader[key] for key in ("grade", "solution", "locked", "task", "points")}
-    wanted = {"grade": True, "solution": True, "locked": False, "task": False, "points": question.points}
-    assert says == wanted  # nbgrader's manually graded cell
+    released = nbformat.read(release(lesson, tmp_path, question=True), as_version=4)
+    nbformat.validate(released)
+    (answer,) = (c for c in released.cells if c.metadata.get("nbgrader", {}).get("grade_id") == f"task-{lesson}-text")
+    metadata = {key: answer.metadata.nbgrader[key] for key in ("grade", "solution", "locked", "task", "points")}
+    expected = {"grade": True, "solution": True, "locked": False, "task": False, "points": question.points}
+    assert metadata == expected  # nbgrader's manually graded cell
     assert (answer.cell_type, answer.source) == ("markdown", STUB)
-    statement = given.cells[given.cells.index(answer) - 1].source
+    statement = released.cells[released.cells.index(answer) - 1].source
     assert statement.startswith(f"## {lesson}.text {question.title}\n\n**{question.points} points**")
-    text = "\n".join(cell.source for cell in given.cells)
+    text = "\n".join(cell.source for cell in released.cells)
     assert "SOLUTION" not in text
     assert question.expected.splitlines()[0] not in text
     assert f"Together {sum(plain.points.values()) + question.points} points" in text
-    sources, last = [cell.source for cell in asking.source.cells], given.cells.index(answer)
+    sources, last = [cell.source for cell in asking.source.cells], released.cells.index(answer)
     assert [*sources[1 : last - 1], *sources[last + 1 :]] == [cell.source for cell in plain.source.cells[1:]]
 
 
@@ -138,49 +138,49 @@ def test_each_page_asks_a_question_if_it_is_wanted_and_is_as_before_if_not(lesso
 def test_an_answer_is_found_wherever_it_was_written(
     edits: list[Edit], answer: str, students: Path, asking: Assignment
 ) -> None:
-    came = read(students, asking, *edits)
-    assert (came["answer"], came["points"], came["reason"]) == (answer, None, "")
+    result = read(students, asking, *edits)
+    assert (result["answer"], result["points"], result["reason"]) == (answer, None, "")
 
 
 @pytest.mark.parametrize("edit", [nothing, write_into(""), write_into(" \n\n")])
 def test_an_answer_that_nobody_wrote_has_no_points(edit: Edit, students: Path, asking: Assignment) -> None:
-    came = read(students, asking, edit)
-    assert (came["points"], came["answer"]) == (0, "")
-    assert came["reason"].startswith("not answered")
+    result = read(students, asking, edit)
+    assert (result["points"], result["answer"]) == (0, "")
+    assert result["reason"].startswith("not answered")
 
 
 def test_doubt_is_for_the_teacher_to_settle(students: Path, asking: Assignment) -> None:
-    came = read(students, asking, deleted)
-    assert came["points"] is None
-    assert "its cell is not in the notebook" in came["reason"]
-    came = read(students, asking, lambda notebook: notebook.cells.insert(3, nbformat.v4.new_markdown_cell(PROSE)))
-    assert (came["points"], came["answer"]) == (None, PROSE)
-    assert "in other cells" in came["reason"]
+    result = read(students, asking, deleted)
+    assert result["points"] is None
+    assert "its cell is not in the notebook" in result["reason"]
+    result = read(students, asking, lambda notebook: notebook.cells.insert(3, nbformat.v4.new_markdown_cell(PROSE)))
+    assert (result["points"], result["answer"]) == (None, PROSE)
+    assert "in other cells" in result["reason"]
 
 
 def test_a_long_answer_is_cut_and_said_to_be(students: Path, asking: Assignment) -> None:
-    came = read(students, asking, write_into("Lorem ipsum\n" * 90_000))
-    assert len(came["answer"]) <= 20_000
-    assert re.fullmatch(r"the first 20,000 of 1,079,999 characters", came["reason"])
+    result = read(students, asking, write_into("Lorem ipsum\n" * 90_000))
+    assert len(result["answer"]) <= 20_000
+    assert re.fullmatch(r"the first 20,000 of 1,079,999 characters", result["reason"])
 
 
 @pytest.fixture(scope="module")
 def graded(students: Path, asking: Assignment, sandboxed: None) -> Path:
     """The folder of the class, graded: ann is right and answers, bo too and with HTML, cy untouched, di unreadable."""
     out = students.parents[2]
-    given = out.parent / f"{out.name}-submissions"
+    submissions = out.parent / f"{out.name}-submissions"
     solved = nbformat.read(students, as_version=4)
-    for cell, ours in zip(solved.cells, asking.source.cells, strict=True):
-        if cell.cell_type == "code" and "### BEGIN SOLUTION" in ours.source:
-            cell.source = ours.source
+    for cell, source_cell in zip(solved.cells, asking.source.cells, strict=True):
+        if cell.cell_type == "code" and "### BEGIN SOLUTION" in source_cell.source:
+            cell.source = source_cell.source
     for student, edit in {"ann": write_into(PROSE), "bo": write_into(HOSTILE), "cy": nothing, "di": None}.items():
         notebook = nbformat.from_dict(solved)
         if edit:
             edit(notebook)
-        (given / student).mkdir(parents=True)
-        (given / student / STEM).write_text(nbformat.writes(notebook) if edit else "{")
+        (submissions / student).mkdir(parents=True)
+        (submissions / student / STEM).write_text(nbformat.writes(notebook) if edit else "{")
         prose_cell(notebook).source = STUB
-    grade("04", given, out, question=True)
+    grade("04", submissions, out, question=True)
     return out
 
 
@@ -189,7 +189,7 @@ def rows(out: Path) -> dict[str, dict[str, str]]:
         return {row["student"]: row for row in csv.DictReader(file)}
 
 
-def again(out: Path) -> dict[str, dict[str, str]]:
+def graded_again(out: Path) -> dict[str, dict[str, str]]:
     """grades.csv after the next grading, which runs nothing."""
     ran = []
     grade("04", out.parent / f"{out.name}-submissions", out, question=True, on_graded=ran.append)
@@ -197,7 +197,7 @@ def again(out: Path) -> dict[str, dict[str, str]]:
     return rows(out)
 
 
-def book_of(out: Path) -> Gradebook:
+def gradebook(out: Path) -> Gradebook:
     return Gradebook(f"sqlite:///{out}/gradebook.db")
 
 
@@ -234,51 +234,51 @@ def test_no_answer_is_run_or_shown_as_html(graded: Path) -> None:
         text = page.read_text()
         assert "&lt;script&gt;alert(1)" in text
         assert not re.search(r"<script|<img|\x1b|\u202e", text)
-    shown = nbformat.read(graded / "autograded" / "bo" / "04" / STEM, as_version=4)
-    assert prose_cell(shown).source.startswith("< /pre>< /section>< script>alert(1)")
-    assert prose_cell(shown).source.endswith("`a < b`")
+    notebook = nbformat.read(graded / "autograded" / "bo" / "04" / STEM, as_version=4)
+    assert prose_cell(notebook).source.startswith("< /pre>< /section>< script>alert(1)")
+    assert prose_cell(notebook).source.endswith("`a < b`")
 
 
 def test_nbgraders_form_grader_lists_what_is_to_be_graded_by_hand(graded: Path, asking: Assignment) -> None:
     api = nbgrader(graded)
-    listed = {one["student"]: one for one in api.get_notebook_submissions("04", "04_cifar10")}
-    by_hand = {name: one["needs_manual_grade"] for name, one in listed.items() if one["id"]}
+    listed = {submission["student"]: submission for submission in api.get_notebook_submissions("04", "04_cifar10")}
+    by_hand = {name: submission["needs_manual_grade"] for name, submission in listed.items() if submission["id"]}
     assert by_hand == {"ann": True, "bo": True, "cy": False}
     assert {name: listed[name]["code_score"] for name in by_hand} == dict.fromkeys(by_hand, 13)
     assert api.get_assignment("04")["num_submissions"] == 4
-    with book_of(graded) as book:
+    with gradebook(graded) as book:
         grades = {grade.name: grade for grade in book.find_submission_notebook("04_cifar10", "04", "ann").grades}
         assert [name for name, grade in grades.items() if grade.needs_manual_grade] == ["task-04-text"]
         assert {name: grade.auto_score for name, grade in grades.items()} == {
             **{f"check-04-{number[3:]}": asking.points[number] for number in asking.tasks},
             "task-04-text": None,
         }
-    shown = nbformat.read(graded / "autograded" / "ann" / "04" / STEM, as_version=4)
-    assert prose_cell(shown).source == PROSE
-    assert "class_accuracy" in cell_of(shown, "task-04-1").source
+    notebook = nbformat.read(graded / "autograded" / "ann" / "04" / STEM, as_version=4)
+    assert prose_cell(notebook).source == PROSE
+    assert "class_accuracy" in cell_of(notebook, "task-04-1").source
 
 
 def test_points_come_from_the_form_grader_or_from_overrides(graded: Path, asking: Assignment) -> None:
-    with book_of(graded) as book:
+    with gradebook(graded) as book:
         by_hand = book.find_grade("task-04-text", "04_cifar10", "04", "ann")
         by_hand.manual_score, by_hand.needs_manual_grade = 2.5, False  # as its page does when points are typed in
         book.find_comment("task-04-text", "04_cifar10", "04", "ann").manual_comment = "And the <price>?"
         book.db.commit()
     assert export_grades(graded, "csv").notes[0].startswith("gradebook.db was changed after these grades")
     (graded / "overrides.csv").write_text("student,task,points,comment\nbo,04.text,1,Too short\nann,04.2,,Neat\n")
-    got = again(graded)
+    got = graded_again(graded)
     assert [got["ann"][key] for key in ("score", "max_score", "04.text", "status")] == ["15.5", "16", "2.5", "graded"]
     assert got["ann"]["comment"] == "04.2: Neat; 04.text: And the <price>?"
     assert [got["bo"][key] for key in ("score", "04.text", "comment")] == ["14", "1", "04.text: Too short"]
     assert "And the &lt;price&gt;?" in (graded / "feedback" / "ann.html").read_text()
     assert "(2.5 of 3)" in (graded / "answers.html").read_text()
     assert export_grades(graded, "csv").notes == ["left blank: 1 unreadable: di"]
-    assert again(graded) == got
+    assert graded_again(graded) == got
     api = nbgrader(graded)
-    assert {one["student"]: one["score"] for one in api.get_submissions("04") if one["id"]}["ann"] == 15.5
+    assert {entry["student"]: entry["score"] for entry in api.get_submissions("04") if entry["id"]}["ann"] == 15.5
 
     (graded / "overrides.csv").write_text("student,task,points,comment\nann,04.text,3,\n")
-    got = again(graded)
+    got = graded_again(graded)
     assert (got["ann"]["04.text"], got["bo"]["status"]) == ("3", "to grade by hand")  # the file counts first
     (graded / "overrides.csv").unlink()
 
@@ -288,7 +288,7 @@ def test_points_come_from_the_form_grader_or_from_overrides(graded: Path, asking
     file.write_text(nbformat.writes(notebook))
     grade("04", file.parents[1], graded, question=True)
     assert rows(graded)["ann"]["status"] == "to grade by hand"  # the points were for what stood there before
-    with book_of(graded) as book:
+    with gradebook(graded) as book:
         assert book.find_grade("task-04-text", "04_cifar10", "04", "ann").needs_manual_grade
         book.find_grade("check-04-1", "04_cifar10", "04", "bo").manual_score = 7
         book.db.commit()
@@ -312,9 +312,9 @@ def test_canvas_keeps_what_it_has_for_those_who_wait(
     assert not (tmp_path / "out" / "gradebook.db").exists()  # nothing was released there: overrides.csv is the way
     path = export_grades(tmp_path / "out", "canvas").files[0]
     assert canvas_grades(path, {77: "Exercises 4"}, {501: "Lee"})["grades"] == {501: "5"}
-    said = results(record, asking, 1)
-    assert gradescope_results(said) == 0
-    assert (len(said["tests"]), "04.text is graded by hand" in said["output"]) == (6, True)
+    output = results(record, asking, 1)
+    assert gradescope_results(output) == 0
+    assert (len(output["tests"]), "04.text is graded by hand" in output["output"]) == (6, True)
 
 
 def test_each_students_own_page_may_ask_it_too(tmp_path: Path, asking: Assignment, sandboxed: None) -> None:
@@ -341,13 +341,13 @@ def test_each_students_own_page_may_ask_it_too(tmp_path: Path, asking: Assignmen
 def test_grading_with_and_without_the_question_is_not_mixed_up(
     graded: Path, students: Path, tmp_path: Path, sandboxed: None
 ) -> None:
-    given = graded.parent / f"{graded.name}-submissions"
+    submissions = graded.parent / f"{graded.name}-submissions"
     with pytest.raises(ValueError, match=r"04_cifar10.ipynb is with a question; add --question"):
-        grade("04", given, graded)
-    (record,) = grade("04", given / "cy", tmp_path / "out")
+        grade("04", submissions, graded)
+    (record,) = grade("04", submissions / "cy", tmp_path / "out")
     assert "it was released with a question, and is graded without: see --question" in record["reasons"]
     with pytest.raises(ValueError, match="out holds grades of a page without a question; leave out --question"):
-        grade("04", given / "cy", tmp_path / "out", question=True)
+        grade("04", submissions / "cy", tmp_path / "out", question=True)
 
 
 def test_a_teachers_own_page_may_ask_one(tmp_path: Path) -> None:
@@ -361,9 +361,9 @@ def test_a_teachers_own_page_may_ask_one(tmp_path: Path) -> None:
     ):
         release("51", tmp_path / "class", own=folder, question=True)
     (folder / "51-question.md").write_text("# Why? (1 point)\n\nSay why.\n\n# Answers\n\nBecause.\n")
-    told: list[str] = []
-    release("51", tmp_path / "plain", own=folder, told=told.append)
-    assert any("51-question.md is not asked; say --question" in text for text in told)
+    messages: list[str] = []
+    release("51", tmp_path / "plain", own=folder, on_message=messages.append)
+    assert any("51-question.md is not asked; say --question" in text for text in messages)
     text = release("51", tmp_path / "class", own=folder, question=True).read_text()
     assert '## 51.text Why?\\n",\n    "\\n",\n    "**1 point**, graded by hand' in text
     assert "Because" not in text

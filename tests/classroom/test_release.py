@@ -26,21 +26,21 @@ def texts(notebook: nbformat.NotebookNode) -> str:
 @pytest.mark.parametrize("lesson", [f"{lesson:02}" for lesson in LESSONS])
 def test_nbgrader_takes_every_page(lesson: str, tmp_path: Path) -> None:
     page = assignment(lesson)
-    given = nbformat.read(release(lesson, tmp_path), as_version=4)
-    nbformat.validate(given)
-    text = texts(given)
+    notebook = nbformat.read(release(lesson, tmp_path), as_version=4)
+    nbformat.validate(notebook)
+    text = texts(notebook)
     assert "SOLUTION" not in text
     assert "HIDDEN" not in text
     assert "grade_answer" not in text
     assert "solution(" not in text
-    told = [cell.metadata.nbgrader for cell in given.cells if "nbgrader" in cell.metadata]
-    assert sum(says.points for says in told if says.grade) == sum(page.points.values())
-    assert sum(says.solution for says in told) == len(page.tasks)
+    metadata = [cell.metadata.nbgrader for cell in notebook.cells if "nbgrader" in cell.metadata]
+    assert sum(cell_metadata.points for cell_metadata in metadata if cell_metadata.grade) == sum(page.points.values())
+    assert sum(cell_metadata.solution for cell_metadata in metadata) == len(page.tasks)
     for number, points in page.points.items():
         assert f"## {number} {page.tasks[number].title}\n\n**{points} point" in text
         assert f'check("{number}", {page.names[number]})' in text
-    assert given.metadata.course.release == page.fingerprint
-    for cell in given.cells:
+    assert notebook.metadata.course.release == page.fingerprint
+    for cell in notebook.cells:
         if cell.cell_type == "code":
             ast.parse(cell.source)
 
@@ -80,21 +80,21 @@ def test_each_student_has_numbers_that_the_page_names_and_only_they_are_right(le
     assert drawn
     for number, task in drawn.items():
         name, choices = task.drawn
-        own = {student: page.defaults[number] for student, page in pages.items()}
-        assert len(set(own.values())) > 1
-        assert set(own.values()) <= set(choices)
+        drawn_for = {student: page.defaults[number] for student, page in pages.items()}
+        assert len(set(drawn_for.values())) > 1
+        assert set(drawn_for.values()) <= set(choices)
         for student, page in pages.items():
-            told = re.findall(rf"`{name}=([\d.]+)`", texts(page.source))
-            assert told == [repr(own[student])]
-        judged = {}
+            named = re.findall(rf"`{name}=([\d.]+)`", texts(page.source))
+            assert named == [repr(drawn_for[student])]
+        observations = {}
         for student, page in list(pages.items())[:3]:
             answer = page.solutions()[number]
             assert result_of(task, answer).state == "correct"
-            judged[own[student]] = observation(task, answer, seed=1)
-        for default, theirs in itertools.product(judged, judged):
-            wrong = fault(task, judged[default], replace(judged[theirs], default=theirs), seed=1)
+            observations[drawn_for[student]] = observation(task, answer, seed=1)
+        for default, other in itertools.product(observations, observations):
+            wrong = fault(task, observations[default], replace(observations[other], default=other), seed=1)
             assert (
-                wrong == "" if default == theirs else f"the default of `{name}`, which is {theirs} on the page" in wrong
+                wrong == "" if default == other else f"the default of `{name}`, which is {other} on the page" in wrong
             )
 
 
@@ -102,8 +102,8 @@ def test_a_page_for_each_needs_a_roster_and_a_number_to_draw(tmp_path: Path) -> 
     (tmp_path / "twice.csv").write_text("student,name\nAnn@x.org,Ann\nann@x.org,Ann\n")
     with pytest.raises(ValueError, match="is in two rows"):
         release_each("04", tmp_path / "class", tmp_path / "twice.csv")
-    for given in (["--variant", "each"], ["--roster", str(tmp_path / "twice.csv")], ["--variant", "east"]):
-        command = [sys.executable, "-m", "course_lib", "release", "04", "--out", str(tmp_path / "class"), *given]
+    for options in (["--variant", "each"], ["--roster", str(tmp_path / "twice.csv")], ["--variant", "east"]):
+        command = [sys.executable, "-m", "course_lib", "release", "04", "--out", str(tmp_path / "class"), *options]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 1
         assert re.fullmatch(r"course: --variant e(ach and --roster FILE go together|ast: expected).*\n", done.stderr)

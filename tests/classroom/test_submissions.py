@@ -18,10 +18,10 @@ STEM = "04_cifar10"
 ROSTER = "student,name\njdoe,Jane Doe\nmroe,Max Roe\nzoe,Zoë Müller\n"
 
 
-def found(place: Path, roster: str = ROSTER, tmp: Path | None = None) -> dict[str, Submission]:
-    file = (tmp or place.parent) / "roster.csv"
+def by_student(path: Path, roster: str = ROSTER, tmp: Path | None = None) -> dict[str, Submission]:
+    file = (tmp or path.parent) / "roster.csv"
     file.write_text(roster, encoding="utf-8")
-    return {one.student.id: one for one in submissions(place, read_roster(file), STEM)}
+    return {submission.student.id: submission for submission in submissions(path, read_roster(file), STEM)}
 
 
 def files(folder: Path, *names: str) -> Path:
@@ -33,16 +33,16 @@ def files(folder: Path, *names: str) -> Path:
 
 
 def packed(**members: bytes) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def test_a_folder_for_each_student_by_id_or_by_name(tmp_path: Path) -> None:
-    got = found(files(tmp_path / "in", "jdoe/04_cifar10.ipynb", "Max Roe/week 4/04_cifar10.ipynb", "ZOE/x.ipynb"))
-    assert {name: one.notebook for name, one in got.items()} == {
+    got = by_student(files(tmp_path / "in", "jdoe/04_cifar10.ipynb", "Max Roe/week 4/04_cifar10.ipynb", "ZOE/x.ipynb"))
+    assert {name: submission.notebook for name, submission in got.items()} == {
         "jdoe": b"jdoe/04_cifar10.ipynb",
         "mroe": b"Max Roe/week 4/04_cifar10.ipynb",
         "zoe": b"ZOE/x.ipynb",
@@ -56,12 +56,12 @@ def test_moodle_and_canvas_names(tmp_path: Path) -> None:
         "Max Roe_1234568_assignsubmission_file_04_cifar10.ipynb",
         "Jane Doe_1234567_assignsubmission_onlinetext_/onlinetext.html",
     )
-    got = found(moodle, tmp=tmp_path)
+    got = by_student(moodle, tmp=tmp_path)
     assert got["jdoe"].notebook
     assert got["mroe"].notebook
     assert got["zoe"].notebook is None
     canvas = files(tmp_path / "canvas", "doejane_71_8001_04_cifar10-2.ipynb", "mullerzoe_LATE_73_8003_04_cifar10.ipynb")
-    got = found(canvas, tmp=tmp_path)
+    got = by_student(canvas, tmp=tmp_path)
     assert got["jdoe"].notebook
     assert got["zoe"].notebook
     assert (got["zoe"].late, got["zoe"].remarks) == ("late", ())
@@ -69,10 +69,10 @@ def test_moodle_and_canvas_names(tmp_path: Path) -> None:
 
 def test_a_zip_of_zips_and_what_computers_leave_beside(tmp_path: Path) -> None:
     inner = packed(**{"homework/04_cifar10.ipynb": b"jane", "__MACOSX/homework/._04_cifar10.ipynb": b"no"})
-    place = tmp_path / "all.zip"
+    path = tmp_path / "all.zip"
     other = packed(**{"04_cifar10.ipynb": b"max", ".ipynb_checkpoints/04_cifar10-checkpoint.ipynb": b"old"})
-    place.write_bytes(packed(**{"export/jdoe.zip": inner, "export/mroe.zip": other}))
-    got = found(place)
+    path.write_bytes(packed(**{"export/jdoe.zip": inner, "export/mroe.zip": other}))
+    got = by_student(path)
     assert (got["jdoe"].notebook, got["mroe"].notebook) == (b"jane", b"max")
 
 
@@ -80,7 +80,7 @@ def test_a_broken_archive_a_huge_file_and_a_stranger_are_told(tmp_path: Path) ->
     folder = files(tmp_path / "in", "stranger/04_cifar10.ipynb", "zoe/essay.pdf")
     (folder / "jdoe.zip").write_bytes(b"PK no archive")
     (folder / "mroe.zip").write_bytes(packed(**{"04_cifar10.ipynb": bytes(30_000_000)}))
-    got = found(folder)
+    got = by_student(folder)
     assert got["jdoe"].notebook is None
     assert got["jdoe"].remarks == ("no notebook, but unreadable archive",)
     assert got["mroe"].remarks == ("a notebook of more than 20 MB",)
@@ -89,17 +89,18 @@ def test_a_broken_archive_a_huge_file_and_a_stranger_are_told(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("suffix", "how"), [("tar", "cf"), ("tar.gz", "czf"), ("tgz", "czf"), ("tar.bz2", "cjf"), ("tar.xz", "cJf")]
+    ("suffix", "flags"), [("tar", "cf"), ("tar.gz", "czf"), ("tgz", "czf"), ("tar.bz2", "cjf"), ("tar.xz", "cJf")]
 )
-def test_archives_of_the_program_tar(tmp_path: Path, suffix: str, how: str) -> None:
+def test_archives_of_the_program_tar(tmp_path: Path, suffix: str, flags: str) -> None:
     """GNU tar's own, by whatever name: what is in a file says its first bytes."""
-    made = files(tmp_path / "made", "homework/04_cifar10.ipynb", "homework/._04_cifar10.ipynb")
-    (made / "link.ipynb").symlink_to("/etc/passwd")
+    folder = files(tmp_path / "made", "homework/04_cifar10.ipynb", "homework/._04_cifar10.ipynb")
+    (folder / "link.ipynb").symlink_to("/etc/passwd")
     (tmp_path / "in").mkdir()
     for student, ending in (("jdoe", suffix), ("mroe", "zip")):
-        command = ["tar", how, str(tmp_path / "in" / f"{student}.{ending}"), "-C", str(made), "homework", "link.ipynb"]
+        target = tmp_path / "in" / f"{student}.{ending}"
+        command = ["tar", flags, str(target), "-C", str(folder), "homework", "link.ipynb"]
         subprocess.run(command, check=True)
-    got = found(tmp_path / "in", tmp=tmp_path)
+    got = by_student(tmp_path / "in", tmp=tmp_path)
     assert (got["jdoe"].notebook, got["jdoe"].remarks) == (b"homework/04_cifar10.ipynb", ())
     assert got["mroe"].notebook == b"homework/04_cifar10.ipynb"
 
@@ -117,7 +118,7 @@ def test_a_class_in_a_tar_archive_and_one_student_who_fills_it(tmp_path: Path, w
     (folder / "mroe.tar").write_bytes(many.read_bytes())
     if whole:
         subprocess.run(["tar", "cf", str(tmp_path / "all.tar"), "-C", str(folder), "."], check=True)
-    got = found(tmp_path / "all.tar" if whole else folder, tmp=tmp_path)
+    got = by_student(tmp_path / "all.tar" if whole else folder, tmp=tmp_path)
     assert got["zoe"].notebook == b"zoe/04_cifar10.ipynb"
     assert "unpacks to more than 100 MB" in got["jdoe"].remarks[0]
     assert "more than 10,000 files" in got["mroe"].remarks[0]
@@ -127,7 +128,7 @@ def test_a_class_in_a_tar_archive_and_one_student_who_fills_it(tmp_path: Path, w
 def test_an_archive_of_another_kind_is_named_with_the_mend(tmp_path: Path, kind: str, begins: bytes) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / f"jdoe.{kind}").write_bytes(begins + bytes(100))
-    (remark, *_) = found(tmp_path / "in", tmp=tmp_path)["jdoe"].remarks
+    (remark, *_) = by_student(tmp_path / "in", tmp=tmp_path)["jdoe"].remarks
     assert remark == f"a {kind} archive cannot be unpacked here: unpack it, and put the notebook in its place"
 
 
@@ -149,12 +150,12 @@ def test_a_path_that_climbs_out_of_its_archive_stays_inside(tmp_path: Path) -> N
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "jdoe.zip").write_bytes(packed(**{"../../../04_cifar10.ipynb": b"jane"}))
     before = sorted(tmp_path.iterdir())
-    assert found(tmp_path / "in", tmp=tmp_path / "in")["jdoe"].notebook == b"jane"
+    assert by_student(tmp_path / "in", tmp=tmp_path / "in")["jdoe"].notebook == b"jane"
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_of_several_notebooks_that_of_the_assignment_is_taken(tmp_path: Path) -> None:
-    got = found(files(tmp_path / "in", "jdoe/04_cifar10.ipynb", "jdoe/zz_notes.ipynb", "mroe/04_cifar10.ipynb"))
+    got = by_student(files(tmp_path / "in", "jdoe/04_cifar10.ipynb", "jdoe/zz_notes.ipynb", "mroe/04_cifar10.ipynb"))
     assert got["jdoe"].notebook == b"jdoe/04_cifar10.ipynb"
 
 
@@ -166,7 +167,7 @@ def test_moodles_worksheet_is_a_roster(tmp_path: Path) -> None:
     ]
     sheet = "\n".join(rows)
     folder = files(tmp_path / "in", "Ann Lee_78_assignsubmission_file_/04_cifar10.ipynb")
-    got = found(folder, sheet)
+    got = by_student(folder, sheet)
     assert got["al@x.org"].notebook
     assert got["ann@x.org"].notebook is None
 
@@ -190,14 +191,14 @@ def test_an_empty_place_is_refused(tmp_path: Path) -> None:
 
 def test_names_that_a_file_cannot_tell_apart_stay_two_students(tmp_path: Path) -> None:
     folder = files(tmp_path / "in", "Jane Doe/04_cifar10.ipynb", "Jane_Doe/04_cifar10.ipynb")
-    ids = [one.student.id for one in submissions(folder, [], STEM)]
+    ids = [submission.student.id for submission in submissions(folder, [], STEM)]
     assert len(set(ids)) == 2
 
 
 def test_without_a_roster_an_outer_folder_names_nobody(tmp_path: Path) -> None:
     folder = files(tmp_path / "in", "export/ann/04_cifar10.ipynb", "export/bob/04_cifar10.ipynb")
-    assert [one.student.id for one in submissions(folder, [], STEM)] == ["ann", "bob"]
-    assert found(folder, "student\nann\nbob\n")["bob"].notebook == b"export/bob/04_cifar10.ipynb"
+    assert [submission.student.id for submission in submissions(folder, [], STEM)] == ["ann", "bob"]
+    assert by_student(folder, "student\nann\nbob\n")["bob"].notebook == b"export/bob/04_cifar10.ipynb"
 
 
 def test_what_one_archive_unpacks_to_costs_no_other_student(tmp_path: Path) -> None:
@@ -205,9 +206,9 @@ def test_what_one_archive_unpacks_to_costs_no_other_student(tmp_path: Path) -> N
     time = (2026, 1, 1, 0, 0, 0)
     bomb = zipped({f"{number}.ipynb": (bytes(19_000_000), time) for number in range(30)})
     deep = zipped({"x.zip": (zipped({"zeros.zip": (bytes(190_000_000), time)}), time)})
-    place = tmp_path / "all.zip"
-    place.write_bytes(packed(**{"export/amy.zip": bomb, "export/bob.zip": deep, "export/jdoe.ipynb": b"jane"}))
-    got = found(place, "student\namy\nbob\njdoe\n")
+    path = tmp_path / "all.zip"
+    path.write_bytes(packed(**{"export/amy.zip": bomb, "export/bob.zip": deep, "export/jdoe.ipynb": b"jane"}))
+    got = by_student(path, "student\namy\nbob\njdoe\n")
     assert got["jdoe"].notebook == b"jane"
     assert got["jdoe"].remarks == ()
     assert any("its archive unpacks to more than 100 MB" in remark for remark in got["amy"].remarks)
@@ -220,7 +221,7 @@ def test_data_beside_a_notebook_counts_for_nothing(tmp_path: Path) -> None:
         time = (2026, 1, 1, 0, 0, 0)
         content = zipped({"data.bin": (bytes(400_000_000), time), "04_cifar10.ipynb": (student, time)})
         (tmp_path / "in" / f"{student}.zip").write_bytes(content)
-    got = found(tmp_path / "in", tmp=tmp_path)
+    got = by_student(tmp_path / "in", tmp=tmp_path)
     assert [(got[student].notebook, got[student].remarks) for student in ("jdoe", "mroe")] == [
         (b"jdoe", ()),
         (b"mroe", ()),
@@ -233,7 +234,7 @@ def test_too_many_files_and_a_long_table_of_contents_are_told(tmp_path: Path) ->
     folder = files(tmp_path / "in", "zoe/04_cifar10.ipynb")
     (folder / "jdoe.zip").write_bytes(packed(**many))
     (folder / "mroe.zip").write_bytes(packed(**long))
-    got = found(folder)
+    got = by_student(folder)
     assert "its archive holds more than 10,000 files" in got["jdoe"].remarks
     assert got["mroe"].remarks == ("no notebook, but unreadable archive",)
     assert got["zoe"].notebook
@@ -244,19 +245,19 @@ def test_no_name_within_an_archive_or_folder_says_whose_it_is(tmp_path: Path) ->
     names = ("Max Roe_78_assignsubmission_file_/04.ipynb", "mroe/04_cifar10.ipynb", "roemax_78_9_04_cifar10.ipynb")
     folder = files(tmp_path / "in", "mroe/04_cifar10.ipynb", *(f"jdoe/{name}" for name in names))
     (folder / "stranger.zip").write_bytes(packed(**dict.fromkeys(names, b"forged")))
-    got = found(folder)
+    got = by_student(folder)
     assert got["mroe"].notebook == b"mroe/04_cifar10.ipynb"
     assert got["mroe"].remarks == ()
 
 
 def test_a_name_of_any_length_is_a_file_of_its_own(tmp_path: Path) -> None:
     folder = files(tmp_path / "in", f"{'é' * 120}a/04_cifar10.ipynb", f"{'é' * 120}b/04_cifar10.ipynb")
-    ids = [one.student.id for one in submissions(folder, [], STEM)]
+    ids = [submission.student.id for submission in submissions(folder, [], STEM)]
     assert len(set(ids)) == 2
     assert max(len(f"{name}.html.part".encode()) for name in ids) < 255
     for same in ("Ann", "ann"):  # one name where case does not count
         files(tmp_path / "case", f"{same}/04_cifar10.ipynb")
-    assert len({one.student.id.casefold() for one in submissions(tmp_path / "case", [], STEM)}) == 2
+    assert len({submission.student.id.casefold() for submission in submissions(tmp_path / "case", [], STEM)}) == 2
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ def test_the_numbers_of_system_calls_are_the_kernels_own() -> None:
         {m[1]: int(m[2]) for m in re.finditer(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", header.read_text())}
         for header in HEADERS
     )
-    ours = REFUSED | {"clone": CLONE, "clone3": CLONE3, "ioctl": IOCTL, "socket": SOCKET}
-    assert ours == {name: (x86[name], arm[name]) for name in ours}
+    table = REFUSED | {"clone": CLONE, "clone3": CLONE3, "ioctl": IOCTL, "socket": SOCKET}
+    assert table == {name: (x86[name], arm[name]) for name in table}
     assert {name: x86[name] for name in OF_X86_ALONE} == OF_X86_ALONE
 
 

@@ -42,14 +42,14 @@ SCRATCH = {
 
 
 def _answers(notebook: NotebookNode) -> list[int]:
-    return [place for place, cell in enumerate(notebook.cells) if cell.metadata.get("nbgrader", {}).get("solution")]
+    return [index for index, cell in enumerate(notebook.cells) if cell.metadata.get("nbgrader", {}).get("solution")]
 
 
 def _scratch(*codes: str) -> Callable[[Make, NotebookNode], NotebookNode]:
     def change(solved: Make, empty: NotebookNode) -> NotebookNode:
         notebook = solved()
-        place = _answers(notebook)[0]
-        notebook.cells[place:place] = [new_code_cell(code) for code in codes]
+        index = _answers(notebook)[0]
+        notebook.cells[index:index] = [new_code_cell(code) for code in codes]
         return notebook
 
     return change
@@ -57,71 +57,71 @@ def _scratch(*codes: str) -> Callable[[Make, NotebookNode], NotebookNode]:
 
 def _slow_training(solved: Make, empty: NotebookNode) -> NotebookNode:
     notebook = solved()
-    for place in reversed(_answers(notebook)):
-        notebook.cells.insert(place + 1, new_code_cell(SLOW))
+    for index in reversed(_answers(notebook)):
+        notebook.cells.insert(index + 1, new_code_cell(SLOW))
     return notebook
 
 
 def _merged_with_checks(solved: Make, empty: NotebookNode) -> NotebookNode:
     """Each answer in one cell with its check, which keeps the metadata of the check."""
     notebook = solved()
-    for place in reversed(_answers(notebook)):
-        notebook.cells[place + 1].source = f"{notebook.cells[place].source}\n\n{notebook.cells[place + 1].source}"
-        del notebook.cells[place]
+    for index in reversed(_answers(notebook)):
+        notebook.cells[index + 1].source = f"{notebook.cells[index].source}\n\n{notebook.cells[index + 1].source}"
+        del notebook.cells[index]
     return notebook
 
 
 def _typed_into_checks(solved: Make, empty: NotebookNode) -> NotebookNode:
     """The task's cell stays empty; the answer is typed where the check was."""
     notebook = solved()
-    for place in _answers(notebook):
-        notebook.cells[place + 1].source = notebook.cells[place].source
-        notebook.cells[place].source = empty.cells[place].source
+    for index in _answers(notebook):
+        notebook.cells[index + 1].source = notebook.cells[index].source
+        notebook.cells[index].source = empty.cells[index].source
     return notebook
 
 
 def _check_first(solved: Make, empty: NotebookNode) -> NotebookNode:
     notebook = solved()
-    for place in _answers(notebook):
-        cell = notebook.cells[place]
-        cell.source = f"progress(4)\n{notebook.cells[place + 1].source}\n{cell.source}"
+    for index in _answers(notebook):
+        cell = notebook.cells[index]
+        cell.source = f"progress(4)\n{notebook.cells[index + 1].source}\n{cell.source}"
     return notebook
 
 
 def _one_cell(solved: Make, empty: NotebookNode) -> NotebookNode:
     notebook = solved()
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "import" not in cell.source[:40]]
-    kept = [cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source[:40]]
-    notebook.cells = [*kept, new_code_cell("\n\n".join(code))]
+    imports = [cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source[:40]]
+    notebook.cells = [*imports, new_code_cell("\n\n".join(code))]
     return notebook
 
 
 def _failing_between(solved: Make, empty: NotebookNode) -> NotebookNode:
     """All answers in one cell, and after each a line that fails, or never ends."""
     notebook = solved()
-    answers = [notebook.cells[place].source for place in _answers(notebook)]
-    kept = [cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source[:40]]
-    notebook.cells = [*kept, new_code_cell("\n\nmodel.fit(images)\n\n".join(answers))]
+    answers = [notebook.cells[index].source for index in _answers(notebook)]
+    imports = [cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source[:40]]
+    notebook.cells = [*imports, new_code_cell("\n\nmodel.fit(images)\n\n".join(answers))]
     return notebook
 
 
 def _moved_to_the_end(solved: Make, empty: NotebookNode) -> NotebookNode:
     """Answers in cells of their own below everything, in reversed order; the tasks' cells stay empty."""
     notebook = solved()
-    own = [notebook.cells[place].source for place in _answers(notebook)]
-    for place in _answers(notebook):
-        notebook.cells[place].source = empty.cells[place].source
-    notebook.cells += [new_code_cell(code) for code in reversed(own)]
+    sources = [notebook.cells[index].source for index in _answers(notebook)]
+    for index in _answers(notebook):
+        notebook.cells[index].source = empty.cells[index].source
+    notebook.cells += [new_code_cell(code) for code in reversed(sources)]
     return notebook
 
 
 def _moved_up(solved: Make, empty: NotebookNode) -> NotebookNode:
     """Answers above the tasks' cells, which stay empty below them."""
     notebook = solved()
-    for place in reversed(_answers(notebook)):
-        own = new_code_cell(notebook.cells[place].source)
-        notebook.cells[place].source = empty.cells[place].source
-        notebook.cells.insert(place, own)
+    for index in reversed(_answers(notebook)):
+        answer = new_code_cell(notebook.cells[index].source)
+        notebook.cells[index].source = empty.cells[index].source
+        notebook.cells.insert(index, answer)
     return notebook
 
 
@@ -140,27 +140,27 @@ def _split(solved: Make, empty: NotebookNode) -> NotebookNode:
         "def class_accuracy(logits, labels):\n    return torch.stack([_of(logits, labels, c) for c in _all(logits)])"
     )
     notebook = solved(answer)
-    place = _answers(notebook)[0]
+    index = _answers(notebook)[0]
     helper = "def _of(logits, labels, c):\n    return (logits.argmax(1) == labels)[labels == c].float().mean()"
-    notebook.cells.insert(place + 2, new_code_cell("def _all(logits):\n    return range(logits.shape[1])"))
+    notebook.cells.insert(index + 2, new_code_cell("def _all(logits):\n    return range(logits.shape[1])"))
     notebook.cells.append(new_code_cell(helper))
     return notebook
 
 
 def _timed(solved: Make, empty: NotebookNode) -> NotebookNode:
     notebook = solved()
-    for place in _answers(notebook):
-        notebook.cells[place].source = "%%time\n" + notebook.cells[place].source
-        notebook.cells[place + 1].source = "%time " + notebook.cells[place + 1].source
+    for index in _answers(notebook):
+        notebook.cells[index].source = "%%time\n" + notebook.cells[index].source
+        notebook.cells[index + 1].source = "%time " + notebook.cells[index + 1].source
     return notebook
 
 
 def _asserted(solved: Make, empty: NotebookNode) -> NotebookNode:
     """Checks whose result is used, above an answer in the same cell."""
     notebook = solved()
-    for place in _answers(notebook):
-        check = notebook.cells[place + 1].source
-        notebook.cells[place].source += f'\n\nassert {check}.state == "correct"'
+    for index in _answers(notebook):
+        check = notebook.cells[index + 1].source
+        notebook.cells[index].source += f'\n\nassert {check}.state == "correct"'
     return notebook
 
 
@@ -244,8 +244,8 @@ BROKEN = json.dumps(
 
 
 def zipped(members: dict[str, tuple[str | bytes, tuple[int, ...]]]) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, (content, time) in members.items():
             archive.writestr(zipfile.ZipInfo(name, time), content, zipfile.ZIP_DEFLATED)
-    return held.getvalue()
+    return buffer.getvalue()
