@@ -67,7 +67,7 @@ IN_ORDER = {
     "counts": dict,
     "unreadable": names,
     "duplicates": lambda groups: sorted(map(names, groups)),
-    "modes": lambda modes: {k: dict(of) if isinstance(of, Mapping) else of for k, of in dict(modes).items() if of},
+    "modes": lambda modes: {k: dict(n) if isinstance(n, Mapping) else n for k, n in dict(modes).items() if n},
 }
 
 
