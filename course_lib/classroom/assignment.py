@@ -190,14 +190,14 @@ def _mark(page: Assignment, cells: list[Cell]) -> None:
             )
             cell.source = f"{title}\n\n{points}\n\n{rest.strip()}"
         elif task_cell.kind == "answer":
-            _tell_nbgrader(cell, grade_id("task", task_cell.number), solution=True)
+            _set_nbgrader_metadata(cell, grade_id("task", task_cell.number), solution=True)
         elif task_cell.kind == "check":
             fields = {"number": task_cell.number, "name": page.names[task_cell.number], "variant": page.variant}
             folder = f", own={str(page.folder.resolve())!r}" if own else ""
             cell.source = HIDDEN.format(check=cell.source, own=folder, **fields)
-            _tell_nbgrader(cell, grade_id("check", task_cell.number), grade=True, locked=True, points=worth)
+            _set_nbgrader_metadata(cell, grade_id("check", task_cell.number), grade=True, locked=True, points=worth)
         elif task_cell.kind == "prose":
-            _tell_nbgrader(cell, grade_id("task", task_cell.number), grade=True, solution=True, points=worth)
+            _set_nbgrader_metadata(cell, grade_id("task", task_cell.number), grade=True, solution=True, points=worth)
         cell.source = cell.source.replace("import check, hint, progress, solution", "import check, hint, progress")
     page.source.nbformat_minor = 5
     page.source.metadata = nbformat.from_dict(
@@ -217,7 +217,7 @@ def grade_id(kind: str, number: str) -> str:
     return f"{kind}-{number.replace('.', '-')}"  # it takes no dot
 
 
-def _tell_nbgrader(cell: NotebookNode, name: str, **fields: Any) -> None:
+def _set_nbgrader_metadata(cell: NotebookNode, name: str, **fields: Any) -> None:
     metadata = {
         "schema_version": 3,
         "grade_id": name,

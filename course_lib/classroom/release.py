@@ -59,7 +59,7 @@ def release(
     out = as_path(out, "out")
     page = assignment(lesson, variant, own, question=question)
     if own is not None:
-        _bring_own([page], on_message)
+        _embed_own_tasks([page], on_message)
     make_folder(out, "--out")
     config = out / "nbgrader_config.py"
     if not config.exists():
@@ -93,7 +93,7 @@ def release_each(
     out, students = as_path(out, "out"), read_roster(roster)
     pages = own_pages(lesson, [student.id for student in students], own, question=question)
     if own is not None:
-        _bring_own([*pages.values()], on_message)
+        _embed_own_tasks([*pages.values()], on_message)
     make_folder(out, "--out")
     name = next(iter(pages.values())).lesson
     with tempfile.TemporaryDirectory() as temporary:  # no assignment of nbgrader's, which has one page for all
@@ -125,7 +125,7 @@ def _generate(folder: Path, assignment: str, pages: dict[str, Assignment]) -> li
     return [folder / "release" / assignment / f"{name}.ipynb" for name in pages]
 
 
-def _bring_own(pages: list[Assignment], on_message: Callable[[str], None]) -> None:
+def _embed_own_tasks(pages: list[Assignment], on_message: Callable[[str], None]) -> None:
     """Put a teacher's own tasks, proved first, into the set-up cell of their pages.
 
     Raises:

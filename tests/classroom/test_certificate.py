@@ -211,9 +211,9 @@ def test_a_hostile_answer_reaches_nothing_and_a_run_without_a_verdict_is_not_ver
 
 def test_a_forged_report_proves_nothing(honest: Path) -> None:
     report = FORGED.replace("04.", "01.").replace("range(1, 7)", "range(1, 8)")
-    held = holding(verify_certificate(with_first(loaded(honest), report), seconds=PATIENT))
-    assert sorted(held) == [f"01.{number}" for number in range(1, 8)]
-    assert not any(held.values())
+    holds = holding(verify_certificate(with_first(loaded(honest), report), seconds=PATIENT))
+    assert sorted(holds) == [f"01.{number}" for number in range(1, 8)]
+    assert not any(holds.values())
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def _check_first(solved: Make, empty: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def _one_cell(solved: Make, empty: NotebookNode) -> NotebookNode:
+def _in_one_cell(solved: Make, empty: NotebookNode) -> NotebookNode:
     notebook = solved()
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "import" not in cell.source[:40]]
     imports = [cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source[:40]]
@@ -179,7 +179,7 @@ TYPED: dict[str, Callable[[Make, NotebookNode], NotebookNode]] = {
     "merged with checks": _merged_with_checks,
     "typed into checks": _typed_into_checks,
     "check first": _check_first,
-    "one cell": _one_cell,
+    "one cell": _in_one_cell,
     "failing between": _failing_between,
     "moved to the end": _moved_to_the_end,
     "moved up": _moved_up,
