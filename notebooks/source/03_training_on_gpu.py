@@ -1251,8 +1251,8 @@ on_real("03.tutorial")
 # don't blame the pixels alone.) Between the two loops three seeds decide nothing about the AUC, but `fit` needs less
 # than half the time. And validation is as high as ever.
 #
-# So this is how the story of the 67 million parameters ends: half an hour by the plain loop, 8 GB of memory and more, and
-# a small network with a better recipe is ahead of it from every seed. The recipe matters more than the network, for
+# So this is how the story of the 67 million parameters ends: half an hour by the plain loop, 8 GB of memory and more,
+# and a small network with a better recipe is ahead of it from every seed. The recipe matters more than the network, for
 # it's the same CompactCNN that lost to PneumoniaCNN above. Three things differ: 96 pixels, 20 epochs, and training
 # images that are changed at random. Part E takes one of those changes away and measures what it was worth.
 #
