@@ -120,7 +120,10 @@ class ShapeTrace:
     def table(self) -> Table:
         """A row for each layer, and one for all of them."""
         counted = [
-            *((f"{one.name}: {one.kind}", one.output_shape, one.parameters, one.multiply_adds) for one in self.layers),
+            *(
+                (f"{layer.name}: {layer.kind}", layer.output_shape, layer.parameters, layer.multiply_adds)
+                for layer in self.layers
+            ),
             ("total", (), self.parameters, self.multiply_adds),
         ]
         rows = [(name, str(shape or ""), f"{parameters:,}", f"{adds:,}") for name, shape, parameters, adds in counted]
@@ -201,16 +204,16 @@ def kept_megabytes(model: nn.Module, images: Tensor) -> float:
     >>> kept_megabytes(nn.Linear(1000, 10), torch.zeros(250, 1000))
     1.0
     """
-    own, kept = {parameter.data_ptr() for parameter in model.parameters()}, {}
+    parameter_addresses, kept_bytes = {parameter.data_ptr() for parameter in model.parameters()}, {}
 
     def note(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in own:
-            kept[tensor.data_ptr()] = tensor.nbytes
+        if tensor.data_ptr() not in parameter_addresses:
+            kept_bytes[tensor.data_ptr()] = tensor.nbytes
         return tensor.detach()  # the same memory, without its history
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         model(images)
-    return sum(kept.values()) / 1e6
+    return sum(kept_bytes.values()) / 1e6
 
 
 def conv2d_by_hand(image: Tensor, kernel: Tensor, *, stride: int = 1, padding: int = 0) -> Tensor:

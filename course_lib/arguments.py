@@ -36,18 +36,18 @@ def as_labels(labels: Any, name: str = "labels") -> Tensor:
     >>> as_labels([[True], [False]]).tolist()
     [1, 0]
     """
-    found = as_tensor(labels, name)
-    if found.ndim == 2 and found.shape[1] == 1:
-        found = found[:, 0]
-    if found.is_complex() or (found.is_floating_point() and found.numel()):
+    tensor = as_tensor(labels, name)
+    if tensor.ndim == 2 and tensor.shape[1] == 1:
+        tensor = tensor[:, 0]
+    if tensor.is_complex() or (tensor.is_floating_point() and tensor.numel()):
         raise ValueError(
-            f"{name} must be whole numbers, class indices from 0, got {found.dtype}; call .long() on them."
+            f"{name} must be whole numbers, class indices from 0, got {tensor.dtype}; call .long() on them."
         )
-    if found.ndim != 1:
+    if tensor.ndim != 1:
         raise ValueError(
-            f"{name} must have shape (N,) or (N, 1), got {tuple(found.shape)}; of one-hot rows take .argmax(dim=1)."
+            f"{name} must have shape (N,) or (N, 1), got {tuple(tensor.shape)}; of one-hot rows take .argmax(dim=1)."
         )
-    return found.long()
+    return tensor.long()
 
 
 def as_scores(scores: Any, name: str = "probs", *, columns: bool = False) -> Tensor:
@@ -56,16 +56,16 @@ def as_scores(scores: Any, name: str = "probs", *, columns: bool = False) -> Ten
     Raises:
         TypeError, ValueError: no numbers or another shape; the message names the argument.
     """
-    found = as_tensor(scores, name).cpu()
-    if found.dtype not in (torch.float32, torch.float64):
-        found = found.float()
-    if columns and found.ndim != 2:
-        raise ValueError(f"{name} must have shape (N, C), a column for each class, got {tuple(found.shape)}.")
-    if not columns and found.ndim == 2 and found.shape[1] == 1:
-        found = found[:, 0]
-    if not columns and found.ndim != 1:
+    tensor = as_tensor(scores, name).cpu()
+    if tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.float()
+    if columns and tensor.ndim != 2:
+        raise ValueError(f"{name} must have shape (N, C), a column for each class, got {tuple(tensor.shape)}.")
+    if not columns and tensor.ndim == 2 and tensor.shape[1] == 1:
+        tensor = tensor[:, 0]
+    if not columns and tensor.ndim != 1:
         raise ValueError(
-            f"{name} must have shape (N,), one for each image, got {tuple(found.shape)}; take the column of class 1, "
+            f"{name} must have shape (N,), one for each image, got {tuple(tensor.shape)}; take the column of class 1, "
             f"{name}[:, 1]."
         )
-    return found
+    return tensor

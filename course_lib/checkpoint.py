@@ -67,13 +67,13 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
         name: tensors[kept] for name, kept in _bare(metadata).items() if kept in tensors and name not in tensors
     }
     own = model.state_dict()
-    wanted = {name: tuple(tensor.shape) for name, tensor in _bare(own).items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if wanted != found:
-        odd = next(name for name in [*wanted, *found] if wanted.get(name) != found.get(name))
+    expected = {name: tuple(tensor.shape) for name, tensor in _bare(own).items()}
+    stored = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if expected != stored:
+        odd = next(name for name in [*expected, *stored] if expected.get(name) != stored.get(name))
         raise ValueError(
             f"{path}: holds weights of {architecture}, which do not fit this {type(_unwrapped(model)).__name__}: {odd} "
-            f"is {found.get(odd, 'absent')} in the file and {wanted.get(odd, 'absent')} in the network; build the "
+            f"is {stored.get(odd, 'absent')} in the file and {expected.get(odd, 'absent')} in the network; build the "
             "network with the arguments that it was trained with, or train it again if the course has changed it since."
         )
     model.load_state_dict({name: tensors[bare] for name, bare in zip(own, _bare(own), strict=True)})

@@ -71,8 +71,8 @@ class DataSet:
         """
         chosen = name or next(iter(self.presets))
         if chosen not in self.presets:
-            there = ", ".join(self.preset_names) or "none, leave --preset out"
-            raise ValueError(f"{self.task} has no preset {name!r}; its presets: {there}.")
+            names = ", ".join(self.preset_names) or "none, leave --preset out"
+            raise ValueError(f"{self.task} has no preset {name!r}; its presets: {names}.")
         return chosen
 
 

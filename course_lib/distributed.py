@@ -134,8 +134,8 @@ def _normalize(norm: _BatchNorm, images: Tensor) -> Tensor:
     total, (mean, square) = sums[-1], (sums[:-1] / sums[-1]).chunk(2)
     variance = (square - mean.square()).clamp(min=0)
     with torch.no_grad():
-        for running, found in ((norm.running_mean, mean), (norm.running_var, variance * total / (total - 1))):
-            running.lerp_(found, norm.momentum)  # type: ignore[union-attr,arg-type]  # all the course's norms track
+        for running, value in ((norm.running_mean, mean), (norm.running_var, variance * total / (total - 1))):
+            running.lerp_(value, norm.momentum)  # type: ignore[union-attr,arg-type]  # all the course's norms track
         norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
     scale = norm.weight * (variance + norm.eps).rsqrt()
     shape = (1, -1, *[1] * (images.ndim - 2))

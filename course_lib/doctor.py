@@ -40,12 +40,12 @@ def missing_packages(extra: str) -> list[str]:
         if marker and not marker.evaluate({"extra": extra}):
             continue
         try:
-            found = metadata.version(requirement.name)
+            installed = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
             problems.append(f"{requirement.name} is missing")
         else:
-            if not requirement.specifier.contains(found, prereleases=True):
-                problems.append(f"{requirement.name} {found} is too old, {requirement.specifier} is needed")
+            if not requirement.specifier.contains(installed, prereleases=True):
+                problems.append(f"{requirement.name} {installed} is too old, {requirement.specifier} is needed")
     return problems
 
 
@@ -65,27 +65,30 @@ def _machine() -> list[tuple[str, str]]:
     import torch
 
     from course_lib.data.source import loader_of
-    from course_lib.lessons import LESSONS, spoken
+    from course_lib.lessons import LESSONS, format_seconds
     from course_lib.runtime import Precision, host, pick_device, unused_gpu
 
     device = pick_device()
-    here = "repeats itself" if device.type == "cpu" else "comes out alike, not the same"
+    repeats = "repeats itself" if device.type == "cpu" else "comes out alike, not the same"
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "Apple's" if device.type == "mps" else ""
-    memory, place = psutil.virtual_memory(), data_dir()
+    memory, data_folder = psutil.virtual_memory(), data_dir()
     enough = "" if memory.available > MEMORY_GB * 1e9 else ", which is too little: close other programs"
-    disk = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists()))
-    all_lessons = spoken(sum(lesson.seconds for lesson in LESSONS.values()))
+    disk = shutil.disk_usage(next(folder for folder in (data_folder, *data_folder.parents) if folder.exists()))
+    all_lessons = format_seconds(sum(lesson.seconds for lesson in LESSONS.values()))
     return [
         ("place", f"{host()}, the course is in {Path(__file__).parents[1]}"),
-        ("device", f"{device}, trains in {Precision.best(device).name}; a run with the same seed {here}"),
+        ("device", f"{device}, trains in {Precision.best(device).name}; a run with the same seed {repeats}"),
         ("GPU", gpu or unused_gpu(device) or "none, and none is needed"),
         ("processor", f"{os.cpu_count()} cores; all lessons take {all_lessons} on two, with simulated images"),
         (
             "memory",
             f"{memory.total / 1e9:.0f} GB, {memory.available / 1e9:.1f} GB free{enough}; lessons need {MEMORY_GB} GB",
         ),
-        ("data folder", f"{place}, {disk.free / 1e9:.0f} GB free"),
-        *((one.name, str(loader_of(one).find(None) or _how_to_get(one))) for one in DATA_SETS.values()),
+        ("data folder", f"{data_folder}, {disk.free / 1e9:.0f} GB free"),
+        *(
+            (data_set.name, str(loader_of(data_set).find(None) or _how_to_get(data_set)))
+            for data_set in DATA_SETS.values()
+        ),
         ("network", _network()),
         ("sandbox", shutil.which("bwrap") or "absent; teachers who grade need bubblewrap: apt-get install bubblewrap"),
     ]

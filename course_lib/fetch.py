@@ -65,21 +65,21 @@ class _SlowError(Exception): ...
 
 def answers(*remotes: Remote, seconds: float = 3) -> bool:
     """Whether for each of these files some host answers; all are asked at once, and none is waited for any longer."""
-    heard: queue.SimpleQueue[tuple[Remote, bool]] = queue.SimpleQueue()
+    replies: queue.SimpleQueue[tuple[Remote, bool]] = queue.SimpleQueue()
 
     def ask(remote: Remote, url: str) -> None:
         try:
-            heard.put((remote, requests.head(url, timeout=seconds, allow_redirects=True).ok))
+            replies.put((remote, requests.head(url, timeout=seconds, allow_redirects=True).ok))
         except requests.RequestException:
-            heard.put((remote, False))
+            replies.put((remote, False))
 
-    asked = [(remote, url) for remote in remotes for url in urls_of(remote)]
-    for one in asked:
-        threading.Thread(target=ask, args=one, daemon=True).start()  # one that hangs ends with the process
+    pairs = [(remote, url) for remote in remotes for url in urls_of(remote)]
+    for pair in pairs:
+        threading.Thread(target=ask, args=pair, daemon=True).start()  # one that hangs ends with the process
     silent, end = set(remotes), time.monotonic() + seconds
-    for _ in asked:
+    for _ in pairs:
         try:
-            remote, answered = heard.get(timeout=max(0, end - time.monotonic()))
+            remote, answered = replies.get(timeout=max(0, end - time.monotonic()))
         except queue.Empty:
             break
         if answered:
@@ -139,10 +139,10 @@ def verify(path: str | Path, remote: Remote) -> None:
         ValueError: it is not; the message names it and both checksums, and says what to do.
     """
     path = as_path(path)
-    found = _checksum(path, remote)
-    if found != remote.checksum:
+    checksum = _checksum(path, remote)
+    if checksum != remote.checksum:
         raise ValueError(
-            f"{path}: not the published {remote.filename} ({found}, expected {remote.checksum}); delete it and "
+            f"{path}: not the published {remote.filename} ({checksum}, expected {remote.checksum}); delete it and "
             f"download it again, or, if it is a set of your own, rename it and name the file itself as the root."
         )
 
@@ -232,22 +232,22 @@ def _checksum(path: Path, remote: Remote) -> str:
 
 def _is_published(part: Path, mirror: _Mirror, remote: Remote) -> bool:
     """Whether a finished part has the right checksum; if not, it is deleted."""
-    found = _checksum(part, remote)
-    if found == remote.checksum:
+    checksum = _checksum(part, remote)
+    if checksum == remote.checksum:
         return True
     part.unlink()
     mirror.again = mirror.again and not mirror.other_checksum  # judged by bytes all its own, or by its second attempt
-    mirror.other_checksum, mirror.fault = found, f"other bytes, {found}"
+    mirror.other_checksum, mirror.fault = checksum, f"other bytes, {checksum}"
     return False
 
 
 def _failure(mirrors: list[_Mirror], target: Path, remote: Remote) -> Exception:
     by_hand = f"put the file there yourself: {target}."
     if all(mirror.other_checksum for mirror in mirrors):
-        found = " and ".join(sorted({mirror.other_checksum for mirror in mirrors}))
+        checksums = " and ".join(sorted({mirror.other_checksum for mirror in mirrors}))
         return ValueError(
-            f"{remote.filename}: every host sent other bytes ({found}, expected {remote.checksum}), none is kept; if "
-            f"your network wants you to sign in, do that in a browser and try again, or {by_hand}"
+            f"{remote.filename}: every host sent other bytes ({checksums}, expected {remote.checksum}), none is kept; "
+            f"if your network wants you to sign in, do that in a browser and try again, or {by_hand}"
         )
     faults = ", ".join(f"{mirror.host}: {mirror.fault}" for mirror in mirrors)
     return OSError(

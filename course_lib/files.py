@@ -81,8 +81,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # some libraries write files that nobody else may read
-        with open(temporary, "r+b") as written:  # Windows flushes only what is open for writing
-            os.fsync(written.fileno())
+        with open(temporary, "r+b") as file:  # Windows flushes only what is open for writing
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         kept = "what was there is kept" if path.exists() else "nothing was written"

@@ -113,9 +113,9 @@ def _backward_flops(
     It stands in for torch's own formula, which up to 2.14 counts the gradient of a grouped convolution's weights once
     for each group: hundreds of times too much in a depthwise one.
     """
-    batch, _channels, *places = images if transposed else gradient
+    batch, _channels, *spatial = images if transposed else gradient
     of_input, of_weight, _of_bias = needed
-    return 2 * batch * math.prod(places) * math.prod(weight) * (of_input + of_weight)
+    return 2 * batch * math.prod(spatial) * math.prod(weight) * (of_input + of_weight)
 
 
 def peak_flops(precision: Precision, device: torch.device | str = "cpu") -> float:

@@ -25,7 +25,7 @@ def on_gpu() -> None:
 
 def read(stored: dict[str, Any]) -> tuple[Table, str]:
     """The column of a measurement as a table, and the line that says where it comes from."""
-    rows = [(name, f"{found['images_per_second']:,.0f}", mfu(found)) for name, found in stored["rows"].items()]
+    rows = [(name, f"{row['images_per_second']:,.0f}", mfu(row)) for name, row in stored["rows"].items()]
     table = Table(f"Training on {stored['device']}", ("", "images per second", "MFU"), rows)
     return (
         table,
@@ -33,5 +33,5 @@ def read(stored: dict[str, Any]) -> tuple[Table, str]:
     )
 
 
-def mfu(found: dict[str, float | None]) -> str:
-    return "" if found["mfu"] is None else f"{found['mfu']:.2f}"
+def mfu(row: dict[str, float | None]) -> str:
+    return "" if row["mfu"] is None else f"{row['mfu']:.2f}"

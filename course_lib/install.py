@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--torch-backend", metavar="NAME", help="replace PyTorch: by cpu, auto, cu130, ... (uv's names)"
     )
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     if unsupported():
         sys.exit(unsupported())
     if not _tool("pip"):
@@ -38,13 +38,13 @@ def main() -> None:
         if failed:
             sys.exit("No .venv was made, Python's reason is above; fix that, and call this again.")
     _pip("pip>=25.1")  # the first that shows how far it is while it installs
-    if asked.torch_backend:
+    if arguments.torch_backend:
         replaced = ("--reinstall-package=torch", "--reinstall-package=torchvision")
-        if not _get_uv() or subprocess.call(_uv(asked.torch_backend, *replaced)):
+        if not _get_uv() or subprocess.call(_uv(arguments.torch_backend, *replaced)):
             sys.exit("PyTorch was not replaced, the reason is above; what was there is kept.")
     elif not _torch_is_there():
         _choose_torch()
-    if not _pip("-c", str(LOCK), "-e", f"{ROOT}[{asked.extras}]"):
+    if not _pip("-c", str(LOCK), "-e", f"{ROOT}[{arguments.extras}]"):
         sys.exit("The course was not installed, pip's reason is above; the same command goes on where it stopped.")
     print(f"The course is installed. To open lesson 1: make lab, or {(BIN / 'course').relative_to(ROOT)} lab")
 

@@ -56,10 +56,10 @@ HOSTED = ("Colab", "Kaggle")
 _started = (0, "")  # this kernel's lesson, and the source of its images
 
 
-def spoken(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """A time for people.
 
-    >>> spoken(83), spoken(456), spoken(480)
+    >>> format_seconds(83), format_seconds(456), format_seconds(480)
     ('83 s', '7.6 min', '8 min')
     """
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.2g} min"
@@ -71,8 +71,8 @@ def computing_time(lesson: Lesson) -> str:
     >>> computing_time(Lesson("Building PneumoniaCNN", 37, 18, image_size=64))
     'Computing takes 37 s on two cores (18 s with real images)'
     """
-    real = "" if lesson.real_seconds == lesson.seconds else f" ({spoken(lesson.real_seconds)} with real images)"
-    return f"Computing takes {spoken(lesson.seconds)} on two cores{real}"
+    real = "" if lesson.real_seconds == lesson.seconds else f" ({format_seconds(lesson.real_seconds)} with real images)"
+    return f"Computing takes {format_seconds(lesson.seconds)} on two cores{real}"
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,12 @@ def start_lesson(number: int) -> Profile:
         ValueError: a lesson, a source or a device that is not known.
     """
     global _started
-    lesson, asked = _lesson(number), os.environ.get("COURSE_DATA", "auto")
-    if asked not in ("auto", "real", "simulated"):
-        raise ValueError(f"COURSE_DATA={asked!r} is not known; set it to simulated, real or auto.")
+    lesson, source = _lesson(number), os.environ.get("COURSE_DATA", "auto")
+    if source not in ("auto", "real", "simulated"):
+        raise ValueError(f"COURSE_DATA={source!r} is not known; set it to simulated, real or auto.")
     print(f"Lesson {number}: {lesson.title}" + ("" if host() == "this machine" else f", on {host()}"))
-    stock = _Stock() if asked == "simulated" else _stock(lesson, fetches=lesson.gains or asked == "real")
-    if asked == "real" and stock.absent:
+    stock = _Stock() if source == "simulated" else _stock(lesson, fetches=lesson.gains or source == "real")
+    if source == "real" and stock.absent:
         first, reason = stock.absent[0], f" ({stock.failure})" if stock.failure else ""
         raise FileNotFoundError(
             f"COURSE_DATA=real, but no {first.real.title} are here{reason}; call get_real_images({number}), run "
@@ -146,24 +146,24 @@ def start_lesson(number: int) -> Profile:
     seed_everything(0)
     keep_freed_memory()
     keep_profiler_quiet()
-    profile = Profile("real" if stock.found and not stock.absent else "simulated", pick_device())
+    profile = Profile("real" if stock.paths and not stock.absent else "simulated", pick_device())
     _started = number, profile.source
     for title, data_set in zip(("data:    ", "         "), lesson.data_sets, strict=False):
-        path = f"real {data_set.real.title} in {stock.found.get(data_set)}"
+        path = f"real {data_set.real.title} in {stock.paths.get(data_set)}"
         print(title, profile.choose(simulated=data_set.kind("simulated").title, real=path))
-    offered = None
-    if stock.wanted and lesson.gains:
-        size = megabytes(stock.wanted, lesson.image_size)
+    download = None
+    if stock.needed and lesson.gains:
+        size = megabytes(stock.needed, lesson.image_size)
         if host() not in HOSTED:
-            offered = button(f"Get the real images ({size})", get_real_images)
-        print(_filled(_how_to_get(stock, size, below=offered is not None), " " * 10))
+            download = button(f"Get the real images ({size})", get_real_images)
+        print(_filled(_how_to_get(stock, size, below=download is not None), " " * 10))
     about = "a GPU is not needed" if profile.device.type == "cpu" else "results are alike from run to run, not the same"
     print("device:  ", profile.device.type, f"({unused_gpu(profile.device) or about})")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
     expected = profile.choose(simulated=lesson.seconds, real=lesson.real_seconds)
-    print(f"expected: {spoken(expected)} on two processor cores")
-    if offered:
-        show_widget(offered)
+    print(f"expected: {format_seconds(expected)} on two processor cores")
+    if download:
+        show_widget(download)
     return profile
 
 
@@ -182,46 +182,48 @@ def get_real_images(number: int | None = None) -> None:
     if not number:
         raise ValueError("get_real_images() was called before a lesson was started; give its number, such as 3.")
     lesson = _lesson(number)
-    wanted = to_fetch(lesson.data_sets, lesson.image_size)
-    if failure := fetch(wanted, lesson.image_size, patient=True):
+    needed = to_fetch(lesson.data_sets, lesson.image_size)
+    if failure := fetch(needed, lesson.image_size, patient=True):
         print(_filled(f"Not all of the real images are here: {failure}"))
         return
     if os.environ.get("COURSE_DATA") == "simulated":
-        then = "COURSE_DATA is set to simulated, so lessons leave them alone until you unset it."
-    elif not wanted and _started == (number, "real"):
-        then = "This lesson works on them."
+        advice = "COURSE_DATA is set to simulated, so lessons leave them alone until you unset it."
+    elif not needed and _started == (number, "real"):
+        advice = "This lesson works on them."
     else:
-        then = "Restart the kernel and run all cells, and the lesson works on them."
-    places = " and ".join(f"{one.real.title} in {loader_of(one).find(None)}" for one in lesson.data_sets)
-    print(_filled(f"{'Here are' if wanted else 'Here already are'} real {places}. {then}"))
+        advice = "Restart the kernel and run all cells, and the lesson works on them."
+    locations = " and ".join(
+        f"{data_set.real.title} in {loader_of(data_set).find(None)}" for data_set in lesson.data_sets
+    )
+    print(_filled(f"{'Here are' if needed else 'Here already are'} real {locations}. {advice}"))
 
 
 class _Stock(NamedTuple):
     """What a lesson has of real images: where each set lies, which it lacks or has too small, and why that is so."""
 
-    found: dict[DataSet, Path | None] = {}  # noqa: RUF012  # never written to
-    wanted: Sequence[DataSet] = ()
+    paths: dict[DataSet, Path | None] = {}  # noqa: RUF012  # never written to
+    needed: Sequence[DataSet] = ()
     failure: str = ""
 
     @property
     def absent(self) -> list[DataSet]:
-        return [data_set for data_set, path in self.found.items() if path is None]
+        return [data_set for data_set, path in self.paths.items() if path is None]
 
 
 def _stock(lesson: Lesson, *, fetches: bool) -> _Stock:
     """Look for real images, and on a host fetch what is wanting."""
-    wanted, failure = to_fetch(lesson.data_sets, lesson.image_size), ""
-    if wanted and fetches and host() in HOSTED:
-        failure = fetch(wanted, lesson.image_size, patient=False)
-        wanted = to_fetch(lesson.data_sets, lesson.image_size)
-    return _Stock({one: loader_of(one).find(None) for one in lesson.data_sets}, wanted, failure)
+    needed, failure = to_fetch(lesson.data_sets, lesson.image_size), ""
+    if needed and fetches and host() in HOSTED:
+        failure = fetch(needed, lesson.image_size, patient=False)
+        needed = to_fetch(lesson.data_sets, lesson.image_size)
+    return _Stock({data_set: loader_of(data_set).find(None) for data_set in lesson.data_sets}, needed, failure)
 
 
 def _how_to_get(stock: _Stock, size: str, *, below: bool) -> str:
     """How to get the images that are wanting, and why they were not fetched."""
     call = "get_real_images(), or the button below," if below else "get_real_images()"
     how = f"{stock.failure}; {call} tries again" if stock.failure else f"{call} fetches them, {size}"
-    add = f"; or Add Input, {' and '.join(data_set.kaggle for data_set in stock.wanted)}" if host() == "Kaggle" else ""
+    add = f"; or Add Input, {' and '.join(data_set.kaggle for data_set in stock.needed)}" if host() == "Kaggle" else ""
     return f"{'real' if stock.absent else 'larger'} ones: {how}{add}"
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def dots(what: str) -> "Iterator[None]":
+def dots(message: str) -> "Iterator[None]":
     """Print what is being done, and a dot every two seconds until it is."""
     done = threading.Event()
 
@@ -14,7 +14,7 @@ def dots(what: str) -> "Iterator[None]":
         while not done.wait(2):
             print(".", end="", flush=True)
 
-    print(what, end=" ", flush=True)
+    print(message, end=" ", flush=True)
     ticking = threading.Thread(target=tick, daemon=True)
     ticking.start()
     try:

@@ -12,24 +12,24 @@ from tqdm import tqdm
 
 EVERY = 5.0  # seconds between two lines
 BAR_AFTER = 0.5  # seconds; what is done sooner needs no bar
-_speaks = ContextVar("speaks", default=False)
+_prints = ContextVar("prints", default=False)
 
 Item = TypeVar("Item")
 
 
 @contextlib.contextmanager
-def speaking(speaks: bool = True) -> Iterator[None]:
+def printing_progress(enabled: bool = True) -> Iterator[None]:
     """While inside, long work prints lines to stderr where that is no terminal; in lessons it is silent there."""
-    before = _speaks.set(speaks)
+    before = _prints.set(enabled)
     try:
         yield
     finally:
-        _speaks.reset(before)
+        _prints.reset(before)
 
 
-def tell(line: str) -> None:
+def print_progress(line: str) -> None:
     """Print a line to stderr, at once, if a command asked for it."""
-    if _speaks.get():
+    if _prints.get():
         print(line, file=sys.stderr, flush=True)
 
 
@@ -44,14 +44,14 @@ def watched(items: Iterable[Item], total: int, doing: str, unit: str) -> Iterato
     if sys.stderr.isatty() and os.environ.get("RANK", "0") == "0":  # of several processes the first
         yield from tqdm(items, total=total, desc=doing, unit=f" {unit}", delay=BAR_AFTER, leave=False)
         return
-    started = said = time.monotonic()
+    started = printed = time.monotonic()
     for number, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - said >= EVERY and number < total:
-            said = now
+        if now - printed >= EVERY and number < total:
+            printed = now
             left = (now - started) / number * (total - number)
-            tell(f"{doing}: {number} of {total} {unit}, about {duration(left)} left")
+            print_progress(f"{doing}: {number} of {total} {unit}, about {duration(left)} left")
 
 
 def duration(seconds: float) -> str:

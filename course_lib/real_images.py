@@ -15,8 +15,10 @@ from course_lib.runtime import in_notebook
 def to_fetch(data_sets: Sequence[DataSet], image_size: int) -> list[DataSet]:
     """Those whose images are not here, or only smaller."""
     loaders = {data_set: loader_of(data_set) for data_set in data_sets}
-    found = {data_set: loader.find(None) for data_set, loader in loaders.items()}
-    return [one for one, path in found.items() if path is None or loaders[one].too_small(path, image_size)]
+    paths = {data_set: loader.find(None) for data_set, loader in loaders.items()}
+    return [
+        data_set for data_set, path in paths.items() if path is None or loaders[data_set].too_small(path, image_size)
+    ]
 
 
 def megabytes(data_sets: Sequence[DataSet], image_size: int) -> str:
@@ -26,7 +28,7 @@ def megabytes(data_sets: Sequence[DataSet], image_size: int) -> str:
     >>> megabytes([CHEST_XRAY, CIFAR10], 64)
     '191 MB'
     """
-    num_bytes = sum(remote.size for one in data_sets for remote in loader_of(one).remotes(image_size))
+    num_bytes = sum(remote.size for data_set in data_sets for remote in loader_of(data_set).remotes(image_size))
     return f"{num_bytes / 1e6:.0f} MB"
 
 
@@ -38,14 +40,14 @@ def fetch(data_sets: Sequence[DataSet], image_size: int, *, patient: bool) -> st
         image_size: that they must have at least, in pixels.
         patient: whether to wait for hosts that are slow; else they have 3 s to answer, and 10 s to become quick.
     """
-    remotes = {one: loader_of(one).remotes(image_size) for one in data_sets}
+    remotes = {data_set: loader_of(data_set).remotes(image_size) for data_set in data_sets}
     try:
         if not patient and not answers(*itertools.chain(*remotes.values())):
             return "no host answers"
-        for one in sorted(data_sets, key=lambda one: sum(remote.size for remote in remotes[one])):
-            host = urlsplit(urls_of(remotes[one][0])[0]).netloc
-            print(f"Fetching {one.real.title}: {megabytes([one], image_size)} from {host}", flush=True)
-            loader_of(one).fetch(image_size, patient=patient)
+        for data_set in sorted(data_sets, key=lambda data_set: sum(remote.size for remote in remotes[data_set])):
+            host = urlsplit(urls_of(remotes[data_set][0])[0]).netloc
+            print(f"Fetching {data_set.real.title}: {megabytes([data_set], image_size)} from {host}", flush=True)
+            loader_of(data_set).fetch(image_size, patient=patient)
     except KeyboardInterrupt:
         return "the download was stopped; what has arrived is kept"
     except (OSError, ValueError) as error:
@@ -60,17 +62,17 @@ def button(description: str, action: Callable[[], object]) -> Any:
     import ipywidgets
 
     pressed = ipywidgets.Button(description=description, layout=ipywidgets.Layout(width="max-content"))
-    said = ipywidgets.Output()
+    output = ipywidgets.Output()
 
     def act(_: object) -> None:
         pressed.disabled = True
-        said.clear_output()
-        with said:
+        output.clear_output()
+        with output:
             action()
         pressed.disabled = False
 
     pressed.on_click(act)
-    return ipywidgets.VBox([pressed, said])
+    return ipywidgets.VBox([pressed, output])
 
 
 def show_widget(widget: Any) -> None:

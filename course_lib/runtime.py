@@ -34,8 +34,8 @@ def pick_device(name: str | None = None) -> torch.device:
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
     kind = name.split(":")[0]
     if not available.get(kind, False):
-        here = ", ".join(kind for kind, there in available.items() if there)
-        raise ValueError(f"device {name!r} is not available; this machine has: {here}.")
+        names = ", ".join(kind for kind, present in available.items() if present)
+        raise ValueError(f"device {name!r} is not available; this machine has: {names}.")
     return torch.device(name)
 
 
@@ -187,7 +187,7 @@ def shortest_times(
             work()
             wait_for(device)
             times[name].append(time.perf_counter() - started)
-    return {name: min(found) for name, found in times.items()}
+    return {name: min(seconds) for name, seconds in times.items()}
 
 
 def to_device(
@@ -209,22 +209,22 @@ def wait_for(device: torch.device) -> None:
 
 
 @contextlib.contextmanager
-def naming_memory(what: str) -> Iterator[None]:
+def naming_memory(content: str) -> Iterator[None]:
     """Turn any failure to get memory, which each library reports in its own way, into one kind of `MemoryError`.
 
     Args:
-        what: does not fit into memory, such as "60 images of 3 x 2048 x 2048 pixels".
+        content: does not fit into memory, such as "60 images of 3 x 2048 x 2048 pixels".
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        said = str(error)
+        message = str(error)
         signs = ("alloc", "out of memory", "not enough memory")
-        if isinstance(error, RuntimeError) and not any(sign in said.lower() for sign in signs):
+        if isinstance(error, RuntimeError) and not any(sign in message.lower() for sign in signs):
             raise
-        if isinstance(error, MemoryError) and "do not fit into memory" in said:  # said already, further in
+        if isinstance(error, MemoryError) and "do not fit into memory" in message:  # said already, further in
             raise
         raise MemoryError(
-            f"{what} do not fit into memory; take a smaller image_size (--image-size), a smaller batch_size or fewer "
-            "images, or close other programs."
+            f"{content} do not fit into memory; take a smaller image_size (--image-size), a smaller batch_size or "
+            "fewer images, or close other programs."
         ) from error

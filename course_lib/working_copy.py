@@ -44,7 +44,7 @@ def bring_up_to_date(course: Path, copy: Path) -> list[str]:
     Returns:
         a sentence for each page that the learner changed and that has a new version, which now lies beside it.
     """
-    manifest, edited, notary, told = _read(copy), _edited_in_place(course), NotebookNotary(), []
+    manifest, edited, notary, messages = _read(copy), _edited_in_place(course), NotebookNotary(), []
     for page in sorted(path for pattern in PAGES for path in course.glob(pattern)):
         name, version = page.relative_to(course).as_posix(), _digest(page.read_bytes())
         before = manifest.get(name, UNKNOWN)
@@ -53,7 +53,7 @@ def bring_up_to_date(course: Path, copy: Path) -> list[str]:
         target = name
         if (copy / name).exists() and _text(copy / name) not in (before["text"], _text(page)):
             target = _name_beside(page, name, copy, manifest)
-            told.append(f"{copy.name}/{name}: kept, as you changed it; the course's new version is {target}")
+            messages.append(f"{copy.name}/{name}: kept, as you changed it; the course's new version is {target}")
             manifest[name] = Entry(course=version, text=before["text"])
         write_atomically(copy / target, partial(shutil.copyfile, page))
         if page.suffix == ".ipynb":  # trusted, so that what its outputs hold comes to life at the first opening
@@ -63,7 +63,7 @@ def bring_up_to_date(course: Path, copy: Path) -> list[str]:
         shutil.copyfile(course / PROGRESS, copy / PROGRESS)
     text = json.dumps(manifest, indent=1) + "\n"
     write_atomically(copy / MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
-    return told
+    return messages
 
 
 def _name_beside(page: Path, name: str, copy: Path, manifest: dict[str, Entry]) -> str:

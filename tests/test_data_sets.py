@@ -58,7 +58,7 @@ def test_a_data_set_has_a_loader_that_knows_its_files(data_set: DataSet, tmp_pat
 
 @pytest.mark.parametrize(("task", "preset"), RECIPES)
 def test_the_network_of_a_preset_takes_the_images_of_its_data_set(task: str, preset: str | None) -> None:
-    recipe = Recipe.of(task, preset=preset)
+    recipe = Recipe.for_task(task, preset=preset)
     images = torch.rand(2, recipe.channels, recipe.stored_size, recipe.stored_size)
     with torch.no_grad():
         assert recipe.build(3, trained=True).eval()(recipe.augment()(images)).shape == (2, 3)
@@ -67,7 +67,7 @@ def test_the_network_of_a_preset_takes_the_images_of_its_data_set(task: str, pre
 @pytest.mark.parametrize("task", [task for task, preset in RECIPES if preset == "tutorial"])
 def test_the_tutorial_preset_leaves_the_images_as_they_are(task: str) -> None:
     images = torch.rand(4, TASKS[task].channels, 32, 32)
-    torch.testing.assert_close(Recipe.of(task, preset="tutorial").augment()(images), images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(Recipe.for_task(task, preset="tutorial").augment()(images), images, atol=1e-5, rtol=0)
 
 
 def test_a_run_of_a_task_that_is_not_known_is_never_taken_for_another(tmp_path: Path) -> None:

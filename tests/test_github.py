@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from course_lib.authoring import lessons
 from course_lib.schematics import schematic
-from course_lib.widgets.asked import questions
+from course_lib.widgets.questions import questions
 
 # From html-pipeline, in which GitHub published its rules (lib/html/pipeline/sanitization_filter.rb): an element that is
 # not on the list goes and leaves what is in it, but a script goes whole; `src` and `alt` stay. That `style` goes whole

@@ -121,7 +121,7 @@ def test_a_cell_that_prints_a_measured_time_declares_how_far_it_may_move(path: P
         said = "".join(output.get("text", "") for output in cell.get("outputs", []))
         told = "setup" in cell.metadata.get("tags", ())  # there a lesson says how long it takes, from a table
         if not told and re.search(r"\d s\b|seconds|images per second|images/s", said):
-            assert Tolerance.of(cell) != Tolerance(), cell.source
+            assert Tolerance.from_cell(cell) != Tolerance(), cell.source
 
 
 @each_lesson

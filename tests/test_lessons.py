@@ -9,7 +9,7 @@ import torch
 
 from course_lib.authoring import sources
 from course_lib.data.cifar10 import find_cifar10
-from course_lib.lessons import LESSONS, computing_time, lesson_environment, spoken, start_lesson
+from course_lib.lessons import LESSONS, computing_time, format_seconds, lesson_environment, start_lesson
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +23,7 @@ def test_a_lesson_says_its_data_device_profile_and_minutes(capsys: pytest.Captur
         "simulated radiographs",
         "cpu",
         "short trainings",
-        f"expected: {spoken(LESSONS[3].seconds)} on two processor cores",
+        f"expected: {format_seconds(LESSONS[3].seconds)} on two processor cores",
     ):
         assert fact in said
     assert profile.choose(simulated=3, real=12) == 3
@@ -135,13 +135,15 @@ def test_both_readmes_and_the_lessons_opening_give_the_times_of_the_table(number
     lesson, source = LESSONS[number], sources([str(number)])[0]
     (row,) = re.findall(rf"^\| \[{number} .*$", (ROOT / "README.md").read_text(), re.M)
     times = [cell.strip() for cell in row.split("|")[3:5]]
-    assert times == [spoken(lesson.seconds), "" if number == 1 else spoken(lesson.real_seconds)]
+    assert times == [format_seconds(lesson.seconds), "" if number == 1 else format_seconds(lesson.real_seconds)]
     opening = source.read_text().partition("\n# %%")[0].replace("\n# ", " ")
     assert computing_time(lesson) in opening
     if parts := re.findall(r"\| (\d+) min, (?:core|optional) \|", opening):
         own = f"{sum(map(int, parts)) / 60:.0f} h"
     else:
         own = {"two": "2 h", "three": "3 h"}[re.search(r"; allow (two|three) hours", opening)[1]]
-    on_real = "" if number == 1 else f" ({spoken(lesson.real_seconds)})"
+    on_real = "" if number == 1 else f" ({format_seconds(lesson.real_seconds)})"
     front = (ROOT / "notebooks" / "README.md").read_text().replace("&nbsp;", " ")
-    assert re.search(rf"^\| \[{number}\. .* \| {own} \| {re.escape(spoken(lesson.seconds) + on_real)} \|$", front, re.M)
+    assert re.search(
+        rf"^\| \[{number}\. .* \| {own} \| {re.escape(format_seconds(lesson.seconds) + on_real)} \|$", front, re.M
+    )

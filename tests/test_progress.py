@@ -7,7 +7,7 @@ import pytest
 
 from course_lib.data import simulate_radiographs
 from course_lib.data.objects import simulate_objects
-from course_lib.progress import speaking, watched
+from course_lib.progress import printing_progress, watched
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_pipe_is_told_every_five_seconds_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    with speaking():
+    with printing_progress():
         assert list(watched("abcdefgh", 8, "reading letters", "letters")) == list("abcdefgh")
     out, err = capsys.readouterr()
     assert out == ""
@@ -34,7 +34,7 @@ def test_lessons_hear_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     simulate_radiographs(4, image_size=16)
     simulate_objects(40, image_size=16)
     assert capsys.readouterr() == ("", "")
-    with speaking():
+    with printing_progress():
         simulate_radiographs(4, image_size=16)
         simulate_objects(40, image_size=16)
     told = capsys.readouterr().err.splitlines()

@@ -128,7 +128,7 @@ def test_an_unknown_network_is_named_with_those_that_ship(name: str, source: str
 
 
 def test_what_is_shipped_is_the_run_rounded_to_16_bits(weights: Path, kaggle_root: Path, tmp_path: Path) -> None:
-    recipe = Recipe.of("pneumonia", data="real", root=str(kaggle_root), image_size=32, epochs=1)
+    recipe = Recipe.for_task("pneumonia", data="real", root=str(kaggle_root), image_size=32, epochs=1)
     train_run(recipe, tmp_path / "run")
     maker.ship("small", tmp_path / "run")
     run, small = load_run(tmp_path / "run").model, load_trained("small", source="real")

@@ -46,7 +46,7 @@ class Tolerance:
     factor: float = 1.0
 
     @classmethod
-    def of(cls, cell: Cell) -> "Tolerance":
+    def from_cell(cls, cell: Cell) -> "Tolerance":
         """The tolerance that a notebook cell declares in a tag.
 
         Raises:
@@ -55,19 +55,19 @@ class Tolerance:
         tags = [tag for tag in cell["metadata"].get("tags", []) if tag.startswith("tol")]
         if not tags:
             return cls()
-        read = re.fullmatch(r"tol-(x?)(\d+(?:\.\d+)?)", tags[0])
-        if read is None or len(tags) > 1:
+        match = re.fullmatch(r"tol-(x?)(\d+(?:\.\d+)?)", tags[0])
+        if match is None or len(tags) > 1:
             raise ValueError(f"tags {', '.join(tags)}: write one tolerance, such as tol-0.02 or tol-x3.")
-        return cls(factor=float(read[2])) if read[1] else cls(difference=float(read[2]))
+        return cls(factor=float(match[2])) if match[1] else cls(difference=float(match[2]))
 
     def allows(self, saved: str, new: str) -> bool:
         """Whether the number `new` may stand for `saved`; both as they were printed."""
         if saved == new:
             return True
-        old, now = float(saved.replace(",", "")), float(new.replace(",", ""))
+        saved_value, new_value = float(saved.replace(",", "")), float(new.replace(",", ""))
         if self.factor > 1:
-            return old * now > 0 and max(old / now, now / old) <= self.factor
-        return self.difference > 0 and abs(old - now) <= self.difference * (1 + 1e-9)
+            return saved_value * new_value > 0 and max(saved_value / new_value, new_value / saved_value) <= self.factor
+        return self.difference > 0 and abs(saved_value - new_value) <= self.difference * (1 + 1e-9)
 
     def __str__(self) -> str:
         if self.factor > 1:
@@ -82,7 +82,7 @@ def faults(cell: Cell, new: Sequence[Output]) -> list[str]:
         cell: as the notebook file holds it.
         new: outputs of a new run, streams merged.
     """
-    return refusals(cell) or differences(cell["outputs"], new, Tolerance.of(cell))
+    return refusals(cell) or differences(cell["outputs"], new, Tolerance.from_cell(cell))
 
 
 def refusals(cell: Cell) -> list[str]:
@@ -93,7 +93,7 @@ def refusals(cell: Cell) -> list[str]:
     if any(map(UNCOMPARED.fullmatch, tags)) or UNCOMPARED_COMMENT.search(cell["source"]):
         return ["a tag or comment keeps this cell from being compared; declare a tolerance instead."]
     try:
-        Tolerance.of(cell)
+        Tolerance.from_cell(cell)
     except ValueError as error:
         return [str(error)]
     warned = [output["text"] for output in cell["outputs"] if output.get("name") == "stderr"]
@@ -111,17 +111,17 @@ def differences(saved: Sequence[Output], new: Sequence[Output], tolerance: Toler
     new = without_widgets(new)
     kinds = [[_kind(output) for output in outputs] for outputs in (saved, new)]
     if kinds[0] != kinds[1]:
-        before, after = (", ".join(of) or "nothing" for of in kinds)
-        return [f"saved was {before}; now came {after}."]
-    found = []
-    for old, now in zip(saved, new, strict=True):
-        if old["output_type"] == "stream":
-            found += _compare_text(old["name"], old["text"], now["text"], tolerance)
-        elif old["output_type"] == "error":
-            found += _compare_text("error", _error(old), _error(now), tolerance)
+        saved_kinds, new_kinds = (", ".join(names) or "nothing" for names in kinds)
+        return [f"saved was {saved_kinds}; now came {new_kinds}."]
+    problems = []
+    for saved_output, new_output in zip(saved, new, strict=True):
+        if saved_output["output_type"] == "stream":
+            problems += _compare_text(saved_output["name"], saved_output["text"], new_output["text"], tolerance)
+        elif saved_output["output_type"] == "error":
+            problems += _compare_text("error", _error(saved_output), _error(new_output), tolerance)
         else:
-            found += _compare_display(old, now, tolerance)
-    return found
+            problems += _compare_display(saved_output, new_output, tolerance)
+    return problems
 
 
 def without_widgets(outputs: Sequence[Output]) -> list[Output]:
@@ -148,30 +148,30 @@ def _kind(output: Output) -> str:
     return " with ".join(sorted(output["data"]))
 
 
-def _compare_display(old: Output, now: Output, tolerance: Tolerance) -> list[str]:
-    found = []
-    for mime, value in old["data"].items():
+def _compare_display(saved: Output, new: Output, tolerance: Tolerance) -> list[str]:
+    problems = []
+    for mime, value in saved["data"].items():
         if mime in PICTURES:
-            found += _compare_pictures(value, now["data"][mime])
+            problems += _compare_pictures(value, new["data"][mime])
         elif mime == "text/html":
-            found += _compare_pages(mime, value, now["data"][mime], tolerance)
+            problems += _compare_pages(mime, value, new["data"][mime], tolerance)
         elif isinstance(value, str):
-            found += _compare_text(mime, value, now["data"][mime], tolerance)
-    return found
+            problems += _compare_text(mime, value, new["data"][mime], tolerance)
+    return problems
 
 
-def _compare_pages(name: str, old: str, now: str, tolerance: Tolerance) -> list[str]:
-    before, after = _page_as_seen(old), _page_as_seen(now)
-    found = _compare_text(name, INLINE.sub(r"data:image/\1", before), INLINE.sub(r"data:image/\1", after), tolerance)
-    if not found:
-        for was, came in zip(INLINE.finditer(before), INLINE.finditer(after), strict=True):
-            found += _compare_pictures(was[2], came[2])
-    return found
+def _compare_pages(name: str, saved: str, new: str, tolerance: Tolerance) -> list[str]:
+    before, after = _page_as_seen(saved), _page_as_seen(new)
+    problems = _compare_text(name, INLINE.sub(r"data:image/\1", before), INLINE.sub(r"data:image/\1", after), tolerance)
+    if not problems:
+        for saved_picture, new_picture in zip(INLINE.finditer(before), INLINE.finditer(after), strict=True):
+            problems += _compare_pictures(saved_picture[2], new_picture[2])
+    return problems
 
 
 def _page_as_seen(page: str) -> str:
     """A page without its script and style, one tag, also of a drawing, or one value of an explorer's state a line."""
-    page = DRAWING.sub(lambda drawn: base64.b64decode(drawn[0]).decode(), STYLE.sub("", SCRIPT.sub("", page)))
+    page = DRAWING.sub(lambda match: base64.b64decode(match[0]).decode(), STYLE.sub("", SCRIPT.sub("", page)))
     return STATE.sub(_one_value_a_line, page).replace("<", "\n<")
 
 
@@ -179,43 +179,43 @@ def _one_value_a_line(state: re.Match[str]) -> str:
     return json.dumps(json.loads(state[0]), indent=0, ensure_ascii=False)
 
 
-def _compare_text(name: str, old: str, now: str, tolerance: Tolerance) -> list[str]:
-    old, now = PREFIX.sub("", old), PREFIX.sub("", now)
+def _compare_text(name: str, saved: str, new: str, tolerance: Tolerance) -> list[str]:
+    saved, new = PREFIX.sub("", saved), PREFIX.sub("", new)
     if tolerance != Tolerance():
-        old, now = ALIGNMENT.sub(" ", old), ALIGNMENT.sub(" ", now)
-    if NUMBER.sub("\0", old) != NUMBER.sub("\0", now):
-        for before, after in _lines(old, now):
+        saved, new = ALIGNMENT.sub(" ", saved), ALIGNMENT.sub(" ", new)
+    if NUMBER.sub("\0", saved) != NUMBER.sub("\0", new):
+        for before, after in _lines(saved, new):
             if NUMBER.sub("\0", before) != NUMBER.sub("\0", after):
                 return [f"{name}: saved was {before!r}, now came {after!r}."]
-    found = []
-    for before, after in _lines(old, now):
-        for number, again in zip(NUMBER.findall(before), NUMBER.findall(after), strict=True):
-            if not tolerance.allows(number.strip(), again.strip()):
-                found.append(
-                    f"{name}: saved was {number.strip()}, now came {again.strip()}, and they must agree {tolerance}; "
-                    f"saved line: {before!r}, now: {after!r}."
+    problems = []
+    for before, after in _lines(saved, new):
+        for saved_number, new_number in zip(NUMBER.findall(before), NUMBER.findall(after), strict=True):
+            if not tolerance.allows(saved_number.strip(), new_number.strip()):
+                problems.append(
+                    f"{name}: saved was {saved_number.strip()}, now came {new_number.strip()}, and they must agree "
+                    f"{tolerance}; saved line: {before!r}, now: {after!r}."
                 )
-    return found
+    return problems
 
 
-def _lines(old: str, now: str) -> list[tuple[str, str]]:
+def _lines(saved: str, new: str) -> list[tuple[str, str]]:
     """Lines of both texts, the shorter one filled up with empty lines."""
-    before, after = old.splitlines(), now.splitlines()
+    before, after = saved.splitlines(), new.splitlines()
     length = max(len(before), len(after))
     before += [""] * (length - len(before))
     after += [""] * (length - len(after))
     return list(zip(before, after, strict=True))
 
 
-def _compare_pictures(old: str, now: str) -> list[str]:
-    before, after = _open(old), _open(now)
-    found = []
+def _compare_pictures(saved: str, new: str) -> list[str]:
+    before, after = _open(saved), _open(new)
+    problems = []
     for when, picture in (("the saved", before), ("the new", after)):
         if all(low == high for low, high in picture.convert("RGB").getextrema()):  # type: ignore[misc]  # pairs, for RGB
-            found.append(f"{when} picture is blank.")
+            problems.append(f"{when} picture is blank.")
     if any(abs(a - b) > SIZE_TOLERANCE for a, b in zip(before.size, after.size, strict=True)):
-        found.append(f"picture: saved was {_size(before)} pixels, now came {_size(after)}.")
-    return found
+        problems.append(f"picture: saved was {_size(before)} pixels, now came {_size(after)}.")
+    return problems
 
 
 def _open(encoded: str) -> Image.Image:

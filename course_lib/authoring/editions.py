@@ -14,7 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_lib.authoring.compare import PICTURES, SCRIPT, STYLE, Tolerance, differences, without_widgets
-from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, chosen, execute
+from course_lib.authoring.kernel import CI_ENVIRONMENT, NOTEBOOKS, execute, lesson_files
 from course_lib.authoring.links import ROOT, linked, publish_at, with_badges, without_badges
 from course_lib.exercises.load import files_of, tasks_of
 from course_lib.exercises.page import cleared, page_text
@@ -34,12 +34,12 @@ METADATA = {
 
 def sources(numbers: list[str] | None = None) -> list[Path]:
     """The lessons' sources, as `lessons` gives their notebooks."""
-    return chosen(NOTEBOOKS / "source", "py", numbers)
+    return lesson_files(NOTEBOOKS / "source", "py", numbers)
 
 
 def exercise_sources(numbers: list[str] | None = None) -> list[Path]:
     """The sources of the exercises of these lessons."""
-    return chosen(NOTEBOOKS / "source" / "exercises", "py", numbers)
+    return lesson_files(NOTEBOOKS / "source" / "exercises", "py", numbers)
 
 
 def editions_of(source: Path) -> list[Path]:
@@ -77,11 +77,11 @@ def build(source: Path) -> list[Path]:
 def _build(source: Path, edition: Path) -> None:
     notebook = _read(source, edition)
     saved = nbformat.read(edition, as_version=4) if edition.is_file() else None
-    written = [source, *(files_of(int(source.name[:2])) if _is_page(source) else ())]
+    source_files = [source, *(files_of(int(source.name[:2])) if _is_page(source) else ())]
     if (
         saved is not None
         and _own_texts(saved) != _own_texts(notebook)
-        and all(_is_newer(edition, file) for file in written)
+        and all(_is_newer(edition, file) for file in source_files)
     ):
         how = "into its tasks by hand" if _is_page(source) else "with `course build --pull`"
         raise ValueError(
@@ -166,12 +166,12 @@ def stale(source: Path) -> list[str]:
         if not edition.is_file():
             problems.append(f"{name}: missing; run `course build`.")
             continue
-        wanted, found = _read(source, edition), nbformat.read(edition, as_version=4)
-        if len(wanted.cells) != len(found.cells):
-            problems.append(f"{name}: {len(found.cells)} cells, {source.name} has {len(wanted.cells)}.")
-        for number, (ours, theirs) in enumerate(zip(wanted.cells, found.cells, strict=False)):
+        expected, notebook = _read(source, edition), nbformat.read(edition, as_version=4)
+        if len(expected.cells) != len(notebook.cells):
+            problems.append(f"{name}: {len(notebook.cells)} cells, {source.name} has {len(expected.cells)}.")
+        for number, (expected_cell, cell) in enumerate(zip(expected.cells, notebook.cells, strict=False)):
             for part in ("cell_type", "source", "metadata", "id"):
-                if ours[part] != theirs[part]:
+                if expected_cell[part] != cell[part]:
                     problems.append(f"{name}, cell {number}: another {part} than in {source.name}.")
     return problems
 
@@ -199,8 +199,8 @@ def relink(owner: str | None = None, name: str | None = None) -> list[Path]:
     changed = [path for path in repeating if _rewrite(path, linked(path.read_text(encoding="utf-8")))]
     for source, edition in pairs:
         notebook = nbformat.read(edition, as_version=4)
-        for cell, ours in zip(notebook.cells, _read(source, edition).cells, strict=True):
-            cell.source = ours.source
+        for cell, source_cell in zip(notebook.cells, _read(source, edition).cells, strict=True):
+            cell.source = source_cell.source
         if _rewrite(edition, _text(notebook)):
             changed.append(edition)
     return changed
@@ -209,7 +209,7 @@ def relink(owner: str | None = None, name: str | None = None) -> list[Path]:
 def _rewrite(path: Path, text: str) -> bool:
     if path.read_text(encoding="utf-8") == text:
         return False
-    write_atomically(path, lambda written: written.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return True
 
 
@@ -222,8 +222,8 @@ def _own_texts(notebook: NotebookNode) -> list[tuple[str, str]]:
     return [(cell.cell_type, without_set_up(without_badges(cell.source))) for cell in notebook.cells]
 
 
-def _is_newer(one: Path, other: Path) -> bool:
-    return one.stat().st_mtime_ns > other.stat().st_mtime_ns
+def _is_newer(path: Path, other: Path) -> bool:
+    return path.stat().st_mtime_ns > other.stat().st_mtime_ns
 
 
 def _read(source: Path, edition: Path) -> NotebookNode:
@@ -241,9 +241,9 @@ def _read(source: Path, edition: Path) -> NotebookNode:
             cell.source = with_set_up(cell.source)
             cell.metadata |= FOLDED
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for asks, tells in pairwise(code):  # what a prediction asks is not to be seen below it
-        if PREDICTION.search(asks.source):
-            tells.metadata |= {"collapsed": True, "jupyter": {"outputs_hidden": True}}  # older hosts read the first
+    for cell, next_cell in pairwise(code):  # what a prediction asks is not to be seen below it
+        if PREDICTION.search(cell.source):
+            next_cell.metadata |= {"collapsed": True, "jupyter": {"outputs_hidden": True}}  # older hosts read the first
     if notebook.cells[0].cell_type == "markdown":
         notebook.cells[0].source = with_badges(notebook.cells[0].source, edition)
     notebook.nbformat_minor = 5
@@ -257,14 +257,14 @@ def _keep_what_agrees(saved: NotebookNode, new: NotebookNode) -> None:
     if [cell.source for cell in before] != [cell.source for cell in after]:
         return
     for old, cell in zip(before, after, strict=True):
-        if differences(old.outputs, cell.outputs, Tolerance.of(cell)) or _pictures(old) != _pictures(cell):
+        if differences(old.outputs, cell.outputs, Tolerance.from_cell(cell)) or _pictures(old) != _pictures(cell):
             return
     for old, cell in zip(before, after, strict=True):
-        for was, now in zip(old.outputs, cell.outputs, strict=True):
-            if now.output_type == "stream":
-                now.text = was.text
-            elif "data" in now:
-                now.data |= {mime: value for mime, value in was.data.items() if mime.startswith("text/")}
+        for saved_output, output in zip(old.outputs, cell.outputs, strict=True):
+            if output.output_type == "stream":
+                output.text = saved_output.text
+            elif "data" in output:
+                output.data |= {mime: value for mime, value in saved_output.data.items() if mime.startswith("text/")}
 
 
 def _pictures(cell: NotebookNode) -> list[str]:

@@ -33,8 +33,8 @@ class CellError(RuntimeError):
     """
 
     def __init__(self, cell: int, source: str, reason: str) -> None:
-        place = f"code cell {cell} ({source.splitlines()[0]})" if source else "before the first cell"
-        super().__init__(f"{place}: {reason}")
+        cell_name = f"code cell {cell} ({source.splitlines()[0]})" if source else "before the first cell"
+        super().__init__(f"{cell_name}: {reason}")
         self.cell = cell
 
 
@@ -44,18 +44,18 @@ def lessons(numbers: list[str] | None = None) -> list[Path]:
     Raises:
         FileNotFoundError: there is no such lesson, or none at all.
     """
-    return chosen(NOTEBOOKS, "ipynb", numbers)
+    return lesson_files(NOTEBOOKS, "ipynb", numbers)
 
 
-def chosen(folder: Path, kind: str, numbers: list[str] | None) -> list[Path]:
+def lesson_files(folder: Path, kind: str, numbers: list[str] | None) -> list[Path]:
     """Files of `folder` named NN_*.`kind`, in their order; as `lessons`, of which it is the general case."""
-    found = {path.name[:2]: path for path in sorted(folder.glob(f"[0-9][0-9]_*.{kind}"))}
-    if not found:
+    paths = {path.name[:2]: path for path in sorted(folder.glob(f"[0-9][0-9]_*.{kind}"))}
+    if not paths:
         raise FileNotFoundError(f"{folder}: no lessons there; this command works in a clone of the course.")
     for number in numbers or []:
-        if number.zfill(2) not in found:
-            raise FileNotFoundError(f"lesson {number}: not in {folder}; there are: {', '.join(found)}.")
-    return [path for number, path in found.items() if not numbers or number in {n.zfill(2) for n in numbers}]
+        if number.zfill(2) not in paths:
+            raise FileNotFoundError(f"lesson {number}: not in {folder}; there are: {', '.join(paths)}.")
+    return [path for number, path in paths.items() if not numbers or number in {n.zfill(2) for n in numbers}]
 
 
 def execute(
@@ -134,10 +134,10 @@ def record_lesson(source: Path, *, environment: dict[str, str]) -> Verdict:
             "and --root DIR for the folder that holds them."
         )
     with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "found.jsonl"
-        verdict = run_lesson(source, environment={**environment, real_results.FOUND: str(found)})
+        records_path = Path(folder) / "found.jsonl"
+        verdict = run_lesson(source, environment={**environment, real_results.FOUND: str(records_path)})
         if verdict.error is None:
-            real_results.keep(int(source.name[:2]), found)
+            real_results.keep(int(source.name[:2]), records_path)
     return verdict
 
 
@@ -155,13 +155,13 @@ def compare_notebook(path: Path, *, cell_seconds: int = 300) -> dict[int, list[s
             execute(notebook, environment=environment, cell_seconds=cell_seconds, folder=path.parent)
         except CellError as failed:
             stopped = failed
-    found = {}
-    for number, (cell, now) in enumerate(zip(saved, _code_cells(notebook), strict=True)):
+    messages = {}
+    for number, (cell, new_cell) in enumerate(zip(saved, _code_cells(notebook), strict=True)):
         if stopped is None or number < stopped.cell:
-            found[number] = faults(cell, now.outputs)
+            messages[number] = faults(cell, new_cell.outputs)
         else:
-            found[number] = refusals(cell) or [str(stopped)] * (number == max(stopped.cell, 0))
-    return {number: said for number, said in found.items() if said}
+            messages[number] = refusals(cell) or [str(stopped)] * (number == max(stopped.cell, 0))
+    return {number: cell_messages for number, cell_messages in messages.items() if cell_messages}
 
 
 def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:

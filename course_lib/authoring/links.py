@@ -50,13 +50,13 @@ def address() -> Address:
     Raises:
         ValueError: a part is missing, or the tag is not that of the package's version.
     """
-    written = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    said, version = {"owner": "", **written["tool"]["course"]}, written["project"]["version"]
-    if missing := [part for part in Address._fields if part not in said]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    fields, version = {"owner": "", **project["tool"]["course"]}, project["project"]["version"]
+    if missing := [part for part in Address._fields if part not in fields]:
         raise ValueError(f"pyproject.toml: [tool.course] has no {', '.join(missing)}.")
-    if said["tag"] != f"v{version}":
-        raise ValueError(f'pyproject.toml: tag = "{said["tag"]}", but the version is {version}; write "v{version}".')
-    return Address(**said)
+    if fields["tag"] != f"v{version}":
+        raise ValueError(f'pyproject.toml: tag = "{fields["tag"]}", but the version is {version}; write "v{version}".')
+    return Address(**fields)
 
 
 def publish_at(owner: str | None, name: str | None) -> None:
@@ -72,25 +72,27 @@ def publish_at(owner: str | None, name: str | None) -> None:
             if not re.fullmatch(allowed, value):
                 raise ValueError(f"{part} {value!r}: no name on GitHub; take it from https://github.com/OWNER/NAME.")
             text = re.sub(rf'(?ms)(^\[tool\.course\].*?^{part} = )"[^"]*"', rf'\g<1>"{value}"', text)
-    write_atomically(path, lambda written: written.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def remaining() -> str:
     """What `course links` cannot do itself."""
-    here = address()
+    course = address()
     return (
-        REMAINING.format(**here._asdict()) if here.owner else "Nobody has published it yet: course links --owner NAME"
+        REMAINING.format(**course._asdict())
+        if course.owner
+        else "Nobody has published it yet: course links --owner NAME"
     )
 
 
 def linked(text: str) -> str:
     """`text` with every address of the course in it replaced by that in pyproject.toml."""
-    here = address()
+    course = address()
     for published, unpublished in REPEATED.items():
         patterns = [re.escape(form) for form in (published, unpublished)]
         pattern = "|".join(patterns).replace("OWNER/NAME", r"[\w-]+/[\w.-]+?").replace("RELEASE", r"v[\w.]+")
-        new = published if here.owner else unpublished
-        new = new.replace("OWNER/NAME", f"{here.owner}/{here.name}").replace("RELEASE", here.tag)
+        new = published if course.owner else unpublished
+        new = new.replace("OWNER/NAME", f"{course.owner}/{course.name}").replace("RELEASE", course.tag)
         text = re.sub(pattern, lambda _, new=new: new, text)  # type: ignore[misc]
     return LESSON.sub(lambda row: row[1] + _badges(row[2], before=" "), without_badges(text))
 
@@ -108,11 +110,11 @@ def without_badges(text: str) -> str:
 
 
 def _badges(file: str, *, before: str) -> str:
-    here = address()
-    if not here.owner:
+    course = address()
+    if not course.owner:
         return ""
-    place = f"{here.owner}/{here.name}/blob/{here.tag}/{file}"
+    path = f"{course.owner}/{course.name}/blob/{course.tag}/{file}"
     return (
-        f"{before}[![Open in Colab]({COLAB})](https://colab.research.google.com/github/{place}) "
-        f"[![Open in Kaggle]({KAGGLE})](https://kaggle.com/kernels/welcome?src=https://github.com/{place})"
+        f"{before}[![Open in Colab]({COLAB})](https://colab.research.google.com/github/{path}) "
+        f"[![Open in Kaggle]({KAGGLE})](https://kaggle.com/kernels/welcome?src=https://github.com/{path})"
     )

@@ -70,24 +70,24 @@ def build_site(out: str | Path) -> list[Path]:
         "To look up": {name: make() for name, (_, make) in EXTRA_PAGES.items()},
     }
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+        sources = Path(folder)
         for subfolder in ("exercises", "_static"):
-            (place / subfolder).mkdir()
+            (sources / subfolder).mkdir()
         for pages in chapters.values():
             for name, page in pages.items():
                 text = page if isinstance(page, str) else nbformat.writes(_readable(page))
-                (place / name).write_text(text, encoding="utf-8")
-        shutil.copy(NOTEBOOKS / "front.png", place)
-        shutil.copy(Path(__file__).with_name("site.css"), place / "_static")
+                (sources / name).write_text(text, encoding="utf-8")
+        shutil.copy(NOTEBOOKS / "front.png", sources)
+        shutil.copy(Path(__file__).with_name("site.css"), sources / "_static")
         navigation = "".join(_toctree(title, list(pages)) for title, pages in chapters.items())
-        (place / "index.md").write_text(_front() + navigation, encoding="utf-8")
-        (place / "conf.py").write_text(f"globals().update({SETTINGS!r})\n", encoding="utf-8")
+        (sources / "index.md").write_text(_front() + navigation, encoding="utf-8")
+        (sources / "conf.py").write_text(f"globals().update({SETTINGS!r})\n", encoding="utf-8")
         command = [sys.executable, "-m", "sphinx", "--quiet", "--no-color", "--fail-on-warning", "--keep-going"]
-        command += ["--doctree-dir", str(place / "doctrees"), str(place), str(place / "made" / "html")]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise RuntimeError(made.stderr)
-        shutil.copytree(place / "made" / "html", out, dirs_exist_ok=True)  # MyST-NB writes beside it as well
+        command += ["--doctree-dir", str(sources / "doctrees"), str(sources), str(sources / "made" / "html")]
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise RuntimeError(process.stderr)
+        shutil.copytree(sources / "made" / "html", out, dirs_exist_ok=True)  # MyST-NB writes beside it as well
     names = ["index.md", *(name for pages in chapters.values() for name in pages)]
     return [(out / name).with_suffix(".html") for name in names]
 
@@ -118,7 +118,10 @@ def _readable(notebook: NotebookNode) -> NotebookNode:
             cell.metadata["mystnb"] = {"code_prompt_show": "Show the result", "code_prompt_hide": "Hide it"}
         outputs = cell.get("outputs", [])
         alts = [
-            said["alt"] for output in outputs for kind, said in output.get("metadata", {}).items() if kind in PICTURES
+            metadata["alt"]
+            for output in outputs
+            for kind, metadata in output.get("metadata", {}).items()
+            if kind in PICTURES
         ]
         if alts:  # one text for all pictures of a cell: MyST-NB knows no other
             cell.metadata.setdefault("mystnb", {})["image"] = {"alt": " ".join(alts)} | _width_class(outputs)
@@ -136,10 +139,10 @@ def _exercises(source: Path) -> NotebookNode:
     """The learner's page of exercises, and below each task's beginning, folded, its solution."""
     learners, solved = (nbformat.read(edition, as_version=4) for edition in editions_of(source))
     cells = []
-    for theirs, ours in zip(learners.cells, solved.cells, strict=True):
-        cells.append(theirs)
-        if theirs.cell_type == "code" and theirs.source != ours.source:
-            ours.id, ours.metadata["tags"] = f"{ours.id}-solved", ["hide-input"]
-            cells.append(ours)
+    for exercise, solution in zip(learners.cells, solved.cells, strict=True):
+        cells.append(exercise)
+        if exercise.cell_type == "code" and exercise.source != solution.source:
+            solution.id, solution.metadata["tags"] = f"{solution.id}-solved", ["hide-input"]
+            cells.append(solution)
     learners.cells = cells
     return learners

@@ -51,8 +51,8 @@ def _links(number: int) -> dict[str, str]:
 def _result(record: Record) -> NotebookNode:
     """A cell without its code, with what the record's kind shows and where it comes from."""
     text = text_of(record.key) | {"title": f"{record.n:,} {record.split} images"}  # its own title stands above it
-    shown = KINDS[record.kind].show({heading(record): record.values}, text)
-    outputs = [_html(one.html()) if isinstance(one, Table) else _picture(one) for one in shown]
+    items = KINDS[record.kind].show({heading(record): record.values}, text)
+    outputs = [_html(item.html()) if isinstance(item, Table) else _picture(item) for item in items]
     outputs.append(_html(f"<p><small>{with_code(source_line(record))}</small></p>"))
     source = f'on_real("{record.key}")'  # a cell without any would be left out, with its outputs
     return nbformat.v4.new_code_cell(source, outputs=outputs, metadata={"tags": ["remove-input"]})

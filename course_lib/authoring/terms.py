@@ -61,15 +61,15 @@ def wrong_words(text: str) -> list[str]:
     """
     text = " ".join(CODE.sub("` `", text).split())
     return [
-        f"{text[max(0, hit.start() - 40) : hit.start()]}[{hit[0]}]{text[hit.end() : hit.end() + 30]}: write {instead}"
-        for pattern, instead in _patterns()
+        f"{text[max(0, hit.start() - 40) : hit.start()]}[{hit[0]}]{text[hit.end() : hit.end() + 30]}: write {standard}"
+        for pattern, standard in _patterns()
         for hit in pattern.finditer(text)
     ]
 
 
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    return [(re.compile(rf"(?<!\w)(?:{word})(?!\w)", re.I), instead) for word, instead in _read()["instead"].items()]
+    return [(re.compile(rf"(?<!\w)(?:{word})(?!\w)", re.I), standard) for word, standard in _read()["instead"].items()]
 
 
 @cache

@@ -19,7 +19,7 @@ from course_lib.runs import Recipe, load_run, train_run
 from course_lib.runs.folder import read_config, write_json
 
 RECIPES = {
-    "opening": Recipe.of(
+    "opening": Recipe.for_task(
         CHEST_XRAY.task,
         data="simulated",
         image_size=64,
@@ -62,11 +62,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=RECIPES, help="of the network")
     parser.add_argument("--run", type=Path, help="take this finished run, and train none")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if asked.run is None:
-            train_run(RECIPES[asked.name], Path(folder) / "run")
-        ship(asked.name, asked.run or Path(folder) / "run")
+        if arguments.run is None:
+            train_run(RECIPES[arguments.name], Path(folder) / "run")
+        ship(arguments.name, arguments.run or Path(folder) / "run")
 
 
 if __name__ == "__main__":

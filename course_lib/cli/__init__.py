@@ -66,6 +66,6 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        print(f"course: unexpected {what}; add --debug to see where, and please report it.", file=sys.stderr)
+        summary = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(f"course: unexpected {summary}; add --debug to see where, and please report it.", file=sys.stderr)
         sys.exit(1)

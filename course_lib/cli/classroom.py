@@ -36,16 +36,16 @@ def release(
     from course_lib.classroom.release import release as make
     from course_lib.classroom.release import release_each
 
-    def tell(gap: str) -> None:
+    def print_gap(gap: str) -> None:
         print(f"course: {gap}", file=sys.stderr)
 
     seed = _variant(variant)
     if seed != "each" and roster is None:
-        print(make(lesson, out, seed, tasks, question, tell))
+        print(make(lesson, out, seed, tasks, question, print_gap))
         return
     if seed != "each" or roster is None:
         raise ValueError("--variant each and --roster FILE go together: a page for each student in it; give both.")
-    pages, archive = release_each(lesson, out, roster, tasks, question, tell)
+    pages, archive = release_each(lesson, out, roster, tasks, question, print_gap)
     print(f"{len(pages)} pages, such as {pages[0]}")
     if archive:
         print(archive)
@@ -173,9 +173,9 @@ def certificate(
         return
     if notebooks:
         raise ValueError(f"--verify runs what is in {verify}, and {notebooks[0]} was given too; leave one of them out.")
-    held = read_certificate(verify, name)
-    with dots(readable(f"Running the answers of {held.get('name')}, {held.get('date')}")):
-        claims = verify_certificate(held, seconds=seconds, sandboxed=sandbox)
+    record = read_certificate(verify, name)
+    with dots(readable(f"Running the answers of {record.get('name')}, {record.get('date')}")):
+        claims = verify_certificate(record, seconds=seconds, sandboxed=sandbox)
     claimed = [claim for claim in claims if claim.claimed]
     proven = sum(claim.holds is True for claim in claimed)
     print(*claims, f"{proven} of {len(claimed)} claimed tasks hold, on new inputs", sep="\n")

@@ -16,9 +16,11 @@ def data_list() -> None:
     """
     from course_lib.data.source import loader_of
 
-    rows = [(one.name, loader_of(one).find(None) or "absent", one.license) for one in DATA_SETS.values()]
-    for name, found, terms in [*rows, ("simulated", "made when asked for", "simulated, no patient")]:
-        print(f"{name:13} {found}\n{'':13} {terms}")
+    rows = [
+        (data_set.name, loader_of(data_set).find(None) or "absent", data_set.license) for data_set in DATA_SETS.values()
+    ]
+    for name, path, terms in [*rows, ("simulated", "made when asked for", "simulated, no patient")]:
+        print(f"{name:13} {path}\n{'':13} {terms}")
 
 
 @app.command("get")

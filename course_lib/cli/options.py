@@ -21,7 +21,9 @@ else:
     Preset = Literal[*(name for data_set in TASKS.values() for name in data_set.preset_names)]
     Backbone = Literal[*BACKBONES]
     DataSet = Literal[*DATA_SETS]
-OF_EACH = "; ".join(f"of {task}, {', '.join(one.preset_names)}" for task, one in TASKS.items() if one.preset_names)
+OF_EACH = "; ".join(
+    f"of {task}, {', '.join(data_set.preset_names)}" for task, data_set in TASKS.items() if data_set.preset_names
+)
 
 Root = Annotated[Path | None, typer.Option(help="Folder that holds the real images.", show_default=False)]
 Data = Annotated[Source | None, typer.Option(help="Where the images come from.", show_default=False)]

@@ -15,7 +15,7 @@ from course_lib.backbones import OFFLINE
 from course_lib.cli.options import OF_EACH, Backbone, Data, Preset, Root, Task, What
 from course_lib.data_sets import TRANSFER
 from course_lib.options import Split, check_predict, check_train, config_path
-from course_lib.progress import speaking
+from course_lib.progress import printing_progress
 
 
 def train(
@@ -80,7 +80,7 @@ def train(
     from course_lib.runtime import keep_freed_memory
 
     keep_freed_memory()
-    recipe = Recipe.of(
+    recipe = Recipe.for_task(
         task or what,
         preset=TRANSFER if task else preset,
         backbone=backbone,
@@ -95,7 +95,7 @@ def train(
         subfolder=subfolder,
     )
     with _saying_how_to_go_on(folder):
-        config = train_run(recipe, folder, resume=resume, speaks=True)
+        config = train_run(recipe, folder, resume=resume, verbose=True)
     if int(os.environ.get("RANK", "0")) > 0:  # in a team of processes the first speaks
         return
     print_scores({"data": config["data"]["name"], "split": "val", "classes": config["classes"], **config["validation"]})
@@ -113,8 +113,8 @@ def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
     except (KeyboardInterrupt, ConnectionError) as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
         kept = (folder / "state.pt").exists()
-        how = f"{folder} keeps the last whole epoch, go on with --resume" if kept else "before the first epoch ended"
-        print(f"course: {str(error) or 'stopped'}; {how}.", file=sys.stderr)
+        advice = f"{folder} keeps the last whole epoch, go on with --resume" if kept else "before the first epoch ended"
+        print(f"course: {str(error) or 'stopped'}; {advice}.", file=sys.stderr)
         raise SystemExit(130) from None
 
 
@@ -132,7 +132,7 @@ def evaluate(
     config_path(run)
     from course_lib.runs import evaluate_run
 
-    with speaking():
+    with printing_progress():
         scores = evaluate_run(run, data=data, root=root, split=split)
     if as_json:
         print(json.dumps(scores))
@@ -163,19 +163,19 @@ def predict(
     trained, failed = load_run(run), 0
     for path in images:
         try:
-            found = predict_one(trained, path)
+            prediction = predict_one(trained, path)
         except Exception as error:  # whatever it is, it is this image's, and the others are still answered
             expected = isinstance(error, OSError | ValueError)
             print(f"course: {error if expected else f'{path}: {type(error).__name__}: {error}'}", file=sys.stderr)
             failed += 1
             continue
-        rule = "" if found.threshold is None else f" (threshold {found.threshold:.3f}, chosen on validation)"
-        print(f"{path}: {found.predicted}, probability of {found.prob_of} {found.prob:.3f}{rule}")
-        if found.notice:
-            print(f"  {found.notice}; the answer may mean nothing")
+        rule = "" if prediction.threshold is None else f" (threshold {prediction.threshold:.3f}, chosen on validation)"
+        print(f"{path}: {prediction.predicted}, probability of {prediction.prob_of} {prediction.prob:.3f}{rule}")
+        if prediction.notice:
+            print(f"  {prediction.notice}; the answer may mean nothing")
         if explain:
-            write_atomically(explain, partial(draw_explanation(trained, found).savefig, format="png", dpi=150))
-            print(f"{explain}: what spoke for {found.predicted}, by Grad-CAM")
+            write_atomically(explain, partial(draw_explanation(trained, prediction).savefig, format="png", dpi=150))
+            print(f"{explain}: what spoke for {prediction.predicted}, by Grad-CAM")
     if trained.reference is None:
         print("This run is of an older version: it cannot tell images that are unlike those it learned from.")
     if patients := trained.recipe.data_set.kind(trained.recipe.data).patients:

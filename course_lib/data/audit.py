@@ -46,8 +46,8 @@ class SplitAudit:
             lines.append(f"{split}: {total} images of {self.groups[split]} groups")
             lines += ["    " + ", ".join(shares[first : first + 3]) for first in range(0, len(shares), 3)]
             lines.append(f"    {self.duplicates_within[split]} duplicates")
-            for what, auc in (("file size", self.size_auc[split]), ("width over height", self.shape_auc[split])):
-                lines.append(f"    AUC of {what} alone: {'not known' if auc is None else f'{auc:.3f}'}")
+            for feature, auc in (("file size", self.size_auc[split]), ("width over height", self.shape_auc[split])):
+                lines.append(f"    AUC of {feature} alone: {'not known' if auc is None else f'{auc:.3f}'}")
         for pair, count in self.shared_groups.items():
             lines.append(f"{pair}: {count} groups in both, {self.duplicates_across[pair]} duplicates across")
         return "\n".join(lines)
@@ -59,19 +59,20 @@ def audit_splits(splits: Splits) -> SplitAudit:
     Reads all three splits. Duplicates are images that are equal pixel by pixel after resizing.
     """
     sets = {"train": splits.train, "val": splits.val, "test": splits.test}
-    prints = {split: [_fingerprint(image) for image in image_set.images] for split, image_set in sets.items()}
+    fingerprints = {split: [_fingerprint(image) for image in image_set.images] for split, image_set in sets.items()}
     pairs = {f"{first} and {second}": (first, second) for first, second in combinations(sets, 2)}
     return SplitAudit(
         name=splits.train.name,
         counts={split: image_set.counts() for split, image_set in sets.items()},
         groups={split: len(set(image_set.groups)) for split, image_set in sets.items()},
         duplicates_within={
-            split: sum(count for count in Counter(found).values() if count > 1) for split, found in prints.items()
+            split: sum(count for count in Counter(prints).values() if count > 1)
+            for split, prints in fingerprints.items()
         },
         duplicates_across={
-            pair: sum(found in set_of_first for found in prints[second])
+            pair: sum(fingerprint in set_of_first for fingerprint in fingerprints[second])
             for pair, (first, second) in pairs.items()
-            for set_of_first in [set(prints[first])]
+            for set_of_first in [set(fingerprints[first])]
         },
         shared_groups={
             pair: len(set(sets[first].groups) & set(sets[second].groups)) for pair, (first, second) in pairs.items()

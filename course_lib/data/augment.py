@@ -108,19 +108,19 @@ class PhotoAugmentation:
 
     def _move(self, images: Tensor) -> Tensor:
         count, channels, height, width = images.shape
-        rows = self._places(count, height, images.device)[:, None, :, None]  # (N, 1, H, 1)
-        columns = self._places(count, width, images.device)
+        rows = self._source_indices(count, height, images.device)[:, None, :, None]  # (N, 1, H, 1)
+        columns = self._source_indices(count, width, images.device)
         if self.flip:
             mirrored = torch.rand(count, 1, device=images.device) < 0.5
             columns = torch.where(mirrored, columns.flip(1), columns)
         images = images.gather(2, rows.expand(-1, channels, -1, width))
         return images.gather(3, columns[:, None, None, :].expand(-1, channels, height, -1))
 
-    def _places(self, count: int, side: int, device: torch.device) -> Tensor:
+    def _source_indices(self, count: int, side: int, device: torch.device) -> Tensor:
         """Which pixel stands where after the shift, (N, side)."""
         shifts = torch.randint(-self.shift, self.shift + 1, (count, 1), device=device)
-        places = (torch.arange(side, device=device) + shifts).abs()  # mirrored at the first pixel,
-        return side - 1 - (side - 1 - places).abs()  # and at the last
+        indices = (torch.arange(side, device=device) + shifts).abs()  # mirrored at the first pixel,
+        return side - 1 - (side - 1 - indices).abs()  # and at the last
 
     def _cover(self, images: Tensor) -> Tensor:
         count, _, height, width = images.shape
@@ -128,8 +128,8 @@ class PhotoAugmentation:
         for side in (height, width):
             center = torch.randint(0, side, (count, 1), device=images.device)
             first = center - self.cutout // 2
-            place = torch.arange(side, device=images.device)
-            inside.append((place >= first) & (place < first + self.cutout))
+            index = torch.arange(side, device=images.device)
+            inside.append((index >= first) & (index < first + self.cutout))
         covered = inside[0][:, None, :, None] & inside[1][:, None, None, :]  # (N, 1, H, W)
         return images.masked_fill(covered, 0.5)
 

@@ -36,12 +36,12 @@ def cached(name: str, ingredients: object, make: Callable[[], ImageSet], *, grou
     stored = _read(path, groups)
     if stored is not None:
         return stored
-    made = replace(make(), groups=groups)
+    image_set = replace(make(), groups=groups)
     try:
-        write_atomically(path, lambda temporary: _write(temporary, made))
+        write_atomically(path, lambda temporary: _write(temporary, image_set))
     except OSError as error:
         print(f"Going on without a cache: {error}", file=sys.stderr)
-    return made
+    return image_set
 
 
 def _write(path: Path, image_set: ImageSet) -> None:

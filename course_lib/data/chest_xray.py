@@ -16,7 +16,7 @@ from course_lib.data import phantom, simulated
 from course_lib.data.cache import cached
 from course_lib.data.folder import read_class_folders, train_val_split
 from course_lib.data.images import ImageSet, Splits
-from course_lib.data.published import find_splits, split_folders, tell_splits
+from course_lib.data.published import describe_splits, find_splits, split_folders
 from course_lib.data.simulated import simulate_radiographs
 from course_lib.data.source import Loader, kaggle_inputs, locate, named_root, print_source
 from course_lib.data_sets import CHEST_XRAY
@@ -69,22 +69,22 @@ def load_chest_xray(
         OSError: they must be downloaded and the network does not answer.
         ValueError: a damaged file, a wrong checksum, an unknown source, a root for simulated images.
     """
-    found = locate(CHEST_XRAY, source, root, image_size, stand_in="simulated chest radiographs")
-    if found is None:
+    path = locate(CHEST_XRAY, source, root, image_size, stand_in="simulated chest radiographs")
+    if path is None:
         return _simulated(image_size, seed)
-    if found.is_dir():
-        return _kaggle(found, image_size, val_fraction, seed)
+    if path.is_dir():
+        return _kaggle(path, image_size, val_fraction, seed)
     print_source(
-        f"real chest X-rays in {found}: {', '.join(CLASSES)}, with train, val and test of its own; it tells neither "
+        f"real chest X-rays in {path}: {', '.join(CLASSES)}, with train, val and test of its own; it tells neither "
         "patients, some of whom may be in both train and val, nor the files' sizes"
     )
-    if other := re.match(OTHER_SETS, found.name):
+    if other := re.match(OTHER_SETS, path.name):
         raise ValueError(
-            f"{found}: MedMNIST's {other.group()} holds other images; give pneumoniamnist.npz, or one of its sizes."
+            f"{path}: MedMNIST's {other.group()} holds other images; give pneumoniamnist.npz, or one of its sizes."
         )
-    if published := next((remote for remote in PNEUMONIA_MNIST.values() if remote.filename == found.name), None):
-        verify(found, published)
-    return _medmnist(found, image_size)
+    if published := next((remote for remote in PNEUMONIA_MNIST.values() if remote.filename == path.name), None):
+        verify(path, published)
+    return _medmnist(path, image_size)
 
 
 def find_chest_xray(root: str | Path | None = None) -> Path | None:
@@ -93,7 +93,7 @@ def find_chest_xray(root: str | Path | None = None) -> Path | None:
     Without a `root`: in COURSE_DATA_ROOT, in the course's data folder, or where Kaggle and kagglehub put the data set.
     """
     if root is None:
-        return next(filter(None, map(find_chest_xray, _usual_places())), None)
+        return next(filter(None, map(find_chest_xray, _usual_paths())), None)
     root = as_path(root, "root")
     if root.suffix == ".npz" and root.is_file():
         return root
@@ -103,7 +103,7 @@ def find_chest_xray(root: str | Path | None = None) -> Path | None:
     return max((file for file in files if file.is_file()), key=lambda file: file.stat().st_size, default=None)
 
 
-def _usual_places() -> list[Path]:
+def _usual_paths() -> list[Path]:
     kagglehub = Path(os.environ.get("KAGGLEHUB_CACHE", home() / ".cache" / "kagglehub"))
     versions = (kagglehub / "datasets" / KAGGLE / "versions").glob("*")
     return [*named_root(), data_dir(), *kaggle_inputs(KAGGLE), *sorted(versions, reverse=True)]
@@ -128,14 +128,14 @@ def mnist_for(image_size: int) -> Remote:
     return PNEUMONIA_MNIST[min((size for size in PNEUMONIA_MNIST if size >= image_size), default=224)]
 
 
-def too_small(found: Path, image_size: int) -> bool:
+def too_small(path: Path, image_size: int) -> bool:
     """Whether this is a MedMNIST file with fewer pixels than the images shall have, while others have more.
 
     >>> too_small(Path("pneumoniamnist_64.npz"), 96), too_small(Path("pneumoniamnist_128.npz"), 96)
     (True, False)
     """
     sizes = {remote.filename: size for size, remote in PNEUMONIA_MNIST.items()}
-    return sizes.get(found.name, image_size) < min(image_size, max(sizes.values()))
+    return sizes.get(path.name, image_size) < min(image_size, max(sizes.values()))
 
 
 def patient_of(path: Path) -> str:
@@ -144,8 +144,8 @@ def patient_of(path: Path) -> str:
     >>> patient_of(Path("person12_virus_34.jpeg")), patient_of(Path("NORMAL2-IM-0567-0001.jpeg"))
     ('person12', 'NORMAL2-IM-0567')
     """
-    found = re.match(r"person\d+|(NORMAL2-)?IM-\d+", path.name)
-    return found.group() if found else path.name
+    match = re.match(r"person\d+|(NORMAL2-)?IM-\d+", path.name)
+    return match.group() if match else path.name
 
 
 def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
@@ -153,7 +153,7 @@ def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Sp
     val = [splits["val"]] if "val" in splits else []
 
     def read(split: str, *more: Path) -> ImageSet:
-        found = read_class_folders(
+        images = read_class_folders(
             splits.get(split, folder / split),
             image_size=image_size,
             channels=1,
@@ -162,18 +162,18 @@ def _kaggle(folder: Path, image_size: int, val_fraction: float, seed: int) -> Sp
             group_of=patient_of,
             more=more,
         )
-        if tuple(map(str.upper, found.classes)) != CLASSES:
+        if tuple(map(str.upper, images.classes)) != CLASSES:
             raise ValueError(
-                f"{folder / split}: class folders {' and '.join(CLASSES)} expected, found {', '.join(found.classes)}; "
+                f"{folder / split}: class folders {' and '.join(CLASSES)} expected, found {', '.join(images.classes)}; "
                 "rename the folders, or use `load_folder` for images of another kind."
             )
-        return replace(found, classes=CLASSES)
+        return replace(images, classes=CLASSES)
 
-    print_source(f"real chest X-rays in {folder}: {tell_splits(splits, unit='patient', val_joins_train=True)}")
+    print_source(f"real chest X-rays in {folder}: {describe_splits(splits, unit='patient', val_joins_train=True)}")
     return Splits(
         train_and_val=lambda: train_val_split(read("train", *val), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),
-        found=folder,
+        path=folder,
         has_test="test" in splits,
     )
 
@@ -198,9 +198,9 @@ def _medmnist(path: Path, image_size: int) -> Splits:
         except KeyError as error:
             raise ValueError(f"{path}: {error.args[0]}; expected MedMNIST's layout with {split}_images.") from error
         if images.ndim != 3 or images.dtype != torch.uint8 or not len(images):
-            found = f"{images.dtype} {tuple(images.shape)}"
+            actual = f"{images.dtype} {tuple(images.shape)}"
             raise ValueError(
-                f"{path}: {split}_images must be gray bytes, uint8 (N, H, W), found {found}; convert them."
+                f"{path}: {split}_images must be gray bytes, uint8 (N, H, W), found {actual}; convert them."
             )
         if set(labels.tolist()) != {0, 1}:
             raise ValueError(f"{path}: {split}_labels must hold 0 and 1, both, found {sorted(set(labels.tolist()))}.")
@@ -212,7 +212,7 @@ def _medmnist(path: Path, image_size: int) -> Splits:
         groups = tuple(f"{split}-{index}" for index in range(len(images)))
         return ImageSet(images[:, None], labels, CLASSES, groups, CHEST_XRAY.real.title, MEDMNIST)
 
-    return Splits(train_and_val=lambda: (read("train"), read("val")), test=lambda: read("test"), found=path)
+    return Splits(train_and_val=lambda: (read("train"), read("val")), test=lambda: read("test"), path=path)
 
 
 def _simulated(image_size: int, seed: int) -> Splits:

@@ -11,7 +11,7 @@ from course_lib.data.cifar10_batches import holds_batches, read_batches
 from course_lib.data.folder import read_class_folders, read_classes, train_val_split
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.objects import simulate_objects
-from course_lib.data.published import find_folder, find_splits, split_folders, tell_splits
+from course_lib.data.published import describe_splits, find_folder, find_splits, split_folders
 from course_lib.data.source import Loader, kaggle_inputs, locate, named_root, print_source
 from course_lib.data_sets import CIFAR10
 from course_lib.fetch import Remote, verify
@@ -65,21 +65,21 @@ def load_cifar10(
         ValueError: a damaged file, a wrong checksum, another size asked of the archive, an unknown source, a root for
             simulated images.
     """
-    found = locate(CIFAR10, source, root, image_size, stand_in="simulated objects, not CIFAR-10")
-    if found is None:
+    path = locate(CIFAR10, source, root, image_size, stand_in="simulated objects, not CIFAR-10")
+    if path is None:
         return _simulated(image_size, seed)
-    if _holds_labels(found):
-        return _labeled_files(found, image_size, val_fraction, seed)
-    if found.is_dir() and not holds_batches(found):
-        return _class_folders(found, image_size, val_fraction, seed)
+    if _holds_labels(path):
+        return _labeled_files(path, image_size, val_fraction, seed)
+    if path.is_dir() and not holds_batches(path):
+        return _class_folders(path, image_size, val_fraction, seed)
     print_source(
-        f"CIFAR-10 in {found}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train"
+        f"CIFAR-10 in {path}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train"
     )
     if image_size != 32:
         raise ValueError(f"image_size={image_size}, but the archive's images have 32 pixels; leave it out.")
-    if found.is_file():
-        verify(found, ARCHIVE)
-    return _batches(found, val_fraction, seed)
+    if path.is_file():
+        verify(path, ARCHIVE)
+    return _batches(path, val_fraction, seed)
 
 
 def find_cifar10(root: str | Path | None = None) -> Path | None:
@@ -116,11 +116,11 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
             )
         return images
 
-    print_source(f"CIFAR-10 in {folder}: {tell_splits(splits)}")
+    print_source(f"CIFAR-10 in {folder}: {describe_splits(splits)}")
     return Splits(
         train_and_val=lambda: train_val_split(read("train"), fraction=val_fraction, seed=seed),
         test=lambda: read("test"),
-        found=folder,
+        path=folder,
         has_test="test" in splits,
     )
 
@@ -128,8 +128,8 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
 def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
     with open(folder / LABELS, newline="", encoding="utf-8-sig") as file:
         rows = [(row.get("id"), row.get("label")) for row in csv.DictReader(file)]
-    if not rows or (odd := next((label for name, label in rows if not name or label not in CLASSES), "")) != "":
-        content = f"{odd!r} among the labels" if rows else "no line"
+    if not rows or (bad_label := next((label for name, label in rows if not name or label not in CLASSES), "")) != "":
+        content = f"{bad_label!r} among the labels" if rows else "no line"
         raise ValueError(
             f"{folder / LABELS}: lines with id and label expected, a label being one of {', '.join(CLASSES)}, found "
             f"{content}; take the competition's own file."
@@ -152,7 +152,7 @@ def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int
             seed=seed,
         ),
         test=test,
-        found=folder,
+        path=folder,
         has_test=False,
     )
 
@@ -168,7 +168,7 @@ def _batches(path: Path, val_fraction: float, seed: int) -> Splits:
             read("train", *(f"data_batch_{number}" for number in range(1, 6))), fraction=val_fraction, seed=seed
         ),
         test=lambda: read("test", "test_batch"),
-        found=path,
+        path=path,
     )
 
 

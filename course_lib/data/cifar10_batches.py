@@ -30,28 +30,28 @@ def holds_batches(folder: Path) -> bool:
     return all((folder / batch).is_file() for batch in ("data_batch_1", "test_batch"))
 
 
-def read_batches(place: Path, batches: Sequence[str]) -> tuple[Tensor, Tensor]:
+def read_batches(path: Path, batches: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Images, uint8 (N, 3072), and labels (N,) of some batches, one after the other.
 
     Args:
-        place: the official archive, or the folder that it unpacks to.
+        path: the official archive, or the folder that it unpacks to.
         batches: names, such as "test_batch".
 
     Raises:
         ValueError: a batch that is absent, cut short, or no batch; the message names it.
     """
     images, labels = [], []
-    for batch, content in zip(batches, _contents(place, batches), strict=True):
+    for batch, content in zip(batches, _contents(path, batches), strict=True):
         try:
-            found = {_text(key): value for key, value in _Reader(io.BytesIO(content), encoding="latin1").load().items()}
-            pixels, classes = np.asarray(found["data"]), np.asarray(found["labels"])
+            entries = {
+                _text(key): value for key, value in _Reader(io.BytesIO(content), encoding="latin1").load().items()
+            }
+            pixels, classes = np.asarray(entries["data"]), np.asarray(entries["labels"])
         except Exception as error:  # bytes that are no pickle can raise anything
-            raise ValueError(
-                f"{place}: {batch} cannot be read ({error}); unpack the official archive again."
-            ) from error
+            raise ValueError(f"{path}: {batch} cannot be read ({error}); unpack the official archive again.") from error
         if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072 or classes.shape != pixels.shape[:1]:
             raise ValueError(
-                f"{place}: {batch} must hold images as uint8 (N, 3072) and N labels, found {pixels.dtype} "
+                f"{path}: {batch} must hold images as uint8 (N, 3072) and N labels, found {pixels.dtype} "
                 f"{pixels.shape} and {classes.shape}; unpack the official archive again."
             )
         images.append(torch.from_numpy(pixels))
@@ -59,11 +59,11 @@ def read_batches(place: Path, batches: Sequence[str]) -> tuple[Tensor, Tensor]:
     return torch.cat(images), torch.cat(labels)
 
 
-def _contents(place: Path, batches: Sequence[str]) -> Iterator[bytes]:
-    if place.is_dir():
-        yield from ((place / batch).read_bytes() for batch in batches)
+def _contents(path: Path, batches: Sequence[str]) -> Iterator[bytes]:
+    if path.is_dir():
+        yield from ((path / batch).read_bytes() for batch in batches)
         return
-    with tarfile.open(place) as tar:
+    with tarfile.open(path) as tar:
         for batch in batches:
             file = tar.extractfile(f"{FOLDER}/{batch}")
             yield file.read() if file else b""

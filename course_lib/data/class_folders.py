@@ -95,8 +95,8 @@ def _refuse_several_kinds(top: Folder, chosen: dict[str, Folder]) -> None:
     """
     kinds: dict[str, dict[str, str]] = {}  # of each class, by what they are, an example of the sub-folders
     for name, folder in chosen.items():
-        found = [inner.path.relative_to(folder.path).as_posix() for inner in folder.walk() if inner.images]
-        kinds[name] = {re.sub(r"[\W\d_]+", "", place.lower()) if place != "." else ".": place for place in found}
+        paths = [inner.path.relative_to(folder.path).as_posix() for inner in folder.walk() if inner.images]
+        kinds[name] = {re.sub(r"[\W\d_]+", "", path.lower()) if path != "." else ".": path for path in paths}
     counts = Counter(kind for of_class in kinds.values() for kind in of_class)
     several = [of_class for of_class in kinds.values() if len(of_class) > 1]
     recurring = [kind for of_class in several for kind in of_class if counts[kind] > 1 and kind != "."]
@@ -106,10 +106,10 @@ def _refuse_several_kinds(top: Folder, chosen: dict[str, Folder]) -> None:
     if not recurring and not no_images:
         return
     example = next(name for name, its in kinds.items() if len(its) > 1 and {*recurring, *no_images} & set(its))
-    places = sorted(kinds[example].values())
-    parts = "its own images" if "." in places else ""
-    shown = ", ".join([*([parts] if parts else []), *(place for place in places if place != ".")][:6])
-    choices = " or ".join(choice("subfolder", place.rpartition("/")[2]) for place in places[:3])
+    subfolders = sorted(kinds[example].values())
+    parts = "its own images" if "." in subfolders else ""
+    shown = ", ".join([*([parts] if parts else []), *(subfolder for subfolder in subfolders if subfolder != ".")][:6])
+    choices = " or ".join(choice("subfolder", subfolder.rpartition("/")[2]) for subfolder in subfolders[:3])
     raise ValueError(
         f"{top.path}: can be read in two ways, as {example} holds {shown}. Either one of these holds the images of the "
         f"class, and the others something else, such as masks: choose it by {choices}. Or all are images of the class: "
@@ -132,22 +132,24 @@ def align_classes(layout: Layout, *, several: bool = True) -> None:
                 f"{layout.root}: {spelled[name.strip().lower()]} and {name} are two folders of one name; rename one."
             )
         spelled[name.strip().lower()] = name
-    for split, found in layout.splits.items():
-        own = {name.strip().lower(): name for name in found}
-        if odd := [*(own[key] for key in own.keys() - spelled), *(spelled[key] for key in spelled.keys() - own)]:
+    for split, classes in layout.splits.items():
+        own = {name.strip().lower(): name for name in classes}
+        if unmatched := [*(own[key] for key in own.keys() - spelled), *(spelled[key] for key in spelled.keys() - own)]:
             known = ", ".join(layout.splits[first])
             common = ",".join(sorted(spelled[key] for key in spelled if key in own))
             raise ValueError(
                 f"{layout.root}: {layout.names[first]} holds the classes {known}, and {layout.names[split]} "
-                f"{', '.join(found) or 'none'}; {sorted(odd)[0]} must be in both or in neither"
+                f"{', '.join(classes) or 'none'}; {sorted(unmatched)[0]} must be in both or in neither"
                 + (f", or name those to read: {choice('classes', common)}." if common else ".")
             )
-        layout.splits[split] = {spelled[key]: found[own[key]] for key in sorted(spelled)}
+        layout.splits[split] = {spelled[key]: classes[own[key]] for key in sorted(spelled)}
         for name, paths in layout.splits[split].items():
             if not paths:
                 raise ValueError(f"{layout.root}: class {name} has no image in {layout.names.get(split, split)}.")
     layout.classes = tuple(sorted(spelled.values()))
-    layout.splits = {split: {name: found[name] for name in layout.classes} for split, found in layout.splits.items()}
+    layout.splits = {
+        split: {name: classes[name] for name in layout.classes} for split, classes in layout.splits.items()
+    }
     if several and len(layout.classes) == 1:
         raise ValueError(
             f"{layout.root}: one class only ({layout.classes[0]}); a classifier needs two or more class folders."

@@ -73,7 +73,7 @@ def load_fashion_mnist(
     return Splits(
         train_and_val=lambda: train_val_split(_read(folder, "train"), fraction=val_fraction, seed=seed),
         test=lambda: _read(folder, "test"),
-        found=folder,
+        path=folder,
         has_test=_holds(folder, "test"),
     )
 

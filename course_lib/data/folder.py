@@ -56,14 +56,14 @@ def load_folder(
     """
     root = as_path(root, "root")
     layout = find_layout(root, classes=classes, subfolder=subfolder)
-    print_source(_told(layout))
+    print_source(_describe(layout))
     name = root.resolve().name
 
     def read(split: str) -> ImageSet:
         if split not in layout.splits:
-            there = " and ".join(layout.names.values())
+            folders = " and ".join(layout.names.values())
             raise FileNotFoundError(
-                f"{root}: no images for {split}, only {there}; add a folder {split} with the same class folders, or "
+                f"{root}: no images for {split}, only {folders}; add a folder {split} with the same class folders, or "
                 f"choose another split (--split {'val' if 'val' in layout.splits else next(iter(layout.splits))})."
             )
         return read_classes(
@@ -84,7 +84,7 @@ def load_folder(
                 else train_val_split(read("train"), fraction=val_fraction, seed=seed)
             ),
             test=lambda: read("test"),
-            found=root,
+            path=root,
             has_test="test" in layout.splits,
         )
     return Splits(
@@ -92,11 +92,11 @@ def load_folder(
             rest_and_test()[0], fraction=val_fraction / (1 - val_fraction), seed=seed
         ),
         test=lambda: rest_and_test()[1],
-        found=root,
+        path=root,
     )
 
 
-def _told(layout: Layout) -> str:
+def _describe(layout: Layout) -> str:
     """What was found, in a line."""
     classes = ", ".join(layout.classes[:10]) + (", ..." if len(layout.classes) > 10 else "")
     purpose = {"all": "", "train": " to train", "val": " to validate", "test": " to test"}
@@ -142,16 +142,16 @@ def read_class_folders(
         FileNotFoundError: no such folder, or no class folders in it.
         ValueError: an empty class, a single class, other classes in `more`, images that cannot be read.
     """
-    found = read_class_folder(folder)
-    for place in filter(Path.is_dir, more):
-        further = read_class_folder(place, several=False)
-        if odd := sorted(further.keys() - found.keys()):
+    files = read_class_folder(folder)
+    for other in filter(Path.is_dir, more):
+        further = read_class_folder(other, several=False)
+        if extra := sorted(further.keys() - files.keys()):
             raise ValueError(
-                f"{place / odd[0]}: a class that {folder} has not, where there are {', '.join(found)}; add it there, "
+                f"{other / extra[0]}: a class that {folder} has not, where there are {', '.join(files)}; add it there, "
                 "or take it away."
             )
-        found = {class_name: paths + further.get(class_name, []) for class_name, paths in found.items()}
-    return read_classes(found, image_size=image_size, channels=channels, name=name, license=license, group_of=group_of)
+        files = {class_name: paths + further.get(class_name, []) for class_name, paths in files.items()}
+    return read_classes(files, image_size=image_size, channels=channels, name=name, license=license, group_of=group_of)
 
 
 def read_classes(
@@ -173,8 +173,8 @@ def read_classes(
         return ImageSet(images, labels, tuple(files), groups, name, license, file_sizes=sizes)
 
     # Only the pixels come from the cache, and only while every byte of the files is the same.
-    found = cached(f"{name}-{image_size}px", (_contents(paths), image_size, channels), make, groups=groups)
-    return replace(found, labels=labels, classes=tuple(files), name=name, license=license)
+    image_set = cached(f"{name}-{image_size}px", (_contents(paths), image_size, channels), make, groups=groups)
+    return replace(image_set, labels=labels, classes=tuple(files), name=name, license=license)
 
 
 def _contents(paths: Sequence[Path]) -> list[str]:

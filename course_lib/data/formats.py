@@ -111,9 +111,9 @@ def fault(path: Path, error: Exception) -> str:
     unknown = isinstance(error, UnidentifiedImageError)
     if _is_text(head) or (unknown and not _begins_as_image(head)):
         return f"not a readable image: {_no_image(head)}"
-    what = "cut short" if _says_cut_short(error) or _ends_early(path, head) else "damaged"
+    defect = "cut short" if _says_cut_short(error) or _ends_early(path, head) else "damaged"
     detail = "" if unknown else f" ({_first_sentence(error)})"
-    return f"not a readable image: {what}{detail}; fetch it again or delete it"
+    return f"not a readable image: {defect}{detail}; fetch it again or delete it"
 
 
 def _box(*brands: bytes) -> Callable[[bytes], bool]:
@@ -164,9 +164,9 @@ def _unread_format(path: Path, head: bytes, error: Exception) -> tuple[str, str]
     if is_dicom(path, head) and not any(map(head.startswith, CONTENTS)):
         if isinstance(error, ModuleNotFoundError):
             return "DICOM", f"pydicom reads it: {how_to_install('dicom')}"
-        said = _first_sentence(error)
+        message = _first_sentence(error)
         unread = ("no image", "decompress", "decod", "not supported", "plugin")
-        return ("this DICOM file", f"{said}; export it as PNG") if any(word in said for word in unread) else None
+        return ("this DICOM file", f"{message}; export it as PNG") if any(word in message for word in unread) else None
     by_content = next((suffix for begins, suffix in _UNREAD if begins(head)), None)
     if by_content:
         return BY_SUFFIX[by_content]
@@ -174,12 +174,12 @@ def _unread_format(path: Path, head: bytes, error: Exception) -> tuple[str, str]
         return BY_SUFFIX[".raw"]
     if _box(b"avif", b"avis")(head) and ".avif" not in image_suffixes():
         return BY_SUFFIX[".avif"]
-    said = str(error)
+    message = str(error)
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and isinstance(error, NotImplementedError):
-        return f"TIFF ({said})", "save it as 8 or 16 bits per channel without compression"
-    if "cannot find loader" in said or "Ghostscript" in said:
+        return f"TIFF ({message})", "save it as 8 or 16 bits per channel without compression"
+    if "cannot find loader" in message or "Ghostscript" in message:
         return (Image.registered_extensions().get(path.suffix.lower()) or "a format that Pillow only names"), TO_JPEG
-    if "text chunk" in said.lower() or "Decompressed data too large" in said:  # Pillow's guard against bombs
+    if "text chunk" in message.lower() or "Decompressed data too large" in message:  # Pillow's guard against bombs
         return "PNG with a text larger than is safe to unpack", "save it again without its metadata"
     return None
 
@@ -216,7 +216,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _says_cut_short(error: Exception) -> bool:
-    said = str(error).lower()
+    message = str(error).lower()
     words = (
         "truncated",
         "not processed",
@@ -227,7 +227,7 @@ def _says_cut_short(error: Exception) -> bool:
         "reading past",
         "eof",
     )
-    return isinstance(error, EOFError) or any(word in said for word in words)
+    return isinstance(error, EOFError) or any(word in message for word in words)
 
 
 def _ends_early(path: Path, head: bytes) -> bool:
@@ -260,17 +260,17 @@ def _stated_size(head: bytes) -> int:
 
 def _boxes_end(path: Path, size: int) -> int:
     """Where the last of a file's boxes (as in MP4) ends."""
-    place = 0
+    offset = 0
     with open(path, "rb") as file:
-        while place < size:
-            file.seek(place)
+        while offset < size:
+            file.seek(offset)
             header = file.read(16)
             if len(header) < 8:
-                return place + 8
+                return offset + 8
             length = struct.unpack(">I", header[:4])[0]
             if length == 0:  # up to the end
                 return size
             if length == 1 and len(header) == 16:
                 length = struct.unpack(">Q", header[8:])[0]
-            place += max(8, length)
-    return place
+            offset += max(8, length)
+    return offset

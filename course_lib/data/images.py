@@ -101,10 +101,10 @@ class Splits:
         *,
         train_and_val: Callable[[], tuple[ImageSet, ImageSet]],
         test: Callable[[], ImageSet],
-        found: Path | None = None,
+        path: Path | None = None,
         has_test: bool = True,
     ) -> None:
-        self.found = found
+        self.path = path
         """The folder or archive that holds the images; None for simulated ones."""
         self.has_test = has_test
         """Whether there are test images; without, `test` is an error that says so."""

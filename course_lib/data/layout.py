@@ -28,8 +28,8 @@ def split_of(name: str) -> str | None:
     >>> [split_of(name) for name in ("Training", "TEST_SET", "seg_train", "valid", "cats")]
     ['train', 'test', 'train', 'val', None]
     """
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    words = [word for word in re.split(r"[^a-z]+", parted.lower()) if word and word not in FILLERS]
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = [word for word in re.split(r"[^a-z]+", spaced.lower()) if word and word not in FILLERS]
     if words == ["hold", "out"]:
         return "test"
     if len(words) != 1:
@@ -66,19 +66,19 @@ def find_layout(
     top = _unwrapped(tree, classes)
     _refuse_without_classes(top, root)
     if classes is not None and has_all(top, classes):
-        found = {"all": top}
+        folders = {"all": top}
     else:
-        found = _split_folders(top, classes) or {"all": top}
-    if set(found) == {"all"} and classes is None and (inner := _splits_within_classes(top)):
+        folders = _split_folders(top, classes) or {"all": top}
+    if set(folders) == {"all"} and classes is None and (inner := _splits_within_classes(top)):
         layout = Layout(root, names={split: split for split in inner}, splits=inner)
     else:
         layout = Layout(
             root,
-            names={split: str(folder.path.relative_to(tree.path)) for split, folder in found.items()},
-            splits={split: class_images(folder, classes, subfolder) for split, folder in found.items()},
+            names={split: str(folder.path.relative_to(tree.path)) for split, folder in folders.items()},
+            splits={split: class_images(folder, classes, subfolder) for split, folder in folders.items()},
         )
     align_classes(layout)
-    taken = {path for found in layout.splits.values() for paths in found.values() for path in paths}
+    taken = {path for by_class in layout.splits.values() for paths in by_class.values() for path in paths}
     layout.left_out = everything.all_left_out()
     for path in everything.all_images():
         if path not in taken:
@@ -122,19 +122,21 @@ def _check_root(root: Path) -> None:
 def _keep_only(tree: Folder, name: str) -> Folder:
     """The tree without what lies beside the folders of this name, and without these in the paths."""
     if all(folder.path.name.lower() != name.lower() for folder in tree.walk()):
-        below = sorted({found for folder in tree.walk() for found in folder.folders})
+        below = sorted({name_below for folder in tree.walk() for name_below in folder.folders})
         raise ValueError(
             f"{tree.path}: no folder below is called {name!r}, as subfolder says; there are {', '.join(below[:12])}."
         )
 
-    def kept(folder: Folder) -> Folder:
-        chosen = next((inner for called, inner in folder.folders.items() if called.lower() == name.lower()), None)
+    def pruned(folder: Folder) -> Folder:
+        chosen = next(
+            (inner for inner_name, inner in folder.folders.items() if inner_name.lower() == name.lower()), None
+        )
         if chosen is not None:
             return Folder(folder.path, chosen.images, chosen.folders, chosen.left_out, chosen.empty, chosen.without)
-        inner = {called: kept(inner) for called, inner in folder.folders.items()}
+        inner = {inner_name: pruned(inner) for inner_name, inner in folder.folders.items()}
         return Folder(folder.path, folder.images, inner, folder.left_out, folder.empty, folder.without)
 
-    return kept(tree)
+    return pruned(tree)
 
 
 def _unwrapped(tree: Folder, classes: Sequence[str] | None, *, split: str | None = None) -> Folder:
@@ -208,10 +210,10 @@ def _named_as_splits(top: Folder) -> dict[str, Folder]:
     names = list(top.folders)
     by_name = {name: split for name in names if (split := split_of(name))}
     if not by_name and len(names) > 1:
-        parted = {name: [word for word in re.split(r"[^a-z]+", name.lower()) if word] for name in names}
-        shared = set.intersection(*map(set, parted.values()))
+        words_of = {name: [word for word in re.split(r"[^a-z]+", name.lower()) if word] for name in names}
+        shared = set.intersection(*map(set, words_of.values()))
         rest = {
-            name: split_of(" ".join(word for word in words if word not in shared)) for name, words in parted.items()
+            name: split_of(" ".join(word for word in words if word not in shared)) for name, words in words_of.items()
         }
         by_name = {name: split for name, split in rest.items() if split} if all(rest.values()) else {}
     twice = [split for split, count in Counter(by_name.values()).items() if count > 1]
@@ -229,23 +231,23 @@ def _refuse_splits_below(top: Folder, classes: Sequence[str] | None) -> None:
     for name, folder in top.folders.items():
         inner = _unwrapped(folder, classes)
         below = (
-            {split: found for split, found in _named_as_splits(inner).items() if found.folders} if inner.folders else {}
+            {split: part for split, part in _named_as_splits(inner).items() if part.folders} if inner.folders else {}
         )
         if below and classes is None:
             raise ValueError(
                 f"{top.path}: can be read in two ways. Either {', '.join(top.folders)} are the classes: "
                 f"{choice('classes', ','.join(top.folders))}. Or {name} is a dataset of its own, with "
-                f"{' and '.join(found.path.name for found in below.values())} in it: name that folder, {folder.path}."
+                f"{' and '.join(part.path.name for part in below.values())} in it: name that folder, {folder.path}."
             )
 
 
 def _splits_within_classes(top: Folder) -> dict[str, Classes]:
     """Where each class folder holds splits of its own (cats/train, cats/test), the images by split and class."""
-    found = {name: _named_as_splits(folder) for name, folder in top.folders.items() if not folder.images}
-    if len(found) < 2 or len(found) < len(top.folders):
+    by_class = {name: _named_as_splits(folder) for name, folder in top.folders.items() if not folder.images}
+    if len(by_class) < 2 or len(by_class) < len(top.folders):
         return {}
-    splits = set(found[next(iter(found))])
-    same = all(set(own) == splits and len(own) == len(top.folders[name].folders) for name, own in found.items())
-    if not same or not splits or any(own.folders for by_split in found.values() for own in by_split.values()):
+    splits = set(by_class[next(iter(by_class))])
+    same = all(set(own) == splits and len(own) == len(top.folders[name].folders) for name, own in by_class.items())
+    if not same or not splits or any(own.folders for by_split in by_class.values() for own in by_split.values()):
         return {}
-    return {split: {name: own[split].images for name, own in found.items()} for split in SPLITS if split in splits}
+    return {split: {name: own[split].images for name, own in by_class.items()} for split in SPLITS if split in splits}

@@ -22,8 +22,8 @@ def find_folder(root: Path, holds_it: Callable[[Path], bool], *likely: str) -> P
     """The first folder for which `holds_it`: `root`, one of the `likely` in it, or one up to three levels below it."""
     level, below = [root], [root / name for name in likely]
     for _ in range(4):
-        if found := next(filter(holds_it, [*level, *below]), None):
-            return found
+        if folder := next(filter(holds_it, [*level, *below]), None):
+            return folder
         level, below = [path for folder in level for path in _subfolders(folder)][:1000], []
     return None
 
@@ -33,11 +33,11 @@ def find_splits(root: Path, name: str, classes: Sequence[str]) -> Path | None:
 
     Looked at first are `root/NAME` and `root/NAME/NAME`, as an archive of that name is unpacked.
     """
-    wanted = {class_name.lower() for class_name in classes}
+    class_names = {class_name.lower() for class_name in classes}
 
     def holds_it(folder: Path) -> bool:
         below = (path.name.lower() for split in split_folders(folder).values() for path in _subfolders(split))
-        return not wanted.isdisjoint(below)
+        return not class_names.isdisjoint(below)
 
     return find_folder(root, holds_it, name, f"{name}/{name}")
 
@@ -49,7 +49,7 @@ def _subfolders(folder: Path) -> list[Path]:
         return []
 
 
-def tell_splits(splits: Mapping[str, Path], *, unit: str = "", val_joins_train: bool = False) -> str:
+def describe_splits(splits: Mapping[str, Path], *, unit: str = "", val_joins_train: bool = False) -> str:
     """What lies in the folders of the splits, in a line.
 
     Args:
@@ -60,15 +60,15 @@ def tell_splits(splits: Mapping[str, Path], *, unit: str = "", val_joins_train: 
     counts, left_out = [], Counter[str]()
     for folder in splits.values():
         tree = read_tree(folder)
-        taken = {name: len(found.all_images()) for name, found in tree.folders.items()}
+        taken = {name: len(subfolder.all_images()) for name, subfolder in tree.folders.items()}
         counts.append(f"{', '.join(f'{count} {name}' for name, count in taken.items()) or 'nothing'} in {folder.name}")
         left_out += tree.all_left_out()
         left_out["images outside of all class folders"] += len(tree.images)
     parts = ["; ".join(counts)]
     if "train" in splits:
-        cut = f"validation is cut from {splits['train'].name}" + (f" by {unit}" if unit else "")
+        validation = f"validation is cut from {splits['train'].name}" + (f" by {unit}" if unit else "")
         added = f", with {splits['val'].name} added to it" if val_joins_train and "val" in splits else ""
-        parts.append(cut + added)
+        parts.append(validation + added)
     parts.append("" if "test" in splits else "no test images")
     parts.append(f"left out: {in_words(+left_out)}" if +left_out else "nothing left out")
     return "; ".join(filter(None, parts))

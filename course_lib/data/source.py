@@ -35,7 +35,7 @@ class Loader:
     load: Callable[..., Splits]
     find: Callable[[Path | None], Path | None]
     remotes: Callable[[int], Sequence[Remote]]
-    too_small: Callable[[Path, int], bool] = lambda found, image_size: False
+    too_small: Callable[[Path, int], bool] = lambda path, image_size: False
     get: Callable[[], Path] | None = None
 
     def fetch(self, image_size: int = 128, *, patient: bool = True) -> Path | None:
@@ -71,8 +71,8 @@ def locate(
     if chosen == "simulated":
         print_source(f"{stand_in}; {for_real_ones(data_set.name)}")
         return None
-    if found := loader.find(root):
-        return found
+    if path := loader.find(root):
+        return path
     if root is not None:
         raise FileNotFoundError(f"{root}: no {data_set.real.title} there; expected {data_set.layout}.")
     if chosen == "auto" and data_set.simulated and not answers(*loader.remotes(image_size)):
@@ -94,14 +94,14 @@ def choose_source(source: Source | None, root: Path | None, data_set: DataSet) -
     return chosen  # type: ignore[return-value]  # mypy does not see that get_args narrows
 
 
-def print_source(what: str) -> None:
+def print_source(message: str) -> None:
     """Print which images were taken, once in a team: on stderr, but in a notebook, where that looks bad, on stdout."""
     if team().rank == 0:
-        shown = what.encode("utf-8", errors="backslashreplace").decode()  # a file's name may be in an old encoding
+        text = message.encode("utf-8", errors="backslashreplace").decode()  # a file's name may be in an old encoding
         if in_notebook():  # where a long line cannot be read without scrolling
-            print(textwrap.fill(f"Data: {shown}.", 100, subsequent_indent="      "))
+            print(textwrap.fill(f"Data: {text}.", 100, subsequent_indent="      "))
         else:
-            print(f"Data: {shown}.", file=sys.stderr)
+            print(f"Data: {text}.", file=sys.stderr)
 
 
 def for_real_ones(name: str) -> str:
@@ -117,5 +117,5 @@ def named_root() -> list[Path]:
 
 def kaggle_inputs(*data_sets: str) -> list[Path]:
     """Where Kaggle mounts data sets such as "owner/slug": by the slug, or, since 2026, by owner and slug."""
-    places = [(KAGGLE_INPUT / name.split("/")[1], KAGGLE_INPUT / "datasets" / name) for name in data_sets]
-    return [place for both in places for place in both if place.is_dir()]
+    pairs = [(KAGGLE_INPUT / name.split("/")[1], KAGGLE_INPUT / "datasets" / name) for name in data_sets]
+    return [path for pair in pairs for path in pair if path.is_dir()]

@@ -45,8 +45,10 @@ class Folder:
         return [path for folder in self.walk() for path in folder.images]
 
     def all_left_out(self) -> Counter[str]:
-        here = (Counter[str](self.left_out), *self.without.values())
-        return sum((folder.all_left_out() for folder in self.folders.values()), start=sum(here, start=Counter[str]()))
+        counters = (Counter[str](self.left_out), *self.without.values())
+        return sum(
+            (folder.all_left_out() for folder in self.folders.values()), start=sum(counters, start=Counter[str]())
+        )
 
 
 def read_tree(root: Path) -> Folder:
@@ -59,41 +61,41 @@ def read_tree(root: Path) -> Folder:
 
 
 def _read(path: Path, above: frozenset[tuple[int, int]]) -> Folder:
-    here = Folder(path)
+    folder = Folder(path)
     try:
-        facts = path.stat()
+        stat = path.stat()
         with os.scandir(path) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
     except OSError as error:
         raise ValueError(
             f"{path}: this folder may not be opened ({error.strerror}); change its permissions, or take it away."
         ) from None
-    inside = above | {(facts.st_dev, facts.st_ino)}
+    inside = above | {(stat.st_dev, stat.st_ino)}
     for entry in entries:
         entry_path = path / entry.name
         if _is_of_a_system(entry.name):
             continue
         if entry.is_dir():
-            found = entry_path.stat()
-            if (found.st_dev, found.st_ino) not in inside and not _is_a_tools(entry_path):
-                _take(here, entry.name, _read(entry_path, inside))
+            entry_stat = entry_path.stat()
+            if (entry_stat.st_dev, entry_stat.st_ino) not in inside and not _is_a_tools(entry_path):
+                _take(folder, entry.name, _read(entry_path, inside))
         elif not entry.is_file():
-            here.left_out["a link to nothing" if entry.is_symlink() else "no file"] += 1
+            folder.left_out["a link to nothing" if entry.is_symlink() else "no file"] += 1
         elif is_image(entry_path):
-            here.images.append(entry_path)
+            folder.images.append(entry_path)
         else:
-            here.left_out[entry_path.suffix.lower() or "without a suffix"] += 1
-    _set_masks_apart(here)
-    return here
+            folder.left_out[entry_path.suffix.lower() or "without a suffix"] += 1
+    _set_masks_apart(folder)
+    return folder
 
 
-def _take(here: Folder, name: str, folder: Folder) -> None:
+def _take(parent: Folder, name: str, folder: Folder) -> None:
     if folder.folders or folder.images:
-        here.folders[name] = folder
+        parent.folders[name] = folder
     elif files := folder.all_left_out():
-        here.without[name] = files
+        parent.without[name] = files
     elif folder.empty or not any(os.scandir(folder.path)):  # but not one that holds run folders alone
-        here.empty.append(name)
+        parent.empty.append(name)
 
 
 def _is_of_a_system(name: str) -> bool:
@@ -114,25 +116,25 @@ def _is_a_tools(path: Path) -> bool:
         return False
 
 
-def _set_masks_apart(here: Folder) -> None:
+def _set_masks_apart(folder: Folder) -> None:
     """Leave out `scan_mask.png` where `scan.png` lies beside it: it is drawn over that image."""
-    stems = {path.stem.lower() for path in here.images}
+    stems = {path.stem.lower() for path in folder.images}
     endings = "|".join(MASK_ENDINGS)
 
     def is_mask(path: Path) -> bool:
-        parted = re.fullmatch(rf"(.+?)[\s_.-]+({endings})[\s_.-]*\d*", path.stem.lower())
-        return parted is not None and parted[1] in stems
+        match = re.fullmatch(rf"(.+?)[\s_.-]+({endings})[\s_.-]*\d*", path.stem.lower())
+        return match is not None and match[1] in stems
 
-    if masks := set(filter(is_mask, here.images)):
-        here.left_out["masks of images beside them"] += len(masks)
-        here.images = [path for path in here.images if path not in masks]
+    if masks := set(filter(is_mask, folder.images)):
+        folder.left_out["masks of images beside them"] += len(masks)
+        folder.images = [path for path in folder.images if path not in masks]
 
 
 def in_words(left_out: Counter[str], *, most: int = 6) -> str:
     """What was left out, the most frequent first: "200 .heic (export it as JPEG ...), 3 .txt"."""
     parts = [
-        f"{count} {what}" + (f" ({why})" if (why := why_left_out(what)) else "")
-        for what, count in left_out.most_common(most)
+        f"{count} {kind}" + (f" ({why})" if (why := why_left_out(kind)) else "")
+        for kind, count in left_out.most_common(most)
     ]
     rest = left_out.total() - sum(count for _, count in left_out.most_common(most))
     return ", ".join(parts + ([f"{rest} others"] if rest else []))

@@ -74,8 +74,8 @@ def integrated_gradients(
         start = baseline if isinstance(baseline, Tensor) else torch.full_like(images, baseline)
         few = max(1, 256 // steps)  # images at a time, as each becomes as many as there are steps
         parts = [
-            method.attribute(some, baselines=begin, target=target, n_steps=steps)
-            for some, begin, target in zip(images.split(few), start.split(few), targets.split(few), strict=True)
+            method.attribute(batch, baselines=begin, target=target, n_steps=steps)
+            for batch, begin, target in zip(images.split(few), start.split(few), targets.split(few), strict=True)
         ]
         return torch.cat(parts).detach().float().sum(dim=1)
 
@@ -199,10 +199,10 @@ def _keeps_channels_first(layer: nn.Module) -> bool:
 def _height_axis(model: nn.Module, layer: nn.Module, images: Tensor) -> int | None:
     """The axis of a layer's maps that becomes smaller when the image loses half its height; None if none does."""
     shapes: list[torch.Size] = []
-    for some in (images[:1], images[:1, :, : images.shape[2] // 2]):
+    for batch in (images[:1], images[:1, :, : images.shape[2] // 2]):
         hook = layer.register_forward_hook(lambda _layer, _inputs, output: shapes.append(output.shape))
         with contextlib.suppress(Exception):  # a network for one size of image has nothing more to say
-            model(some)
+            model(batch)
         hook.remove()
     if len(shapes) < 2 or len(shapes[0]) != len(shapes[-1]):
         return None
@@ -230,26 +230,26 @@ def class_logits(output: object, count: int) -> Tensor:
     Taken are tensors, and what holds them as `.logits` or `["logits"]` (transformers, Inception). A single logit an
     image, (N,) or (N, 1), speaks for class 1 where it is positive, and its negative for class 0.
     """
-    found = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-    if found is None and isinstance(output, Mapping):
-        found = output.get("logits")
-    if not isinstance(found, Tensor) or found.ndim not in (1, 2) or len(found) != count:
-        what = f"{tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(output).__name__} without logits"
+    logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
+    if logits is None and isinstance(output, Mapping):
+        logits = output.get("logits")
+    if not isinstance(logits, Tensor) or logits.ndim not in (1, 2) or len(logits) != count:
+        actual = f"{tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(output).__name__} without logits"
         raise ValueError(
-            f"the network must return logits ({count}, classes), it returns {what}; wrap it in a module that returns "
+            f"the network must return logits ({count}, classes), it returns {actual}; wrap it in a module that returns "
             "the logits alone."
         )
-    if found.ndim == 1 or found.shape[1] == 1:
-        return torch.stack([-found.flatten(), found.flatten()], dim=1)
-    return found
+    if logits.ndim == 1 or logits.shape[1] == 1:
+        return torch.stack([-logits.flatten(), logits.flatten()], dim=1)
+    return logits
 
 
 def _as_images(images: Tensor) -> Tensor:
     """Images that a gradient can reach."""
     if not isinstance(images, Tensor) or images.ndim != 4 or not len(images) or not images.is_floating_point():
-        found = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        actual = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(
-            f"float images (N, C, H, W) expected, got {found}; add the batch dimension by image[None], and turn bytes "
+            f"float images (N, C, H, W) expected, got {actual}; add the batch dimension by image[None], and turn bytes "
             "into floats by .float() / 255."
         )
     return images.detach().clone().requires_grad_()
@@ -259,26 +259,26 @@ def _as_targets(logits: Tensor, targets: Targets) -> Tensor:
     """One class for each image, int64 (N,)."""
     if targets is None:
         return logits.argmax(dim=1)
-    found = as_tensor(targets, "targets").to(logits.device)
-    if found.ndim:
-        found = found.squeeze(1) if found.ndim == 2 and found.shape[1] == 1 else found
-    if found.shape not in ((), (len(logits),)) or found.is_floating_point():
+    indices = as_tensor(targets, "targets").to(logits.device)
+    if indices.ndim:
+        indices = indices.squeeze(1) if indices.ndim == 2 and indices.shape[1] == 1 else indices
+    if indices.shape not in ((), (len(logits),)) or indices.is_floating_point():
         raise ValueError(
-            f"targets {found.dtype} {tuple(found.shape)} for {len(logits)} images; give one class, or a whole "
+            f"targets {indices.dtype} {tuple(indices.shape)} for {len(logits)} images; give one class, or a whole "
             "number for each image."
         )
-    if not 0 <= int(found.min()) <= int(found.max()) < logits.shape[1]:
+    if not 0 <= int(indices.min()) <= int(indices.max()) < logits.shape[1]:
         raise ValueError(
-            f"targets run from {int(found.min())} to {int(found.max())}, but there are {logits.shape[1]} classes."
+            f"targets run from {int(indices.min())} to {int(indices.max())}, but there are {logits.shape[1]} classes."
         )
-    return found.long().expand(len(logits))
+    return indices.long().expand(len(logits))
 
 
 def _checked(model: nn.Module, images: Tensor, targets: Targets) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
     """What gives logits (N, classes), images that a gradient can reach, and one class for each."""
 
-    def logits_of(some: Tensor) -> Tensor:
-        return class_logits(model(some), len(some))
+    def logits_of(batch: Tensor) -> Tensor:
+        return class_logits(model(batch), len(batch))
 
     images = _as_images(images)
     with torch.no_grad():

@@ -57,7 +57,7 @@ def effect(model: nn.Module, images: Tensor, without: Tensor) -> Tensor:
     answer = LogOdds(model)
     with evaluation_mode(model), torch.no_grad():
         pairs = zip(images.split(100), without.split(100), strict=True)
-        return torch.cat([answer(some) - answer(bare) for some, bare in pairs]).float()
+        return torch.cat([answer(batch) - answer(batch_without) for batch, batch_without in pairs]).float()
 
 
 def gradient_times_change(model: nn.Module, images: Tensor, without: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ def gradient_times_change(model: nn.Module, images: Tensor, without: Tensor) -> 
         images, without: see `effect`.
     """
     with explaining(model):
-        asked = images.detach().clone().requires_grad_()
-        (gradients,) = torch.autograd.grad(LogOdds(model)(asked).sum(), asked)
+        inputs = images.detach().clone().requires_grad_()
+        (gradients,) = torch.autograd.grad(LogOdds(model)(inputs).sum(), inputs)
     return (gradients * (images - without)).sum(dim=1).float()
 
 

@@ -122,8 +122,8 @@ def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
     """
     _check_fit(first, second)
     ranks = [torch.from_numpy(rankdata(maps.flatten(start_dim=1).cpu(), axis=1)) for maps in (first, second)]
-    one, other = (rank - rank.mean(dim=1, keepdim=True) for rank in ranks)
-    return (one * other).sum(dim=1) / (one.norm(dim=1) * other.norm(dim=1))
+    left, right = (rank - rank.mean(dim=1, keepdim=True) for rank in ranks)
+    return (left * right).sum(dim=1) / (left.norm(dim=1) * right.norm(dim=1))
 
 
 def _replace_step_by_step(

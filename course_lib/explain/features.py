@@ -60,9 +60,9 @@ def only_maps(outputs: Sequence[object], name: str, images: Tensor) -> Tensor:
         raise ValueError(f"layer {name} runs {len(outputs)} times for an image, not once; choose another one.")
     (maps,) = outputs
     if not isinstance(maps, Tensor) or maps.ndim != 4 or len(maps) != len(images):
-        found = tuple(maps.shape) if isinstance(maps, Tensor) else f"a {type(maps).__name__}"
+        actual = tuple(maps.shape) if isinstance(maps, Tensor) else f"a {type(maps).__name__}"
         raise ValueError(
-            f"layer {name} returns {found}, not maps ({len(images)}, channels, height, width); "
+            f"layer {name} returns {actual}, not maps ({len(images)}, channels, height, width); "
             "choose a convolution or a block of them."
         )
     return maps
@@ -86,16 +86,16 @@ def top_patches(
     Raises:
         ValueError: besides the faults of `feature_maps`, a channel that the layer has not.
     """
-    peaks, places = [], []
+    peaks, indices = [], []
     for batch in images.split(64):
         (maps,) = feature_maps(model, batch, layer)
         _check_channels(channels, maps)
         best = maps[:, channels].flatten(start_dim=2).max(dim=2)  # over the positions
         peaks.append(best.values)
-        places.append(best.indices)
+        indices.append(best.indices)
         height, width = maps.shape[2:]
     strongest = torch.cat(peaks).topk(count, dim=0).indices  # (count, channels)
-    positions = torch.cat(places).gather(0, strongest)
+    positions = torch.cat(indices).gather(0, strongest)
     padded = F.pad(images, [side // 2, side - side // 2] * 2)
     patches = []
     for chosen, where in zip(strongest.T.tolist(), positions.T.tolist(), strict=True):
@@ -139,15 +139,15 @@ def feature_visualization(
     device = next(model.parameters()).device
     random = torch.Generator().manual_seed(seed)
     images = (0.5 + 0.05 * torch.randn(len(channels), *image_shape, generator=random)).to(device)
-    found: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda _layer, _inputs, maps: found.append(maps.clone()))
+    captured: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda _layer, _inputs, maps: captured.append(maps.clone()))
     try:
         with evaluation_mode(model), torch.enable_grad():
             for _ in range(steps):
                 shift = torch.randint(-4, 5, (2,), generator=random).tolist()
                 images = images.roll(shift, dims=(2, 3)).requires_grad_()
                 model(images)
-                maps = found.pop()
+                maps = captured.pop()
                 _check_channels(channels, maps)
                 answers = maps[range(len(channels)), list(channels)].mean(dim=(1, 2))
                 (gradient,) = torch.autograd.grad(answers.sum(), images)
@@ -160,9 +160,9 @@ def feature_visualization(
 
 
 def _check_channels(channels: Sequence[int], maps: Tensor) -> None:
-    there = maps.shape[1]
-    if absent := [channel for channel in channels if not 0 <= channel < there]:
-        raise ValueError(f"there is no channel {absent[0]}; the layer has {there}, numbered from 0.")
+    num_channels = maps.shape[1]
+    if absent := [channel for channel in channels if not 0 <= channel < num_channels]:
+        raise ValueError(f"there is no channel {absent[0]}; the layer has {num_channels}, numbered from 0.")
 
 
 def _smooth(images: Tensor) -> Tensor:

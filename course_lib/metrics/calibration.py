@@ -71,12 +71,12 @@ def fit_temperature(logits: Numbers, labels: Numbers) -> float:
     Source: Guo et al. 2017, "On calibration of modern neural networks".
     """
     wide, labels = _checked_logits(logits, labels)
-    found = minimize_scalar(
+    result = minimize_scalar(
         lambda log_t: F.cross_entropy(wide / torch.tensor(log_t).exp(), labels).item(),
         bounds=tuple(map(math.log, TEMPERATURES)),
         method="bounded",
     )
-    return round(float(torch.tensor(found.x).exp()), 4)
+    return round(float(torch.tensor(result.x).exp()), 4)
 
 
 def fit_temperature_and_bias(logits: Numbers, labels: Numbers) -> tuple[float, float]:
@@ -102,12 +102,12 @@ def fit_temperature_and_bias(logits: Numbers, labels: Numbers) -> tuple[float, f
     if wide.shape[1] != 2:
         raise ValueError(f"logits have {wide.shape[1]} columns; a bias is fitted for two classes only.")
     margin, truth = wide[:, 1] - wide[:, 0], labels.double()
-    found = minimize(
+    result = minimize(
         lambda at: F.binary_cross_entropy_with_logits(margin / math.exp(at[0]) + float(at[1]), truth).item(),
         x0=(0.0, 0.0),
         bounds=(tuple(map(math.log, TEMPERATURES)), (None, None)),
     )
-    return round(math.exp(found.x[0]), 4), round(float(found.x[1]), 4)
+    return round(math.exp(result.x[0]), 4), round(float(result.x[1]), 4)
 
 
 def _checked_logits(logits: Numbers, labels: Numbers) -> tuple[Tensor, Tensor]:

@@ -22,8 +22,8 @@ def checked(probs: Tensor, labels: Numbers, *, num_classes: int) -> tuple[Tensor
     if len(probs) != len(labels):
         raise ValueError(f"{len(probs)} probabilities for {len(labels)} labels; give one for each.")
     if not len(probs) or not 0 <= float(probs.min()) <= float(probs.max()) <= 1:
-        found = f"from {float(probs.min()):.3g} to {float(probs.max()):.3g}" if len(probs) else "nothing"
-        raise ValueError(f"probabilities in 0..1 expected in probs, found {found}; apply softmax to logits first.")
+        actual = f"from {float(probs.min()):.3g} to {float(probs.max()):.3g}" if len(probs) else "nothing"
+        raise ValueError(f"probabilities in 0..1 expected in probs, found {actual}; apply softmax to logits first.")
     if int(labels.min()) < 0:
         raise ValueError(f"labels must be class indices from 0, found {int(labels.min())}; take those images out.")
     counts = torch.bincount(labels, minlength=num_classes)

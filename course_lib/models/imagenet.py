@@ -64,9 +64,9 @@ def _timm_name(key: str, network: Any) -> str:
         layer, kind = key.split(".")
         return f"{_LITE_LAYERS[layer]}.{kind}"
     _, block, layer, kind = key.split(".")
-    places = [f"blocks.{i}.{j}" for i, stage in enumerate(network.blocks) for j in range(len(stage))]
+    blocks = [f"blocks.{i}.{j}" for i, stage in enumerate(network.blocks) for j in range(len(stage))]
     layers = _LITE_FIRST_BLOCK if block == "0" else _LITE_BLOCK  # the first one does not widen
-    return f"{places[int(block)]}.{layers[layer]}.{kind}"
+    return f"{blocks[int(block)]}.{layers[layer]}.{kind}"
 
 
 _LITE_LAYERS = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}

@@ -91,9 +91,9 @@ def _draw_curves(axis: Axes, curves: Curves, ranges: Curves) -> None:
 
 def _scale(axis: Axes, curves: Curves, *, log_x: bool, log_y: bool) -> None:
     axis.set(xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
-    places = sorted({float(value) for x, _ in curves.values() for value in x})
-    if log_x and len(places) <= 6:  # 40, 160, 640 instead of powers of ten
-        axis.set_xticks(places, [f"{place:g}" for place in places])
+    ticks = sorted({float(value) for x, _ in curves.values() for value in x})
+    if log_x and len(ticks) <= 6:  # 40, 160, 640 instead of powers of ten
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
     if not log_x and all(float(value).is_integer() for x, _ in curves.values() for value in x):
         axis.locator_params(axis="x", integer=True)  # no epoch 1.2
@@ -108,8 +108,8 @@ def plot_seeds(scores: Mapping[str, Sequence[float]], *, xlabel: str) -> Figure:
     """
     figure = Figure(figsize=(6, 1 + 0.35 * len(scores)), layout="constrained")
     axis = figure.subplots()
-    for row, found in enumerate(scores.values()):
-        axis.plot(found, [row] * len(found), color=ORANGE, marker="o", markersize=5)
+    for row, values in enumerate(scores.values()):
+        axis.plot(values, [row] * len(values), color=ORANGE, marker="o", markersize=5)
     axis.set(xlabel=xlabel, yticks=range(len(scores)), yticklabels=list(scores))
     axis.grid(axis="x", color=GRAY, alpha=0.3)
     axis.invert_yaxis()
@@ -143,7 +143,7 @@ def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[s
     width = min(9, 1.8 + 0.75 * len(classes))
     figure = Figure(figsize=(width, 1.4 + 0.65 * len(classes)), layout="constrained")
     axis = figure.subplots()
-    drawn = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    mappable = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         axis.text(
             column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.5 else "k"
@@ -152,7 +152,7 @@ def plot_confusion(matrix: Tensor | Sequence[Sequence[int]], classes: Sequence[s
     axis.set_yticks(range(len(classes)), classes)
     axis.set(xlabel="predicted", ylabel="true")
     figure.suptitle(title, fontsize=10)
-    figure.colorbar(drawn, ax=axis, shrink=0.8, label="fraction of the true class")
+    figure.colorbar(mappable, ax=axis, shrink=0.8, label="fraction of the true class")
     return figure
 
 
@@ -168,8 +168,8 @@ def plot_roc(probs: Tensor, labels: Tensor, *, threshold: float | None = None) -
     axis.plot([0, 1], [0, 1], color=GRAY, linestyle=":", label="chance")
     axis.plot(alarms, hits, color=BLUE)
     if threshold is not None:
-        called = probs >= threshold
-        point = (float(called[labels == 0].double().mean()), float(called[labels == 1].double().mean()))
+        predicted = probs >= threshold
+        point = (float(predicted[labels == 0].double().mean()), float(predicted[labels == 1].double().mean()))
         axis.plot(*point, "o", color=ORANGE, label=f"threshold {threshold:.2f}")
     axis.set(xlabel="1 - specificity (false alarms)", ylabel="sensitivity (found)", aspect="equal")
     axis.legend(loc="lower right")

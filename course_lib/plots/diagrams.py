@@ -18,16 +18,16 @@ def plot_walks(walks: Mapping[str, Sequence[Sequence[int]]], *, size: int, paddi
     """
     figure = Figure(figsize=(9, 9 / len(walks)), layout="constrained")
     axes = figure.subplots(1, len(walks), squeeze=False)[0]
-    for axis, (caption, places), padding in zip(axes, walks.items(), paddings, strict=True):
-        reads = np.zeros((len(places), size + 2 * padding))
-        for place, pixels in enumerate(places):
-            reads[place, list(pixels)] = 1
+    for axis, (caption, positions), padding in zip(axes, walks.items(), paddings, strict=True):
+        reads = np.zeros((len(positions), size + 2 * padding))
+        for position, pixels in enumerate(positions):
+            reads[position, list(pixels)] = 1
         axis.pcolormesh(reads, cmap="Blues", vmin=0, vmax=1.4, edgecolors=GRAY, linewidth=0.8)
         for zeros in (0, padding + size) if padding else ():
             axis.axvspan(zeros, zeros + padding, facecolor="none", hatch="///", edgecolor=ORANGE, linewidth=0)
         axis.set_xticks(np.arange(size + 2 * padding) + 0.5, range(-padding, size + padding), fontsize=8)
-        axis.set_yticks(np.arange(len(places)) + 0.5, range(len(places)), fontsize=8)
-        axis.set(aspect="equal", xlabel="input pixel", ylim=(len(places), 0))
+        axis.set_yticks(np.arange(len(positions)) + 0.5, range(len(positions)), fontsize=8)
+        axis.set(aspect="equal", xlabel="input pixel", ylim=(len(positions), 0))
         axis.set_title(caption, fontsize=9)
     axes[0].set_ylabel("output pixel")
     return figure

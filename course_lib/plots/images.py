@@ -19,9 +19,9 @@ def encode(figure: Figure, *, dpi: int = 110) -> tuple[str, bytes]:
     Returns:
         "image/png" or "image/jpeg", and the file's bytes: the same bytes for the same figure.
     """
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=dpi)
-    picture = Image.open(drawn).convert("RGB")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    picture = Image.open(buffer).convert("RGB")
     gray = picture.convert("L")
     if gray.convert("RGB") == picture:
         picture = gray
@@ -77,10 +77,10 @@ def plot_maps(maps: Tensor, captions: Sequence[str] = (), *, columns: int = 8) -
     maps = maps.detach().cpu()
     limit = max(float(maps.abs().max()), 1e-12)
     for index, values in enumerate(maps.numpy()):
-        drawn = axes[index].imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
+        mappable = axes[index].imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
         if captions:
             axes[index].set_title(captions[index], fontsize=8)
-    figure.colorbar(drawn, ax=axes, shrink=0.7)
+    figure.colorbar(mappable, ax=axes, shrink=0.7)
     return figure
 
 
@@ -100,8 +100,8 @@ def plot_overlay(image: Tensor, heat: Tensor, *, title: str = "", label: str = "
     for axis in (plain, overlaid):
         axis.imshow(picture, **style)
         axis.set_axis_off()
-    drawn = overlaid.imshow(relative, cmap="cividis", vmin=0, vmax=1, alpha=0.2 + 0.5 * relative)
-    figure.colorbar(drawn, ax=overlaid, shrink=0.8, label=label)
+    mappable = overlaid.imshow(relative, cmap="cividis", vmin=0, vmax=1, alpha=0.2 + 0.5 * relative)
+    figure.colorbar(mappable, ax=overlaid, shrink=0.8, label=label)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -129,7 +129,7 @@ def plot_heat_maps(
         axis.set_title(caption, fontsize=9)
     for axes, maps in zip(grid[1:], heat.values(), strict=True):
         for axis, values in zip(axes, maps.detach().cpu().numpy(), strict=True):
-            drawn = axis.imshow(values / max(float(values.max()), 1e-12), cmap="cividis", vmin=0, vmax=1)
+            mappable = axis.imshow(values / max(float(values.max()), 1e-12), cmap="cividis", vmin=0, vmax=1)
             if values.max() > values.min():
                 row, column = np.argwhere(values == values.max()).mean(axis=0)
                 axis.plot(column, row, marker="x", color="white", markersize=6, markeredgewidth=1.5)
@@ -141,7 +141,7 @@ def plot_heat_maps(
         if masks is not None and bool(masks[index % len(images)].any()):
             outline = masks[index % len(images), 0].cpu().numpy()
             axis.contour(outline, levels=[0.5], colors=[ORANGE], linewidths=0.8)
-    figure.colorbar(drawn, ax=grid[1:], shrink=0.5, label="fraction of the peak")
+    figure.colorbar(mappable, ax=grid[1:], shrink=0.5, label="fraction of the peak")
     return figure
 
 
@@ -184,11 +184,11 @@ def plot_panels(
             limit = top or (255.0 if panel.dtype == uint8 else max(float(np.abs(values).max()), 1e-12))
             signed = bool(values.min() < 0)
             style = {"cmap": "PuOr_r", "vmin": -limit} if signed else {"cmap": "gray", "vmin": 0}
-            drawn = axis.imshow(values, vmax=limit, **style)
+            mappable = axis.imshow(values, vmax=limit, **style)
             if values.shape[1] <= 12:
                 _write_numbers(axis, values, dark=np.abs(values) > 0.6 * limit if signed else values < 0.5 * limit)
             elif signed:
-                figure.colorbar(drawn, ax=axis, shrink=0.6)
+                figure.colorbar(mappable, ax=axis, shrink=0.6)
         if captions:
             axis.set_title(captions[index], fontsize=9)
         if boxes and index in boxes:

@@ -65,7 +65,7 @@ def text_of(name: str, source: str | None = None) -> dict[str, str]:
     Raises:
         ValueError: there is no figure of that name, or no text of it for that source.
     """
-    texts = {name: text for one in texts_by_lesson().values() for name, text in one.items()}
+    texts = {name: text for figures in texts_by_lesson().values() for name, text in figures.items()}
     if name not in texts:
         near = ", ".join(map(repr, get_close_matches(name, texts))) or "nothing like it is there"
         raise ValueError(

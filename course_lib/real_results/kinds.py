@@ -63,8 +63,8 @@ def first(values: Mapping[str, Any]) -> Any:
 # audit: a SplitAudit
 
 
-def audit_values(found: Any, classes: Sequence[str]) -> Values:
-    return asdict(found)
+def audit_values(audit: Any, classes: Sequence[str]) -> Values:
+    return asdict(audit)
 
 
 def show_audit(by_source: BySource, text: Text) -> list[Table | Drawing]:
@@ -87,8 +87,8 @@ def show_audit(by_source: BySource, text: Text) -> list[Table | Drawing]:
 # counts: images of each class by split
 
 
-def counts_values(found: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Values:
-    return {split: dict(counts) for split, counts in found.items()}
+def counts_values(by_split: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Values:
+    return {split: dict(counts) for split, counts in by_split.items()}
 
 
 def show_counts(by_source: BySource, text: Text) -> list[Table | Drawing]:
@@ -109,19 +109,20 @@ def largest_share(counts: Mapping[str, int]) -> float:
 # scores: reports of course_lib.metrics by name
 
 
-def scores_values(found: Any, classes: Sequence[str]) -> Values:
-    return {"classes": list(classes), "reports": {name: report.as_dict() for name, report in found.items()}}
+def scores_values(reports: Any, classes: Sequence[str]) -> Values:
+    return {"classes": list(classes), "reports": {name: report.as_dict() for name, report in reports.items()}}
 
 
 def show_scores(by_source: BySource, text: Text) -> list[Table | Drawing]:
     def rows(values: Values) -> Rows:
         reports, classes = list(values["reports"].values()), values["classes"]
-        asked = [name for name in text.get("scores", SCORES) if name in reports[0]]
+        names = [name for name in text.get("scores", SCORES) if name in reports[0]]
         lines = [
-            [SCORES[name], *(with_interval(one[name], one["ci95"].get(name)) for one in reports)] for name in asked
+            [SCORES[name], *(with_interval(report[name], report["ci95"].get(name)) for report in reports)]
+            for name in names
         ]
         matrices = [report["confusion"] for report in reports]
-        if "threshold" in asked:
+        if "threshold" in names:
             lines += [
                 [
                     f"{classes[true]} taken for {classes[not true]}",
@@ -139,41 +140,44 @@ def show_scores(by_source: BySource, text: Text) -> list[Table | Drawing]:
 # curves: x and y by name
 
 
-def curves_values(found: Mapping[str, Any], classes: Sequence[str]) -> Values:
-    return {name: {"x": list(x), "y": list(y)} for name, (x, y) in found.items()}
+def curves_values(curves: Mapping[str, Any], classes: Sequence[str]) -> Values:
+    return {name: {"x": list(x), "y": list(y)} for name, (x, y) in curves.items()}
 
 
 def show_curves(by_source: BySource, text: Text) -> list[Table | Drawing]:
-    panels = {source: {name: (of["x"], of["y"]) for name, of in curves.items()} for source, curves in by_source.items()}
+    panels = {
+        source: {name: (curve["x"], curve["y"]) for name, curve in curves.items()}
+        for source, curves in by_source.items()
+    }
     return [draw(panels, text)]
 
 
 def draw(panels: Mapping[str, Any], text: Text, ranges: Mapping[str, Any] | None = None) -> Drawing:
     look = {name: text[name] for name in ("title", "xlabel", "ylabel", "log_x", "ylim") if name in text}
     figure = plot_curve_panels(panels, **look, ranges=ranges)
-    spoken = "; ".join(
+    summary = "; ".join(
         f"{name} from {y[0]:.2f} at {x[0]:g} to {y[-1]:.2f} at {x[-1]:g}" for name, (x, y) in first(panels).items()
     )
     axes = f"{text['ylabel']} against {text['xlabel']}"
-    return Drawing(figure, f"{text['title']}: {axes}, {sources_in_words(panels, spoken)}")
+    return Drawing(figure, f"{text['title']}: {axes}, {sources_in_words(panels, summary)}")
 
 
-def sources_in_words(by_source: Mapping[str, Any], spoken: str) -> str:
+def sources_in_words(by_source: Mapping[str, Any], summary: str) -> str:
     """What is said of the first source, which is what is recorded, and that others stand beside it.
 
     The numbers of the others are not said: a saved page is compared word by word, and on another machine a training
     differs in the last digits.
     """
     first_one, *others = by_source
-    return f"{first_one}: {spoken}." + "".join(f" Beside it: {other}." for other in others)
+    return f"{first_one}: {summary}." + "".join(f" Beside it: {other}." for other in others)
 
 
 # draws: by name and by a number such as that of labeled images, the scores of several draws
 
 
-def draws_values(found: Mapping[tuple[str, int], Sequence[float]], classes: Sequence[str]) -> Values:
+def draws_values(draws: Mapping[tuple[str, int], Sequence[float]], classes: Sequence[str]) -> Values:
     values: dict[str, dict[str, list[Any]]] = {}
-    for (name, x), scores in found.items():
+    for (name, x), scores in draws.items():
         of_name = values.setdefault(name, {"x": [], "draws": []})
         of_name["x"].append(x)
         of_name["draws"].append(list(scores))
@@ -183,9 +187,11 @@ def draws_values(found: Mapping[tuple[str, int], Sequence[float]], classes: Sequ
 def show_draws(by_source: BySource, text: Text) -> list[Table | Drawing]:
     panels, ranges = {}, {}
     for source, values in by_source.items():
-        panels[source] = {name: (of["x"], [sum(y) / len(y) for y in of["draws"]]) for name, of in values.items()}
+        panels[source] = {
+            name: (series["x"], [sum(y) / len(y) for y in series["draws"]]) for name, series in values.items()
+        }
         ranges[source] = {
-            name: (list(map(min, of["draws"])), list(map(max, of["draws"]))) for name, of in values.items()
+            name: (list(map(min, series["draws"])), list(map(max, series["draws"]))) for name, series in values.items()
         }
     return [draw(panels, text, ranges)]
 
@@ -193,9 +199,9 @@ def show_draws(by_source: BySource, text: Text) -> list[Table | Drawing]:
 # roc: probabilities of class 1 and labels, by name
 
 
-def roc_values(found: Mapping[str, Any], classes: Sequence[str]) -> Values:
+def roc_values(predictions: Mapping[str, Any], classes: Sequence[str]) -> Values:
     values = {}
-    for name, (probs, labels) in found.items():
+    for name, (probs, labels) in predictions.items():
         points = roc_points(probs, labels)._asdict()
         values[name] = {**points, "auc": binary_auc(probs, labels)}
     return values
@@ -203,11 +209,11 @@ def roc_values(found: Mapping[str, Any], classes: Sequence[str]) -> Values:
 
 def show_roc(by_source: BySource, text: Text) -> list[Table | Drawing]:
     panels = {
-        source: {name: (of["false_positive_rate"], of["true_positive_rate"]) for name, of in values.items()}
+        source: {name: (curve["false_positive_rate"], curve["true_positive_rate"]) for name, curve in values.items()}
         | {"chance": ([0, 1], [0, 1])}
         for source, values in by_source.items()
     }
-    areas = "AUC " + ", ".join(f"{of['auc']:.3f} for {name}" for name, of in first(by_source).items())
+    areas = "AUC " + ", ".join(f"{curve['auc']:.3f} for {name}" for name, curve in first(by_source).items())
     axes = {"xlabel": "1 - specificity (false alarms)", "ylabel": "sensitivity (found)"}
     return [Drawing(draw(panels, {**text, **axes}).figure, f"{text['title']}, {sources_in_words(by_source, areas)}")]
 
@@ -215,8 +221,8 @@ def show_roc(by_source: BySource, text: Text) -> list[Table | Drawing]:
 # confusion: a report, whose matrix is drawn and listed class by class
 
 
-def confusion_values(found: Any, classes: Sequence[str]) -> Values:
-    return {"classes": list(classes), "confusion": found.confusion}
+def confusion_values(report: Any, classes: Sequence[str]) -> Values:
+    return {"classes": list(classes), "confusion": report.confusion}
 
 
 def show_confusion(by_source: BySource, text: Text) -> list[Table | Drawing]:
@@ -240,8 +246,8 @@ def show_confusion(by_source: BySource, text: Text) -> list[Table | Drawing]:
 # seeds: a score of each seed, by name
 
 
-def seeds_values(found: Mapping[str, Sequence[float]], classes: Sequence[str]) -> Values:
-    return {name: list(scores) for name, scores in found.items()}
+def seeds_values(by_name: Mapping[str, Sequence[float]], classes: Sequence[str]) -> Values:
+    return {name: list(scores) for name, scores in by_name.items()}
 
 
 def show_seeds(by_source: BySource, text: Text) -> list[Table | Drawing]:

@@ -44,8 +44,8 @@ def on_real(key: str, found: object = None, *images: ImageSet) -> None:
         display(KINDS[text["kind"]].show(by_source, text), source_line(stored) if stored else "")
 
 
-def of_page(key: str, found: object, about: ImageSet) -> Any:
-    return rounded(KINDS[text_of(key)["kind"]].values(found, about.classes))
+def of_page(key: str, result: object, about: ImageSet) -> Any:
+    return rounded(KINDS[text_of(key)["kind"]].values(result, about.classes))
 
 
 def heading(record: Record) -> str:
@@ -63,14 +63,14 @@ def source_line(record: Record) -> str:
     )
 
 
-def display(shown: list[Table | Drawing], line: str) -> None:
+def display(items: list[Table | Drawing], line: str) -> None:
     """Put tables and drawings below a notebook's cell, and the line that says where they come from."""
     from IPython.display import publish_display_data  # only notebooks have it
 
-    for one in shown:
-        if isinstance(one, Table):
-            publish_display_data({"text/html": one.html(), "text/plain": str(one)})
+    for item in items:
+        if isinstance(item, Table):
+            publish_display_data({"text/html": item.html(), "text/plain": str(item)})
         else:
-            publish(one.figure, one.alt)
+            publish(item.figure, item.alt)
     if line:
         publish_caption(line)

@@ -89,20 +89,20 @@ def text_of(key: str) -> Text:
 def read(lesson: int) -> dict[str, Record]:
     """A lesson's records by key; empty where nothing was recorded."""
     path = HERE / f"lesson_{lesson}.json"
-    return {one["key"]: Record(**one) for one in json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
+    return {row["key"]: Record(**row) for row in json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}
 
 
-def new(key: str, found: object, images: Sequence[ImageSet], *, command: str) -> Record:
+def new(key: str, result: object, images: Sequence[ImageSet], *, command: str) -> Record:
     """What was found, with all that has to be said about it.
 
     Raises:
-        ValueError: the key is not known, the images are simulated, or `found` holds NaN or infinity.
+        ValueError: the key is not known, the images are simulated, or `result` holds NaN or infinity.
     """
     text, about = text_of(key), images[0]
     if is_simulated(images):
-        names = ", ".join(one.name for one in images)
+        names = ", ".join(image_set.name for image_set in images)
         raise ValueError(f"{key}: records are of real images, but these are {names}; add --data real --root DIR.")
-    values = rounded(KINDS[text["kind"]].values(found, about.classes))
+    values = rounded(KINDS[text["kind"]].values(result, about.classes))
     try:
         json.dumps(values, allow_nan=False)
     except ValueError as error:
@@ -126,15 +126,15 @@ def new(key: str, found: object, images: Sequence[ImageSet], *, command: str) ->
 
 def is_simulated(images: Sequence[ImageSet]) -> bool:
     """Whether any of them are; their names say so."""
-    return any("simulated" in one.name for one in images)
+    return any("simulated" in image_set.name for image_set in images)
 
 
-def record(key: str, found: object, *images: ImageSet, command: str) -> None:
+def record(key: str, result: object, *images: ImageSet, command: str) -> None:
     """Keep what a script found on real images in its lesson's file.
 
     Args:
         key: such as "03.stretch", described in `lesson_3.toml`.
-        found: what the kind of this result takes, see `kinds.py`.
+        result: what the kind of this result takes, see `kinds.py`.
         images: those that were scored.
         command: how the script is called; no folder of this machine in it.
 
@@ -144,22 +144,22 @@ def record(key: str, found: object, *images: ImageSet, command: str) -> None:
     if command.startswith(LESSON):
         raise ValueError(f"{key}: `{command}` is a lesson's command; give that of the script.")
     lesson = int(key[:2])
-    write(lesson, read(lesson) | {key: new(key, found, images, command=command)})
+    write(lesson, read(lesson) | {key: new(key, result, images, command=command)})
 
 
-def note(key: str, found: object, images: Sequence[ImageSet]) -> None:
+def note(key: str, result: object, images: Sequence[ImageSet]) -> None:
     """Keep what a cell found until its lesson has passed; only where the lesson is being recorded."""
     if path := os.environ.get(FOUND):
-        found_now = new(key, found, images, command=f"{LESSON}{key[:2]} --data real --root DIR --record")
+        new_record = new(key, result, images, command=f"{LESSON}{key[:2]} --data real --root DIR --record")
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(found_now)) + "\n")
+            file.write(json.dumps(asdict(new_record)) + "\n")
 
 
 def keep(lesson: int, path: Path) -> None:
     """Put what a lesson's cells noted in the place of what they found before; records of scripts stay."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    noted = {one["key"]: Record(**one) for one in map(json.loads, lines)}
-    write(lesson, {key: one for key, one in read(lesson).items() if not one.from_lesson} | noted)
+    noted = {row["key"]: Record(**row) for row in map(json.loads, lines)}
+    write(lesson, {key: stored for key, stored in read(lesson).items() if not stored.from_lesson} | noted)
 
 
 def write(lesson: int, records: Mapping[str, Record]) -> None:
@@ -172,12 +172,12 @@ def write(lesson: int, records: Mapping[str, Record]) -> None:
 def as_text(records: list[dict[str, Any]]) -> str:
     """JSON in which what fits into a line stands in one, so that a change shows as a few lines."""
 
-    def run_on(found: re.Match[str]) -> str:
-        line = f"{found[1]}{found[2]}{' '.join(found[3].split())}{found[4]}"
+    def run_on(match: re.Match[str]) -> str:
+        line = f"{match[1]}{match[2]}{' '.join(match[3].split())}{match[4]}"
         if len(line) <= LINE:
             return line
-        if '"' in found[3]:  # a word is not broken in two
-            return found[0]
+        if '"' in match[3]:  # a word is not broken in two
+            return match[0]
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         return textwrap.fill(line, LINE, subsequent_indent=indent, break_on_hyphens=False)
 

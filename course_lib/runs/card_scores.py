@@ -18,8 +18,8 @@ def scores_section(classes: list[str], sets: dict[str, dict[str, Any]]) -> str:
     """
     binary = len(classes) == 2
     parts = [_table(sets), "### Errors"]
-    for name, found in sets.items():
-        parts.append((_binary_errors if binary else _errors)(name, classes, found))
+    for name, scores in sets.items():
+        parts.append((_binary_errors if binary else _errors)(name, classes, scores))
     if binary:
         parts += ["### Predictive values", _predictive_values(classes, sets)]
     parts += ["### Calibration", _calibration(classes, sets)]
@@ -28,36 +28,38 @@ def scores_section(classes: list[str], sets: dict[str, dict[str, Any]]) -> str:
 
 def _table(sets: dict[str, dict[str, Any]]) -> str:
     names = ("auc", "balanced_accuracy", "accuracy", "sensitivity", "specificity")
-    shown = [name for name in names if any(name in found for found in sets.values())]
+    shown = [name for name in names if any(name in scores for scores in sets.values())]
     head = ["images", "n", *("AUC" if name == "auc" else name.replace("_", " ") for name in shown)]
-    rows = [[name, str(found["n"]), *(with_interval(found, score) for score in shown)] for name, found in sets.items()]
+    rows = [
+        [name, str(scores["n"]), *(with_interval(scores, score) for score in shown)] for name, scores in sets.items()
+    ]
     return "Brackets hold 95% intervals.\n\n" + table(head, rows)
 
 
-def _binary_errors(name: str, classes: list[str], found: dict[str, Any]) -> str:
+def _binary_errors(name: str, classes: list[str], scores: dict[str, Any]) -> str:
     """The confusion matrix as a physician reads it."""
     negative, positive = classes
-    (tn, fp), (fn, tp) = found["confusion"]
-    low, high = found["ci95"]["sensitivity"]
-    of_100 = f"of 100 such images {100 * found['sensitivity']:.0f} [{100 * low:.0f}, {100 * high:.0f}] are found"
-    low, high = found["ci95"]["specificity"]
-    cleared = f"of 100 such images {100 * found['specificity']:.0f} [{100 * low:.0f}, {100 * high:.0f}] are cleared"
+    (tn, fp), (fn, tp) = scores["confusion"]
+    low, high = scores["ci95"]["sensitivity"]
+    of_100 = f"of 100 such images {100 * scores['sensitivity']:.0f} [{100 * low:.0f}, {100 * high:.0f}] are found"
+    low, high = scores["ci95"]["specificity"]
+    cleared = f"of 100 such images {100 * scores['specificity']:.0f} [{100 * low:.0f}, {100 * high:.0f}] are cleared"
     return (
         f"**{name}.** Of {fn + tp} images of {positive}, the network finds {tp} (true positives) and misses {fn} "
         f"(false negatives): {of_100}. Of {tn + fp} images of {negative}, it clears {tn} (true negatives) and predicts "
-        f"{positive} for {fp} (false positives): {cleared}. Predicting {_larger(classes, found)} for "
-        f"every image would have an accuracy of {max(tn + fp, fn + tp) / found['n']:.3f}."
+        f"{positive} for {fp} (false positives): {cleared}. Predicting {_larger(classes, scores)} for "
+        f"every image would have an accuracy of {max(tn + fp, fn + tp) / scores['n']:.3f}."
     )
 
 
-def _larger(classes: list[str], found: dict[str, Any]) -> str:
-    return max(zip(map(sum, found["confusion"]), classes, strict=True))[1]
+def _larger(classes: list[str], scores: dict[str, Any]) -> str:
+    return max(zip(map(sum, scores["confusion"]), classes, strict=True))[1]
 
 
-def _errors(name: str, classes: list[str], found: dict[str, Any]) -> str:
+def _errors(name: str, classes: list[str], scores: dict[str, Any]) -> str:
     """For each class how many images are right, and what the others are most often taken for."""
     rows = []
-    for label, counts in enumerate(found["confusion"]):
+    for label, counts in enumerate(scores["confusion"]):
         wrong = [(count, other) for other, count in enumerate(counts) if other != label]
         most, other = max(wrong)
         mistaken = f"{classes[other]} ({most})" if most else "-"
@@ -70,11 +72,11 @@ def _errors(name: str, classes: list[str], found: dict[str, Any]) -> str:
 
 def _predictive_values(classes: list[str], sets: dict[str, dict[str, Any]]) -> str:
     rows = []
-    for name, found in sets.items():
-        own = sum(found["confusion"][1]) / found["n"]
-        for prevalence, of in ((own, f"{own:.0%}, as in these images"), *((p, f"{p:.0%}") for p in PREVALENCES)):
-            values = predictive_values(found["sensitivity"], found["specificity"], prevalence)
-            rows.append([name, of, *(f"{value:.3f}" for value in values)])
+    for name, scores in sets.items():
+        own = sum(scores["confusion"][1]) / scores["n"]
+        for prevalence, text in ((own, f"{own:.0%}, as in these images"), *((p, f"{p:.0%}") for p in PREVALENCES)):
+            values = predictive_values(scores["sensitivity"], scores["specificity"], prevalence)
+            rows.append([name, text, *(f"{value:.3f}" for value in values)])
     head = ["images", f"prevalence of {classes[1]}", f"{classes[1]} right (PPV)", f"{classes[0]} right (NPV)"]
     return (
         "How often a prediction is right depends on how common the disease is among those examined, the prevalence. "
@@ -85,37 +87,37 @@ def _predictive_values(classes: list[str], sets: dict[str, dict[str, Any]]) -> s
 
 
 def _calibration(classes: list[str], sets: dict[str, dict[str, Any]]) -> str:
-    of = f"of {classes[1]}" if len(classes) == 2 else "of the predicted class"
-    came = f"fraction {classes[1]}" if len(classes) == 2 else "fraction right"
+    of_class = f"of {classes[1]}" if len(classes) == 2 else "of the predicted class"
+    fraction = f"fraction {classes[1]}" if len(classes) == 2 else "fraction right"
     keys = ("mean_predicted", "fraction_positive", "ece")
-    rows = [[name, *(f"{found[key]:.3f}" if key in found else "-" for key in keys)] for name, found in sets.items()]
+    rows = [[name, *(f"{scores[key]:.3f}" if key in scores else "-" for key in keys)] for name, scores in sets.items()]
     first, *others = sets.items()
-    worse = [_warning(name, found, first[1]["ece"]) for name, found in others if _is_much_worse(found, first[1])]
+    worse = [_warning(name, scores, first[1]["ece"]) for name, scores in others if _is_much_worse(scores, first[1])]
     note = "\n\n" + " ".join(worse) if worse else ""
     return (
         "How far to believe the probabilities: where they can be believed, their mean equals the fraction that came "
         "true. ECE, the expected calibration error, is the mean distance between the two over 15 groups of images of "
-        f"similar probability.\n\n{table(['images', f'mean probability {of}', came, 'ECE'], rows)}{note}"
+        f"similar probability.\n\n{table(['images', f'mean probability {of_class}', fraction, 'ECE'], rows)}{note}"
     )
 
 
-def _is_much_worse(found: dict[str, Any], val: dict[str, Any]) -> bool:
-    return found["ece"] > max(MUCH_WORSE * val["ece"], WORTH_A_WORD)
+def _is_much_worse(scores: dict[str, Any], val: dict[str, Any]) -> bool:
+    return scores["ece"] > max(MUCH_WORSE * val["ece"], WORTH_A_WORD)
 
 
-def _warning(name: str, found: dict[str, Any], ece: float) -> str:
+def _warning(name: str, scores: dict[str, Any], ece: float) -> str:
     return (
         f"**On {name} the probabilities are much less reliable than on validation**: off by "
-        f"{100 * found['ece']:.0f} percentage points on average, against {100 * ece:.0f}. Read them as a ranking, not "
+        f"{100 * scores['ece']:.0f} percentage points on average, against {100 * ece:.0f}. Read them as a ranking, not "
         "as chances."
     )
 
 
-def with_interval(found: dict[str, Any], score: str) -> str:
-    if score not in found:
+def with_interval(scores: dict[str, Any], score: str) -> str:
+    if score not in scores:
         return "-"
-    low, high = found["ci95"].get(score, (None, None))
-    return f"{found[score]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else "")
+    low, high = scores["ci95"].get(score, (None, None))
+    return f"{scores[score]:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else "")
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

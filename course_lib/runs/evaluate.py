@@ -73,7 +73,7 @@ def evaluate_run(
         "unlike": None if unlike is None else float(unlike.double().mean()),
     }
     try:
-        _note(run, scores, where=f" in {splits.found}" if root else "")
+        _note(run, scores, where=f" in {splits.path}" if root else "")
     except (OSError, ValueError, TypeError, KeyError) as error:
         print(f"The scores are not noted in the run folder: {error}", file=sys.stderr)
     return scores

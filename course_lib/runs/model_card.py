@@ -100,9 +100,9 @@ def _unlike(config: dict[str, Any], evaluations: dict[str, dict[str, Any]]) -> s
         return "This run is of an older version: it cannot tell images that are unlike those it learned from."
     count, n = config["unlike"]["val"], config["validation"]["n"]
     measured = "".join(
-        f"; of {name}, {found['unlike']:.1%} of {found['n']}"
-        for name, found in evaluations.items()
-        if found.get("unlike") is not None
+        f"; of {name}, {scores['unlike']:.1%} of {scores['n']}"
+        for name, scores in evaluations.items()
+        if scores.get("unlike") is not None
     )
     return (
         "`course predict` says so where an image is unlike those that the network learned from: in color where they "

@@ -21,7 +21,7 @@ from course_lib.training import EarlyStopping, OptimizerName
 RECIPE_OPTIONS = (  # fields that `course train` has options for
     "backbone", "epochs", "learning_rate", "patience", "image_size", "seed", "classes", "subfolder",
 )  # fmt: skip
-AUGMENTATIONS = {one.__name__: one for one in (Augmentation, PhotoAugmentation)}
+AUGMENTATIONS = {augmentation.__name__: augmentation for augmentation in (Augmentation, PhotoAugmentation)}
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Recipe:
         data_set_of(self.task)  # an unknown one is refused here, also from a run folder
 
     @classmethod
-    def of(cls, task: str, *, preset: str | None = None, backbone: str | None = None, **changes: Any) -> Self:
+    def for_task(cls, task: str, *, preset: str | None = None, backbone: str | None = None, **changes: Any) -> Self:
         """A recipe of a task, its first one by default, with some of its values changed; None changes nothing.
 
         `backbone` is for the preset "transfer", one of `course_lib.models.BACKBONES`.
@@ -89,9 +89,9 @@ class Recipe:
         """
         data_set = data_set_of(task)
         chosen = data_set.preset(preset)
-        usual = {"augmentation": asdict(AUGMENTATIONS[data_set.augmentation]())}
+        defaults = {"augmentation": asdict(AUGMENTATIONS[data_set.augmentation]())}
         changed = {name: value for name, value in changes.items() if value is not None}
-        fields = usual | copy.deepcopy(dict(data_set.presets[chosen])) | changed
+        fields = defaults | copy.deepcopy(dict(data_set.presets[chosen])) | changed
         recipe = cls(task=task, preset=chosen, **fields)
         if "image_size" in recipe.network_arguments:  # a network for images of one size
             recipe.network_arguments["image_size"] = recipe.image_size
@@ -114,22 +114,24 @@ class Recipe:
 
     def command_line(self) -> tuple[str, list[str]]:
         """The whole command that trains by this recipe, and the fields that no option of it gives."""
-        usual = Recipe.of(self.task, preset=self.preset)
-        preset = None if self.preset in (TRANSFER, Recipe.of(self.task).preset) else self.preset
-        given = {name: getattr(self, name) for name in RECIPE_OPTIONS if getattr(self, name) != getattr(usual, name)}
-        again = Recipe.of(self.task, preset=self.preset, data=self.data, root=self.root, **given)
-        mine, theirs = (json.loads(json.dumps(asdict(recipe))) for recipe in (self, again))
+        defaults = Recipe.for_task(self.task, preset=self.preset)
+        preset = None if self.preset in (TRANSFER, Recipe.for_task(self.task).preset) else self.preset
+        changed = {
+            name: getattr(self, name) for name in RECIPE_OPTIONS if getattr(self, name) != getattr(defaults, name)
+        }
+        rebuilt = Recipe.for_task(self.task, preset=self.preset, data=self.data, root=self.root, **changed)
+        fields, rebuilt_fields = (json.loads(json.dumps(asdict(recipe))) for recipe in (self, rebuilt))
         options: dict[str, Any] = {
             "preset": preset,
             "data": None if self.data_set is OWN_IMAGES else self.data,
             "root": None if self.data == "simulated" else "FOLDER",
-            **given,
+            **changed,
             "classes": ",".join(self.classes) if self.classes else None,
         }
         words = self.command.split()
         for name, value in options.items():
             words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
-        return shlex.join(words), [name for name, value in mine.items() if value != theirs[name]]
+        return shlex.join(words), [name for name, value in fields.items() if value != rebuilt_fields[name]]
 
     @property
     def channels(self) -> int:

@@ -31,8 +31,8 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> tuple[Recip
     if recipe.plain and team.size > 1:
         raise ValueError(f"preset {recipe.preset!r} trains in one process; start it without torchrun.")
     splits = _load(recipe, team)
-    found = {"data": "real", "root": str(splits.found)} if splits.found else {"data": "simulated", "root": None}
-    recipe = replace(recipe, **found)  # type: ignore[arg-type]  # mypy sees no keys
+    source_fields = {"data": "real", "root": str(splits.path)} if splits.path else {"data": "simulated", "root": None}
+    recipe = replace(recipe, **source_fields)  # type: ignore[arg-type]  # mypy sees no keys
     train, val = splits.train, splits.val
     config: dict[str, Any] = {
         "format": FORMAT,
@@ -60,18 +60,18 @@ def _load(recipe: Recipe, team: Team) -> Splits:
     return splits
 
 
-def same_recipe(stored: Recipe, asked: Recipe, out: Path) -> Recipe:
+def same_recipe(stored: Recipe, requested: Recipe, out: Path) -> Recipe:
     """The stored recipe, with the root that was asked for; refuses what was asked for otherwise and differs."""
-    if asked.task != stored.task:
-        raise ValueError(f"{out}: holds a run of {stored.task}, not of {asked.task}; choose another --out.")
-    if asked.preset not in (Recipe.of(asked.task).preset, stored.preset):
-        raise ValueError(f"{out}: was started with preset={stored.preset}, not {asked.preset}; leave it as it was.")
-    usual = Recipe.of(asked.task, preset=asked.preset)
+    if requested.task != stored.task:
+        raise ValueError(f"{out}: holds a run of {stored.task}, not of {requested.task}; choose another --out.")
+    if requested.preset not in (Recipe.for_task(requested.task).preset, stored.preset):
+        raise ValueError(f"{out}: was started with preset={stored.preset}, not {requested.preset}; leave it as it was.")
+    defaults = Recipe.for_task(requested.task, preset=requested.preset)
     for name in ("data", *RECIPE_OPTIONS):
-        wanted, had = getattr(asked, name), getattr(stored, name)
-        if wanted not in (getattr(usual, name), had, "auto"):
-            raise ValueError(f"{out}: was started with {name}={had}, not {wanted}; resume without changing it.")
-    return replace(stored, root=asked.root or stored.root)
+        value, stored_value = getattr(requested, name), getattr(stored, name)
+        if value not in (getattr(defaults, name), stored_value, "auto"):
+            raise ValueError(f"{out}: was started with {name}={stored_value}, not {value}; resume without changing it.")
+    return replace(stored, root=requested.root or stored.root)
 
 
 def _fingerprint(*sets: ImageSet) -> str:

@@ -30,7 +30,7 @@ from course_lib.metrics import (
 )
 from course_lib.models import TransferModel, parameter_groups
 from course_lib.plots import plot_history
-from course_lib.progress import duration, speaking, tell
+from course_lib.progress import duration, print_progress, printing_progress
 from course_lib.runs.folder import calibrated, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.recipe import Recipe
@@ -43,7 +43,7 @@ MakeBatches = Callable[..., Batches]
 """`Batches` on the device, of which this process of the team gets its share."""
 
 
-def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, speaks: bool = False) -> dict[str, Any]:
+def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, verbose: bool = False) -> dict[str, Any]:
     """Train, choose temperature and threshold on validation, and write everything into the folder `out`.
 
     The test images are not read. Where `torchrun` started several processes, they train together, and the first of them
@@ -54,7 +54,7 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, speaks: 
         out: the run folder; must not hold a run already unless `resume` is given.
         resume: go on with the run in `out`, by the recipe that it was started with. Another root may be given, when
             the same images have moved.
-        speaks: say on stderr what is being done, each epoch's scores, and how long the rest will take.
+        verbose: say on stderr what is being done, each epoch's scores, and how long the rest will take.
 
     Returns:
         What config.json then holds.
@@ -71,7 +71,7 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, speaks: 
     with (
         joined(pick_device()) as team,
         naming_memory(f"a training and its images of {size} x {size} pixels"),
-        speaking(speaks and team.rank == 0),
+        printing_progress(verbose and team.rank == 0),
     ):
         return _train_together(recipe, as_path(out, "out"), resume=resume, team=team)
 
@@ -110,12 +110,14 @@ def _fit(
     groups = None
     if isinstance(model, TransferModel):
         if not resume:  # with a head that knows nothing, the first steps would spoil what the backbone knows
-            tell(f"Fitting the head to the features of {recipe.backbone}, before the backbone learns.")
+            print_progress(f"Fitting the head to the features of {recipe.backbone}, before the backbone learns.")
             batches = make_batches(splits.train, recipe.evaluation_batch_size)
             features = extract_features(model, batches, precision=precision)
             model.head = linear_probe(*features).to(device)
         groups = parameter_groups(model, recipe.learning_rate, decay=recipe.layer_decay or 1)
-    tell(f"Training {recipe.backbone or recipe.network} on {len(splits.train)} images for {recipe.epochs} epochs.")
+    print_progress(
+        f"Training {recipe.backbone or recipe.network} on {len(splits.train)} images for {recipe.epochs} epochs."
+    )
     wait_for_all()  # so that all processes measure together, as they will train
     peak = float(gather(torch.tensor([peak_flops(precision, device)])).sum())
     history = fit(
@@ -175,7 +177,7 @@ def _shifted(model: nn.Module, augmented: Batches, seed: int) -> tuple[Tensor, T
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         outcomes = [evaluate(model, augmented) for _ in range(4)]
-    return torch.cat([one.logits for one in outcomes]), torch.cat([one.labels for one in outcomes])
+    return torch.cat([outcome.logits for outcome in outcomes]), torch.cat([outcome.labels for outcome in outcomes])
 
 
 def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, Any]:
@@ -219,10 +221,10 @@ def _note_epoch(out: Path, epochs: int, history: History) -> None:
     done = len(history.train_loss)
     columns = history.columns()
     scores = [name for name in columns if not name.endswith(("seconds", "flops"))]
-    told = ", ".join(f"{name.replace('_', ' ')} {columns[name][-1]:.3f}" for name in scores)
+    text = ", ".join(f"{name.replace('_', ' ')} {columns[name][-1]:.3f}" for name in scores)
     left = sum(history.seconds) / done * (epochs - done)
-    tell(
-        f"epoch {done}/{epochs}: {told}; {duration(history.seconds[-1])}"
+    print_progress(
+        f"epoch {done}/{epochs}: {text}; {duration(history.seconds[-1])}"
         + (f", about {duration(left)} left" if done < epochs else "")
     )
 

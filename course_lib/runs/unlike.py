@@ -77,7 +77,7 @@ def watching(model: nn.Module) -> Iterator[list[Tensor]]:
     Of the images and of the last maps of each size that layers put out, that is the mean in each of 3x3 fields of each
     channel (of at most 96 of them): what is there, and where.
     """
-    found: list[Tensor] = []
+    features: list[Tensor] = []
     last: dict[torch.Size, Tensor] = {}
 
     def keep(_layer: nn.Module, _inputs: object, output: object) -> None:
@@ -86,13 +86,13 @@ def watching(model: nn.Module) -> Iterator[list[Tensor]]:
 
     def finish(_model: nn.Module, inputs: tuple[Tensor, ...], _output: object) -> None:
         fields = [_fields(maps) for maps in (inputs[0], *last.values())]
-        found.append(torch.cat(fields, dim=1).cpu())
+        features.append(torch.cat(fields, dim=1).cpu())
         last.clear()
 
     hooks = [layer.register_forward_hook(keep) for layer in model.modules() if layer is not model]
     hooks.append(model.register_forward_hook(finish))
     try:
-        yield found
+        yield features
     finally:
         for hook in hooks:
             hook.remove()
@@ -108,10 +108,10 @@ def _fields(maps: Tensor) -> Tensor:
 def describe(model: nn.Module, images: ImageSet, *, doing: str = "comparing images") -> Tensor:
     """The features (N, D) of all images, as `watching` gives them, in evaluation mode."""
     batches = Batches(images, 128, device=next(model.parameters()).device)
-    with evaluation_mode(model), watching(model) as found:
+    with evaluation_mode(model), watching(model) as features:
         for batch, _ in watched(batches, len(batches), doing, "batches"):
             model(batch)
-    return torch.cat(found)
+    return torch.cat(features)
 
 
 def make_reference(model: nn.Module, train: ImageSet, val: ImageSet) -> tuple[Reference, int]:
@@ -129,12 +129,12 @@ def make_reference(model: nn.Module, train: ImageSet, val: ImageSet) -> tuple[Re
     std = spread.clamp(min=max(0.1 * float(spread.mean()), 1e-6))  # or silent channels, once heard, outweigh all
     mean = features.mean(dim=0)
     count = max(1, min(AXES, len(features) // 4))
-    found = PCA(count, random_state=0).fit(((features - mean) / std).float().numpy())
-    variances = np.append(found.explained_variance_, found.noise_variance_).clip(min=1e-6)
+    pca = PCA(count, random_state=0).fit(((features - mean) / std).float().numpy())
+    variances = np.append(pca.explained_variance_, pca.noise_variance_).clip(min=1e-6)
     reference = Reference(
         mean=mean.float(),
         std=std.float(),
-        axes=torch.from_numpy(found.components_).float(),
+        axes=torch.from_numpy(pca.components_).float(),
         variances=torch.from_numpy(variances).float(),
         limit=math.inf,
         gray=not any(is_colored(image) for image in learned.images),

@@ -28,8 +28,8 @@ class Schematic:
     sketch: Sketch
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        said = f"[Schematic: {self.sketch.title}. {self.sketch.alt}]"
-        return {"text/html": self.html(), "text/plain": textwrap.fill(said, 100)}
+        text = f"[Schematic: {self.sketch.title}. {self.sketch.alt}]"
+        return {"text/html": self.html(), "text/plain": textwrap.fill(text, 100)}
 
     def html(self) -> str:
         """The drawing as HTML: as wide as the page allows, and no wider than is good to read."""
@@ -45,8 +45,8 @@ def schematic(name: str) -> Schematic:
         ValueError: there is no such schematic.
     """
     if name not in SCHEMATICS:
-        there = ", ".join(f'"{one}"' for one in SCHEMATICS)
-        raise ValueError(f"expected the name of a schematic ({there}), got {name!r}; take one of these.")
+        names = ", ".join(f'"{known}"' for known in SCHEMATICS)
+        raise ValueError(f"expected the name of a schematic ({names}), got {name!r}; take one of these.")
     return Schematic(SCHEMATICS[name]())
 
 

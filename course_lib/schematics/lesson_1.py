@@ -47,9 +47,9 @@ def pixel_to_tensor() -> Sketch:
     pen.text(383, 22, f"C = {channels} channels")
     for at in range(images):
         for plane, color in reversed(list(enumerate((ORANGE, GREEN, BLUE)))):
-            place = (left + 92 * at + 9 * plane, 270 - 9 * plane, 60, 48)
-            pen.box(*place, fill=CARD, edge="none")
-            pen.box(*place, fill=color, tint=0.3)
+            rectangle = (left + 92 * at + 9 * plane, 270 - 9 * plane, 60, 48)
+            pen.box(*rectangle, fill=CARD, edge="none")
+            pen.box(*rectangle, fill=color, tint=0.3)
     pen.text(left + 85, 340, f"N = {images} images")
     pen.arrow((260, 286), (290, 286))
     pen.text(319, 278, "(", size=24)
@@ -184,7 +184,7 @@ def three_wirings() -> Sketch:
 
 def padding_stride_dilation() -> Sketch:
     size, kernel = 5, 3
-    made = [
+    sizes = [
         conv_output_size(size, kernel, padding=1),
         conv_output_size(size, kernel, stride=2),
         conv_output_size(size, kernel, dilation=2),
@@ -192,9 +192,9 @@ def padding_stride_dilation() -> Sketch:
     pen = Sketch(
         "Padding, stride, dilation",
         f"Three {size} by {size} images under a {kernel} by {kernel} kernel. Padding 1 puts a border of zeros around "
-        f"the image, and the output is {made[0]} by {made[0]}. Stride 2 moves the kernel two pixels at a time: "
-        f"{made[1]} by {made[1]}. Dilation 2 spreads the kernel's nine readings, one pixel left out between them: "
-        f"{made[2]} by {made[2]}.",
+        f"the image, and the output is {sizes[0]} by {sizes[0]}. Stride 2 moves the kernel two pixels at a time: "
+        f"{sizes[1]} by {sizes[1]}. Dilation 2 spreads the kernel's nine readings, one pixel left out between them: "
+        f"{sizes[2]} by {sizes[2]}.",
         height=282,
     )
     cell, top = 20, 78
@@ -222,7 +222,7 @@ def padding_stride_dilation() -> Sketch:
         pen.text(middle, 24, name, bold=True)
         for line, y in zip(notes[panel], (214, 233), strict=True):
             pen.text(middle, y, line, size=SMALL)
-        pen.text(middle, 260, f"{size} × {size} → {made[panel]} × {made[panel]}", bold=True)
+        pen.text(middle, 260, f"{size} × {size} → {sizes[panel]} × {sizes[panel]}", bold=True)
     return pen
 
 
@@ -315,7 +315,7 @@ def network_strip() -> Sketch:
     for _ in channels[1:]:
         sides.append(conv_output_size(conv_output_size(sides[-1], 3, padding=1), 2, stride=2))
     logits = (-0.6, 1.4)
-    probabilities = [exp(one) / sum(map(exp, logits)) for one in logits]
+    probabilities = [exp(logit) / sum(map(exp, logits)) for logit in logits]
     shapes = [f"{c} × {s} × {s}" for c, s in zip(channels, sides, strict=True)]
     pen = Sketch(
         "A small network, block by block",
@@ -371,7 +371,7 @@ def _size(table: Table) -> str:
 
 
 def _listed(numbers: Sequence[float]) -> str:
-    return ", ".join(f"{one:g}" for one in numbers[:-1]) + f" and {numbers[-1]:g}"
+    return ", ".join(f"{number:g}" for number in numbers[:-1]) + f" and {numbers[-1]:g}"
 
 
 def _signed(number: float) -> str:

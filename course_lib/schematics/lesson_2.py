@@ -59,11 +59,11 @@ def module_register() -> Sketch:
     )
     pen.box(16, 40, 214, 178, fill=GRAY, tint=0.1, rounded=8)
     pen.text(123, 22, "self", bold=True)
-    for at, (name, (held, color)) in enumerate(rows.items()):
+    for at, (name, (content, color)) in enumerate(rows.items()):
         y = 52 + 55 * at
         pen.box(26, y, 194, 46, fill=color, tint=0.2, rounded=5)
         pen.text(36, y + 14, name, size=SMALL, anchor="start")
-        pen.text(210, y + 32, held, anchor="end", bold=True)
+        pen.text(210, y + 32, content, anchor="end", bold=True)
     pen.text(372, 22, "who reads it", bold=True)
     pen.box(300, 46, 164, 34, fill=CARD, rounded=5)
     pen.text(382, 63, "optimizer")
@@ -99,12 +99,12 @@ def pneumonia_volumes() -> Sketch:
     x = pen.blocks(18, 140, ((80, 2), (50, 16), (34, 32), (20, 48)), shapes=shapes, steps=("1", "2", "3"))
     pen.arrow((x - 34, 176), (x - 34, 200), (44, 200), (44, 224))
     pen.text(200, 190, "flatten", size=SMALL)
-    for at, (count, place, tall) in enumerate(zip(rows, (44, 182, 306, 420), (70, 44, 28, 16), strict=True)):
-        pen.box(place - 9, 266 - tall / 2, 18, tall, fill=ORANGE if at else BLUE, tint=0.4)
-        pen.text(place, 316, f"{count:,}", bold=at == 3)
+    for at, (count, center, tall) in enumerate(zip(rows, (44, 182, 306, 420), (70, 44, 28, 16), strict=True)):
+        pen.box(center - 9, 266 - tall / 2, 18, tall, fill=ORANGE if at else BLUE, tint=0.4)
+        pen.text(center, 316, f"{count:,}", bold=at == 3)
         if at < 3:
-            pen.arrow((place + 18, 266), ((182, 306, 420)[at] - 18, 266))
-            pen.text((place + (182, 306, 420)[at]) / 2, 250, f"fc{at + 1}", size=SMALL)
+            pen.arrow((center + 18, 266), ((182, 306, 420)[at] - 18, 266))
+            pen.text((center + (182, 306, 420)[at]) / 2, 250, f"fc{at + 1}", size=SMALL)
     return pen
 
 

@@ -57,9 +57,11 @@ def one_cycle() -> Sketch:
     left, right, base, tall = 40, 464, 196, 150
     across = [left + (right - left) * at / (len(rate) - 1) for at in range(len(rate))]
     pen.line([(left, base - tall - 16), (left, base), (right, base)], line=1)
-    pen.line([(x, base - tall * one / max(rate)) for x, one in zip(across, rate, strict=True)], color=BLUE, line=3)
+    pen.line([(x, base - tall * value / max(rate)) for x, value in zip(across, rate, strict=True)], color=BLUE, line=3)
     low, high = min(beta), max(beta)
-    path = [(x, base - tall * (0.1 + 0.6 * (one - low) / (high - low))) for x, one in zip(across, beta, strict=True)]
+    path = [
+        (x, base - tall * (0.1 + 0.6 * (value - low) / (high - low))) for x, value in zip(across, beta, strict=True)
+    ]
     pen.line(path, color=ORANGE, line=3, dashed=True)
     pen.line([(across[peak], base), (across[peak], base - tall)], dashed=True)
     pen.text(across[peak] + 6, base - tall - 12, "peak", anchor="start", size=SMALL)
@@ -101,10 +103,10 @@ def cpu_and_gpu() -> Sketch:
 
 def number_formats() -> Sketch:
     largest = {name: 2.0 ** (2 ** (e - 1) - 1) * (2 - 2.0**-f) for name, (e, f) in FORMATS.items()}
-    said = "; ".join(f"{name}: 1 sign bit, {e} of exponent, {f} of fraction" for name, (e, f) in FORMATS.items())
+    layouts = "; ".join(f"{name}: 1 sign bit, {e} of exponent, {f} of fraction" for name, (e, f) in FORMATS.items())
     pen = Sketch(
         "Four number formats, bit by bit",
-        f"Four rows of bits. {said}. The exponent sets the range: up to about 3e38 with 8 bits, 65,504 with 5.",
+        f"Four rows of bits. {layouts}. The exponent sets the range: up to about 3e38 with 8 bits, 65,504 with 5.",
         height=262,
     )
     width = 9.4
@@ -152,13 +154,13 @@ def checkpointing() -> Sketch:
 
 
 def roc_and_threshold() -> Sketch:
-    points = [_rates(cut) for cut in (1.4, 0.0, -1.4)]
-    spoken = ", ".join(f"{found:.0%} found and {alarms:.0%} false alarms" for alarms, found in points)
+    points = [_rates(threshold) for threshold in (1.4, 0.0, -1.4)]
+    summary = ", ".join(f"{sensitivity:.0%} found and {alarms:.0%} false alarms" for alarms, sensitivity in points)
     pen = Sketch(
         "A threshold, and its point on the ROC curve",
         "Left, two hills of scores, one of the healthy and one of the sick, which overlap, and three thresholds, high, "
         "middle and low. Right, the ROC curve with a point for each threshold, from lower left to upper right: "
-        f"{spoken}.",
+        f"{summary}.",
         height=270,
     )
     base, names = 196, "ABC"
@@ -168,17 +170,17 @@ def roc_and_threshold() -> Sketch:
         pen.text(124 + 46 * middle, base - 106, word, bold=True)
     pen.arrow((16, base), (232, base))
     pen.text(124, base + 40, "score", size=SMALL)
-    for name, cut in zip(names, (1.4, 0.0, -1.4), strict=True):
-        pen.line([(124 + 30 * cut, base - 88), (124 + 30 * cut, base + 4)], color=INK, dashed=True)
-        pen.text(124 + 30 * cut, base + 18, name, bold=True)
+    for name, threshold in zip(names, (1.4, 0.0, -1.4), strict=True):
+        pen.line([(124 + 30 * threshold, base - 88), (124 + 30 * threshold, base + 4)], color=INK, dashed=True)
+        pen.text(124 + 30 * threshold, base + 18, name, bold=True)
     left, side = 288, 172
     pen.box(left, base - side, side, side)
     pen.line([(left, base), (left + side, base - side)], dashed=True)
-    curve = [_rates(cut / 10) for cut in range(50, -51, -1)]
+    curve = [_rates(threshold / 10) for threshold in range(50, -51, -1)]
     pen.line([(left + side * x, base - side * y) for x, y in curve], color=PURPLE, line=2.5)
-    for name, (alarms, found) in zip(names, points, strict=True):
-        pen.dot(left + side * alarms, base - side * found, 5, fill=INK)
-        pen.text(left + side * alarms + 14, base - side * found + 14, name, bold=True)
+    for name, (alarms, sensitivity) in zip(names, points, strict=True):
+        pen.dot(left + side * alarms, base - side * sensitivity, 5, fill=INK)
+        pen.text(left + side * alarms + 14, base - side * sensitivity + 14, name, bold=True)
     pen.text(left + side / 2, base + 18, "false alarms", size=SMALL)
     pen.text(left + side / 2, base + 38, "up: sick who are found", size=SMALL)
     pen.text(240, 256, "a lower threshold: more found, more false alarms", size=SMALL)
@@ -186,17 +188,17 @@ def roc_and_threshold() -> Sketch:
 
 
 def thousand_children() -> Sketch:
-    found, missed = round(SICK * SENSITIVITY), SICK - round(SICK * SENSITIVITY)
+    hits, missed = round(SICK * SENSITIVITY), SICK - round(SICK * SENSITIVITY)
     alarms = round((CHILDREN - SICK) * (1 - SPECIFICITY))
     exact, _ = predictive_values(SENSITIVITY, SPECIFICITY, SICK / CHILDREN)
     pen = Sketch(
         f"{CHILDREN:,} children, {SICK} of them sick",
-        f"A grid of {CHILDREN:,} cells, one per child. {found} of the {SICK} sick are found, {missed} are missed. "
-        f"{alarms} healthy children are predicted sick, all others not. Of {found + alarms} predicted sick, {found} "
+        f"A grid of {CHILDREN:,} cells, one per child. {hits} of the {SICK} sick are found, {missed} are missed. "
+        f"{alarms} healthy children are predicted sick, all others not. Of {hits + alarms} predicted sick, {hits} "
         f"are sick, {exact:.2f}.",
         height=310,
     )
-    kinds = [(ORANGE, 0.75, found), (ORANGE, 0.3, missed), (BLUE, 0.75, alarms), (BLUE, 0.1, CHILDREN - SICK - alarms)]
+    kinds = [(ORANGE, 0.75, hits), (ORANGE, 0.3, missed), (BLUE, 0.75, alarms), (BLUE, 0.1, CHILDREN - SICK - alarms)]
     words = ("sick, predicted sick", "sick, missed", "healthy, predicted sick", "healthy, predicted healthy")
     first = 0
     for at, ((color, tint, count), word) in enumerate(zip(kinds, words, strict=True)):
@@ -208,7 +210,7 @@ def thousand_children() -> Sketch:
         pen.box(x, y, 12, 12, fill=color, tint=tint)
         pen.text(x + 18, y + 6, f"{count} {word}", anchor="start", size=SMALL)
     pen.grid(15, 18, 20, 50, cell=9)
-    pen.text(240, 288, f"predicted sick: {found + alarms}; of these sick: {found}, or {exact:.2f}", bold=True)
+    pen.text(240, 288, f"predicted sick: {hits + alarms}; of these sick: {hits}, or {exact:.2f}", bold=True)
     return pen
 
 
@@ -254,10 +256,10 @@ def _cycle(steps: int = 60) -> tuple[list[float], list[float]]:
     return rates, betas
 
 
-def _rates(cut: float) -> tuple[float, float]:
+def _rates(threshold: float) -> tuple[float, float]:
     """False alarms and found of scores that are normal, healthy around -1.1 and sick around 1.1."""
 
     def above(middle: float) -> float:
-        return 0.5 * math.erfc((cut - middle) / math.sqrt(2))
+        return 0.5 * math.erfc((threshold - middle) / math.sqrt(2))
 
     return above(-1.1), above(1.1)

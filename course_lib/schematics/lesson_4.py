@@ -56,8 +56,8 @@ def fast_cnn() -> Sketch:
         pen.text(x + 26, 56, name, size=SMALL)
         if at:
             pen.arrow((x - 9, 56), (x - 1, 56))
-    written = [(c, f"{s} × {s}") for c, s in zip(widths, sides, strict=True)]
-    boxes = zip((12, 100, 188, 276, 364), (44, 44, 32, 24, 18), (6, 12, 22, 34, 46), written, strict=True)
+    captions = [(c, f"{s} × {s}") for c, s in zip(widths, sides, strict=True)]
+    boxes = zip((12, 100, 188, 276, 364), (44, 44, 32, 24, 18), (6, 12, 22, 34, 46), captions, strict=True)
     for at, (x, side, depth, shape) in enumerate(boxes):
         pen.block(x + 8, 176 - side, side, depth / 2, fill=BLUE if at else GRAY)
         pen.text(x + 36, 194, shape[0], size=SMALL, bold=True)

@@ -103,8 +103,8 @@ class Sketch:
     def dot(self, x: float, y: float, radius: float, *, fill: str, tint: float = 1, edge: str = "none") -> None:
         """A disc."""
         opacity = f' fill-opacity="{_n(tint)}"' if tint < 1 else ""
-        place = f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"'
-        self._add(f'<circle {place} fill="{fill}"{opacity}{_stroke(edge, 1, False)}/>')
+        attributes = f'cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"'
+        self._add(f'<circle {attributes} fill="{fill}"{opacity}{_stroke(edge, 1, False)}/>')
 
     def grid(self, x: float, y: float, rows: int, columns: int, *, cell: float, color: str = GRAY) -> None:
         """The lines of a table, its border thicker."""

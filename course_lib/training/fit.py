@@ -195,9 +195,9 @@ def _restore(parts: dict[str, Any], state: dict[str, Any], path: Path) -> tuple[
     try:
         if set(state) != {*parts, "history", "best"}:
             raise ValueError(f"it holds {', '.join(state)}")
-        planned, wanted = (_steps(schedule) for schedule in (state["schedule"], parts["schedule"].state_dict()))
-        if planned != wanted:
-            raise ValueError(f"it planned {planned} steps, not {wanted}")
+        planned, expected = (_steps(schedule) for schedule in (state["schedule"], parts["schedule"].state_dict()))
+        if planned != expected:
+            raise ValueError(f"it planned {planned} steps, not {expected}")
         for name, part in parts.items():
             part.load_state_dict(state[name])
         history = History(**state["history"])

@@ -28,11 +28,11 @@ def linear_probe(features: Any, labels: Any, *, C: float = 0.01) -> nn.Linear:  
         as_scores(features, "features", columns=True).double().numpy()
     )  # in float32 scikit-learn 1.8 does not always converge
     scaler = StandardScaler().fit(wide)
-    found = LogisticRegression(C=C, solver="newton-cg", tol=1e-6).fit(scaler.transform(wide), labels.numpy())
-    if found.classes_.tolist() != list(range(len(found.classes_))):
-        raise ValueError(f"the labels are {found.classes_.tolist()}; each class from 0 on needs an image.")
-    weight = torch.from_numpy(found.coef_ / scaler.scale_).float()
-    bias = torch.from_numpy(found.intercept_).float() - weight @ torch.from_numpy(scaler.mean_).float()
+    regression = LogisticRegression(C=C, solver="newton-cg", tol=1e-6).fit(scaler.transform(wide), labels.numpy())
+    if regression.classes_.tolist() != list(range(len(regression.classes_))):
+        raise ValueError(f"the labels are {regression.classes_.tolist()}; each class from 0 on needs an image.")
+    weight = torch.from_numpy(regression.coef_ / scaler.scale_).float()
+    bias = torch.from_numpy(regression.intercept_).float() - weight @ torch.from_numpy(scaler.mean_).float()
     if len(weight) == 1:  # of two classes scikit-learn gives the difference alone
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     head = nn.Linear(weight.shape[1], len(weight))

@@ -17,24 +17,24 @@ def descent_explorer() -> Page:
     """Gradient descent on a long valley, (x^2 + 8 y^2) / 2: its path, and the loss after each step."""
     path = _descend()
     losses = path**2 @ torch.tensor(CURVATURES, dtype=path.dtype) / 2
-    said = (
+    summary = (
         f"From x = {START[0]:g}, y = {START[1]:g}, with learning rate {RATE:g}, the loss falls from {losses[0]:.3g} to "
         f"{losses[-1]:.3g} in {STEPS} steps."
     )
     state = {"curvatures": CURVATURES, "extent": EXTENT, "start": START, "rate": RATE, "momentum": 0, "steps": STEPS}
-    return Page("descent", "Gradient descent in a valley", state, picture(_figure(path, losses), said), said)
+    return Page("descent", "Gradient descent in a valley", state, picture(_figure(path, losses), summary), summary)
 
 
 def _descend() -> Tensor:
     """Float64 (STEPS + 1, 2): the start and the place after each step."""
-    place = torch.tensor(START, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.SGD([place], lr=RATE)
-    path = [place.detach().clone()]
+    point = torch.tensor(START, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([point], lr=RATE)
+    path = [point.detach().clone()]
     for _ in range(STEPS):
         optimizer.zero_grad()
-        (place**2 @ torch.tensor(CURVATURES, dtype=place.dtype) / 2).backward()
+        (point**2 @ torch.tensor(CURVATURES, dtype=point.dtype) / 2).backward()
         optimizer.step()
-        path.append(place.detach().clone())
+        path.append(point.detach().clone())
     return torch.stack(path)
 
 

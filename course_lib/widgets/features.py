@@ -49,13 +49,13 @@ def feature_explorer(
                 layers, feature_maps(model, images[:1], *layers.values()), preparation.channels, strict=True
             )
         ],
-        "images": preparation.of(images[chosen], names),
+        "images": preparation.describe(images[chosen], names),
         "given": len(images),
         "own": 0,
         "chosen": 0,
     }
-    still, said = _still(preparation, images[:1], classes)
-    return FeatureExplorer(Page("features", TITLE, state, still, said), preparation, images)
+    still, summary = _still(preparation, images[:1], classes)
+    return FeatureExplorer(Page("features", TITLE, state, still, summary), preparation, images)
 
 
 class FeatureExplorer:
@@ -102,9 +102,9 @@ class FeatureExplorer:
             image = _opened(name, content, self._like)
         except ValueError as error:
             return str(error)
-        images = [*self.page.state["images"], *self._preparation.of(image, [name])]
+        images = [*self.page.state["images"], *self._preparation.describe(image, [name])]
         state = {**self.page.state, "images": images, "own": self.page.state["own"] + 1, "chosen": len(images) - 1}
-        self.page = Page(self.page.module, self.page.title, state, self.page.still, self.page.said)
+        self.page = Page(self.page.module, self.page.title, state, self.page.still, self.page.summary)
         for handle in self._shown:
             handle.update(self.page)
         return f"{name} is the last of the images above, and chosen."
@@ -168,26 +168,26 @@ def _still(preparation: Preparation, image: Tensor, classes: Sequence[str]) -> t
     probs = probabilities(preparation.model, image)[0]
     predicted = int(probs.argmax())
     heat = grad_cam(preparation.model, image, predicted, layer=layer)[0].cpu()
-    said = (
+    summary = (
         f"For image 0 the network predicts {classes[predicted]} (probability {_chance(float(probs[predicted]))}). "
         f"In {name}, channel {channel} has {numbers.shape[0]}×{numbers.shape[1]} numbers from {numbers.min():.4g} to "
         f"{numbers.max():.4g}."
     )
     if not heat.any():
-        said += f" Nothing in {name} speaks for {classes[predicted]}."
+        summary += f" Nothing in {name} speaks for {classes[predicted]}."
     pictures = {
         "image 0": image[0].cpu(),
         f"{name}, channel {channel}": scaled(numbers)[None],
         f"Grad-CAM for {classes[predicted]} in {name}": _laid_over(image[0].cpu(), heat),
     }
-    return picture(_figure(pictures), said), said
+    return picture(_figure(pictures), summary), summary
 
 
 def _figure(pictures: dict[str, Tensor]) -> Figure:
     """Pictures (H, W) or (C, H, W) in 0..1 side by side, below their titles."""
     figure = Figure(figsize=(9, 3.3))
-    for place, (title, values) in enumerate(pictures.items()):
-        axis = figure.add_axes((place / len(pictures) + 0.01, 0.02, 1 / len(pictures) - 0.02, 0.88))
+    for index, (title, values) in enumerate(pictures.items()):
+        axis = figure.add_axes((index / len(pictures) + 0.01, 0.02, 1 / len(pictures) - 0.02, 0.88))
         axis.set_title(title, fontsize=11)
         axis.set_axis_off()
         axis.imshow(values.movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)

@@ -32,18 +32,18 @@ class Page:
         title: what is explored.
         state: what the module starts from, as JSON takes it; `title` is added.
         still: HTML for where no script runs.
-        said: one or two sentences on what is seen at first; for the terminal.
+        summary: one or two sentences on what is seen at first; for the terminal.
     """
 
     module: str
     title: str
     state: dict[str, Any] = field(repr=False)
     still: str = field(repr=False)
-    said: str
+    summary: str
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        said = f"[{self.module.capitalize()}: {self.title}. {self.said}]"
-        return {"text/html": self.html(), "text/plain": textwrap.fill(said, 100)}
+        text = f"[{self.module.capitalize()}: {self.title}. {self.summary}]"
+        return {"text/html": self.html(), "text/plain": textwrap.fill(text, 100)}
 
     def html(self) -> str:
         """All of it, for the output of a cell: the same bytes for the same state."""
@@ -64,26 +64,26 @@ def module_source(name: str) -> str:
 
     In a page there are no files beside it to import from.
     """
-    return "\n".join(IMPORT.sub("", _read(f"{one}.js")) for one in _with_imports(name)).replace(
+    return "\n".join(IMPORT.sub("", _read(f"{module}.js")) for module in _with_imports(name)).replace(
         "</script", "<\\/script"
     )
 
 
 def style_source(name: str) -> str:
     """The style of all explorers, then what `js/NAME.css` and those of the modules it imports add."""
-    own = [one for one in _with_imports(name) if (JS / f"{one}.css").is_file()]
-    return "".join(_read(f"{one}.css") for one in ("explorer", *own))
+    own = [module for module in _with_imports(name) if (JS / f"{module}.css").is_file()]
+    return "".join(_read(f"{module}.css") for module in ("explorer", *own))
 
 
 def _with_imports(name: str) -> list[str]:
     """A module's name, before it those of the modules that it imports."""
     order: list[str] = []
 
-    def visit(one: str) -> None:
-        for needed in IMPORT.findall(_read(f"{one}.js")):
-            visit(needed)
-        if one not in order:
-            order.append(one)
+    def visit(module: str) -> None:
+        for imported in IMPORT.findall(_read(f"{module}.js")):
+            visit(imported)
+        if module not in order:
+            order.append(module)
 
     visit(name)
     return order

@@ -36,21 +36,21 @@ def pooling_explorer(image: Tensor | None = None) -> Page:
     pooled = F.max_pool2d(pixels[None], WINDOW)[0]
     kept = torch.rand(pooled.shape, generator=torch.Generator().manual_seed(0)) >= P  # one draw, for the picture
     dropped = pooled * kept / (1 - P)
-    said = (
+    summary = (
         f"The largest numbers of {WINDOW}x{WINDOW} windows, {pooled.shape[0]}x{pooled.shape[1]} of them, with mean "
         f"{pooled.mean():.4g}. In one draw, dropout with p = {P} keeps {int(kept.sum())} of {kept.numel()} and "
         f"multiplies them by {1 / (1 - P):g}: the mean is {dropped.mean():.4g}, and over many draws "
         f"{pooled.mean():.4g} again."
     )
-    still = picture(_figure(pixels, pooled, dropped), said)
-    return Page("pooling", "Pooling and dropout", {"image": pixels.tolist()}, still, said)
+    still = picture(_figure(pixels, pooled, dropped), summary)
+    return Page("pooling", "Pooling and dropout", {"image": pixels.tolist()}, still, summary)
 
 
 def _figure(pixels: Tensor, pooled: Tensor, dropped: Tensor) -> Figure:
     figure = Figure(figsize=(9, 3.4))
     panels = {"image": pixels, f"max of {WINDOW}x{WINDOW}": pooled, "after dropout, one draw": dropped}
-    for place, (title, values) in enumerate(panels.items()):
-        axis = figure.add_axes((place / 3 + 0.01, 0.02, 0.31, 0.86))
+    for index, (title, values) in enumerate(panels.items()):
+        axis = figure.add_axes((index / 3 + 0.01, 0.02, 0.31, 0.86))
         axis.set_title(title, fontsize=11)
         number_table(axis, values)
     for axis, side in zip(figure.axes, (WINDOW, 1, 1), strict=True):  # the output at row 1, column 1

@@ -4,7 +4,8 @@ import os
 import time
 
 from course_lib.markup import with_code
-from course_lib.widgets.asked import (
+from course_lib.widgets.page import Page
+from course_lib.widgets.questions import (
     Question,
     choices_html,
     folded_choices_html,
@@ -12,7 +13,6 @@ from course_lib.widgets.asked import (
     memory_key,
     predictions,
 )
-from course_lib.widgets.page import Page
 
 AT_ONCE_S = 2
 FOLD = """<details class="course-fold"><summary>{}</summary></details>
@@ -29,12 +29,12 @@ class Predict(Page):
     def __init__(self, number: str) -> None:
         known = predictions()
         if number not in known:
-            there = ", ".join(f'"{one}"' for one in known)
-            raise ValueError(f"expected the number of a prediction ({there}), got {number!r}; take one of these.")
-        asked = known[number]
-        state = {"key": memory_key("prediction", asked), **asked}
-        still = f"<p>{with_code(asked['text'])}</p>{_answers_html(asked)}"
-        super().__init__("predict", f"Prediction {number}", state, still, asked["text"])
+            numbers = ", ".join(f'"{known_number}"' for known_number in known)
+            raise ValueError(f"expected the number of a prediction ({numbers}), got {number!r}; take one of these.")
+        question = known[number]
+        state = {"key": memory_key("prediction", question), **question}
+        still = f"<p>{with_code(question['text'])}</p>{_answers_html(question)}"
+        super().__init__("predict", f"Prediction {number}", state, still, question["text"])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         _label_next_output(f"The result of prediction {self.state['number']}")
@@ -53,22 +53,22 @@ def _label_next_output(label: str) -> None:
 
     if (shell := get_ipython()) is None:
         return
-    asked = time.monotonic()
+    started = time.monotonic()
 
     def publish(*_: object) -> None:
         shell.events.unregister("pre_run_cell", publish)
-        at_once = time.monotonic() - asked < AT_ONCE_S
+        at_once = time.monotonic() - started < AT_ONCE_S
         fold = {"text/html": FOLD.format(label)} if at_once and "JPY_SESSION_NAME" in os.environ else {}
         publish_display_data({"text/plain": label} | fold)
 
     shell.events.register("pre_run_cell", publish)
 
 
-def _answers_html(asked: Question) -> str:
-    if "choice" in asked:
-        return choices_html(asked) + folded_choices_html(asked)
-    slips = (f"{_shown(slip['value'])}: {slip['why']}" for slip in asked["slip"])
-    return folded_html(_shown(asked["answer"]), asked["why"], *slips)
+def _answers_html(question: Question) -> str:
+    if "choice" in question:
+        return choices_html(question) + folded_choices_html(question)
+    slips = (f"{_shown(slip['value'])}: {slip['why']}" for slip in question["slip"])
+    return folded_html(_shown(question["answer"]), question["why"], *slips)
 
 
 def _shown(value: float | list[str]) -> str:

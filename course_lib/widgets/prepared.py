@@ -33,14 +33,14 @@ class Preparation:
     channels: list[list[int]]
     targets: list[int]
 
-    def of(self, images: Tensor, names: Sequence[str]) -> list[dict[str, Any]]:
+    def describe(self, images: Tensor, names: Sequence[str]) -> list[dict[str, Any]]:
         """For each image what the page needs: pictures (all maps of a layer one below the other), and numbers."""
         probs = probabilities(self.model, images)
         maps = feature_maps(self.model, images, *self.layers.values())
-        asked = torch.tensor(self.targets).repeat(len(images))
+        targets = torch.tensor(self.targets).repeat(len(images))
         repeated = images.repeat_interleave(len(self.targets), dim=0)
         heats = [
-            grad_cam(self.model, repeated, asked, layer=layer, enlarge=False).unflatten(0, (len(images), -1))
+            grad_cam(self.model, repeated, targets, layer=layer, enlarge=False).unflatten(0, (len(images), -1))
             for layer in self.layers.values()
         ]
         return [
@@ -59,13 +59,13 @@ class Preparation:
 
 def _layer(maps: Tensor, heats: Tensor) -> dict[str, Any]:
     """Of one layer: each channel's map scaled from its least to its largest number, and each class's heat from 0."""
-    ranges = [[_rounded(float(one.min())), _rounded(float(one.max()))] for one in maps]
+    ranges = [[_rounded(float(values.min())), _rounded(float(values.max()))] for values in maps]
     relative = heats / heats.amax(dim=(1, 2), keepdim=True).clamp(min=1e-30)
     return {
-        "maps": data_uri(torch.cat([scaled(one) for one in maps])),
+        "maps": data_uri(torch.cat([scaled(values) for values in maps])),
         "ranges": ranges,
         "heats": data_uri(relative.flatten(0, 1)),
-        "speaks": [bool(one.any()) for one in heats],
+        "speaks": [bool(heat.any()) for heat in heats],
     }
 
 
@@ -112,9 +112,9 @@ def data_uri(values: Tensor) -> str:
     pixels = (values.detach().cpu() * 255).round().to(torch.uint8)
     if pixels.ndim == 3:
         pixels = pixels[0] if len(pixels) == 1 else pixels[:3].movedim(0, -1)
-    written = io.BytesIO()
-    Image.fromarray(pixels.contiguous().numpy()).save(written, format="png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.contiguous().numpy()).save(buffer, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def scaled(numbers: Tensor) -> Tensor:

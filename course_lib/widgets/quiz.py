@@ -1,8 +1,8 @@
 """The quiz at the end of a lesson: pick an answer, read why, and see your score."""
 
 from course_lib.markup import with_code
-from course_lib.widgets.asked import choices_html, folded_choices_html, memory_key, questions
 from course_lib.widgets.page import Page
+from course_lib.widgets.questions import choices_html, folded_choices_html, memory_key, questions
 
 
 class Quiz(Page):
@@ -13,10 +13,13 @@ class Quiz(Page):
     """
 
     def __init__(self, lesson: int) -> None:
-        asked = questions(lesson)
+        quiz_questions = questions(lesson)
         still = "".join(
-            f"<p><b>{number}.</b> {with_code(one['text'])}</p>{choices_html(one)}{folded_choices_html(one)}"
-            for number, one in enumerate(asked, start=1)
+            f"<p><b>{number}.</b> {with_code(question['text'])}</p>"
+            f"{choices_html(question)}{folded_choices_html(question)}"
+            for number, question in enumerate(quiz_questions, start=1)
         )
-        state = {"questions": [{"key": memory_key(f"quiz {lesson}", one), **one} for one in asked]}
-        super().__init__("quiz", f"Quiz of lesson {lesson}", state, still, f"{len(asked)} questions.")
+        state = {
+            "questions": [{"key": memory_key(f"quiz {lesson}", question), **question} for question in quiz_questions]
+        }
+        super().__init__("quiz", f"Quiz of lesson {lesson}", state, still, f"{len(quiz_questions)} questions.")

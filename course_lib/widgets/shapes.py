@@ -30,13 +30,13 @@ def shape_explorer() -> Page:
         nn.Linear(CHANNELS * (SIDE // 2) ** 2, 10),
     )
     trace = trace_shapes(layers, (1, 1, SIDE, SIDE))
-    said = (
+    summary = (
         f"{len(layers)} layers turn {trace.input_shape} into {trace.layers[-1].output_shape}, "
         f"with {trace.parameters:,} parameters."
     )
     state = {"side": SIDE, "channels": CHANNELS, "layers": KINDS}
-    still = picture(_figure(trace), said) + _table(layers, trace)
-    return Page("shapes", "Shapes through a stack of layers", state, still, said)
+    still = picture(_figure(trace), summary) + _table(layers, trace)
+    return Page("shapes", "Shapes through a stack of layers", state, still, summary)
 
 
 def _figure(trace: ShapeTrace) -> Figure:
@@ -44,12 +44,12 @@ def _figure(trace: ShapeTrace) -> Figure:
     figure = Figure(figsize=(9, 2.3))
     axis = figure.add_axes((0, 0, 1, 1))
     shapes = [("image", trace.input_shape), *((row.kind, row.output_shape) for row in trace.layers)]
-    for place, (name, shape) in enumerate(shapes):
-        left = 2 * place
-        _volume(axis, left, shape, GRAY if place == 0 else BLUE)
+    for index, (name, shape) in enumerate(shapes):
+        left = 2 * index
+        _volume(axis, left, shape, GRAY if index == 0 else BLUE)
         words = "x".join(f"{length:,}" for length in shape[1:])
         axis.text(left + 0.5, -0.15, f"{name}\n{words}", ha="center", va="top", fontsize=10)
-        if place:
+        if index:
             axis.annotate("", (left - 0.1, 0.3), (left - 0.5, 0.3), arrowprops={"arrowstyle": "->"})
     axis.set(xlim=(-0.3, 2 * len(shapes) - 0.4), ylim=(-0.7, 1.5), aspect="equal")
     axis.set_axis_off()

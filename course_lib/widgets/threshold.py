@@ -32,8 +32,10 @@ def threshold_explorer(probs: Tensor | None = None, labels: Tensor | None = None
         labels = (torch.arange(400) % 4 == 0).long()
         probs = torch.sigmoid(torch.randn(400, generator=generator) * 1.5 + 3 * labels - 1.5)
     if probs is None or labels is None:
-        given, absent = ("labels", "probs") if probs is None else ("probs", "labels")
-        raise ValueError(f"expected probs and labels, got {given} alone; give {absent} too, or neither for an example.")
+        present, absent = ("labels", "probs") if probs is None else ("probs", "labels")
+        raise ValueError(
+            f"expected probs and labels, got {present} alone; give {absent} too, or neither for an example."
+        )
     probs, labels = torch.as_tensor(probs).detach().cpu(), torch.as_tensor(labels).cpu()
     _check(probs, labels)
     if probs.dtype not in (torch.float32, torch.float64):
@@ -41,7 +43,7 @@ def threshold_explorer(probs: Tensor | None = None, labels: Tensor | None = None
     scores = count_scores(probs, labels.long())
     matrix = confusion((probs >= START).long(), labels.long(), num_classes=2).tolist()
     (tn, fp), (fn, tp) = matrix
-    said = (
+    summary = (
         f"Threshold {START}: of {tp + fn:,} sick, {tp:,} are predicted sick (sensitivity {tp / (tp + fn):.4g}); "
         f"of {tn + fp:,} healthy, {tn:,} are predicted healthy (specificity {tn / (tn + fp):.4g})."
     )
@@ -51,8 +53,8 @@ def threshold_explorer(probs: Tensor | None = None, labels: Tensor | None = None
             f"The {len(probs):,} probabilities are counted in steps of 0.001, which is exact for thresholds of up to "
             "three decimals."
         )
-    still = picture(_figure(probs, labels, matrix), said)
-    return Page("threshold", "Threshold, errors and costs", state, still, said)
+    still = picture(_figure(probs, labels, matrix), summary)
+    return Page("threshold", "Threshold, errors and costs", state, still, summary)
 
 
 def _check(probs: Tensor, labels: Tensor) -> None:
@@ -74,9 +76,9 @@ def _check(probs: Tensor, labels: Tensor) -> None:
             f"expected probs in 0..1, got {wrong[0].item():.4g} ({len(wrong)} such of {len(probs)}); "
             "apply softmax or sigmoid to logits first, and find out where a NaN comes from."
         )
-    found = sorted(set(labels.tolist()))
-    if found != [0, 1]:
-        shown = ", ".join(f"{label:g}" for label in found[:5]) or "none"
+    values = sorted(set(labels.tolist()))
+    if values != [0, 1]:
+        shown = ", ".join(f"{label:g}" for label in values[:5]) or "none"
         raise ValueError(
             f"expected labels with 0 (healthy) and 1 (sick), both present, got {shown}; give images of both classes."
         )

@@ -28,7 +28,7 @@ def training_explorer() -> Page:
     filters, losses = _train(images)
     designed = _designed()
     apart = (filters[-1] - designed).abs().max()
-    said = (
+    summary = (
         f"Two filters of random numbers have a loss of {losses[0]:.3g}; {STEPS} steps later it is {losses[-1]:.1g}, "
         f"and no weight is more than {apart:.2f} from the kernels that were designed by hand."
     )
@@ -40,8 +40,8 @@ def training_explorer() -> Page:
         "momentum": 0,
         "seed": SEED,
     }
-    still = picture(_figure(filters[0], filters[-1], losses), said)
-    return Page("training", "Two filters learn", state, still, said)
+    still = picture(_figure(filters[0], filters[-1], losses), summary)
+    return Page("training", "Two filters learn", state, still, summary)
 
 
 def _images(count: int = 8, size: int = 12) -> Tensor:

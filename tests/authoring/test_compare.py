@@ -98,13 +98,13 @@ def test_a_number_in_a_pages_state_may_move_by_the_tolerance_and_is_told_without
 @pytest.mark.parametrize("tags", [["tol-"], ["tol-0.1.2"], ["tolerance-3"], ["tol-1", "tol-2"]])
 def test_a_tag_that_is_no_tolerance_is_refused(tags: list[str]) -> None:
     with pytest.raises(ValueError, match=r"write one tolerance, such as tol-0\.02"):
-        Tolerance.of({"metadata": {"tags": tags}})
+        Tolerance.from_cell({"metadata": {"tags": tags}})
 
 
 def test_tolerances_are_read_from_tags() -> None:
-    assert Tolerance.of({"metadata": {"tags": ["setup", "tol-0.02"]}}) == Tolerance(difference=0.02)
-    assert Tolerance.of({"metadata": {"tags": ["tol-x3"]}}) == Tolerance(factor=3)
-    assert Tolerance.of({"metadata": {}}) == Tolerance()
+    assert Tolerance.from_cell({"metadata": {"tags": ["setup", "tol-0.02"]}}) == Tolerance(difference=0.02)
+    assert Tolerance.from_cell({"metadata": {"tags": ["tol-x3"]}}) == Tolerance(factor=3)
+    assert Tolerance.from_cell({"metadata": {}}) == Tolerance()
 
 
 def test_one_error_that_two_releases_of_torch_word_differently_is_the_same() -> None:

@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 
 from course_lib.authoring import lessons
 from course_lib.data import simulate_radiographs, twins
-from course_lib.widgets.asked import predictions
+from course_lib.widgets.questions import predictions
 
 WORDS_PER_MINUTE = 150
 HEADING = re.compile(r"^## Part ([A-F])\. (.+) \((\d+) min, (core|optional)\)$", re.MULTILINE)

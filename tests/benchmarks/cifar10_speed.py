@@ -121,7 +121,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     keep_freed_memory()
     device, photos = pick_device("cpu"), random_photos()
-    recipe = Recipe.of("cifar10", preset="fast", epochs=1)
+    recipe = Recipe.for_task("cifar10", preset="fast", epochs=1)
     best = Precision.best(device)
     network = f"{recipe.network} {recipe.network_arguments}"
     print(f"{network}, batches of {recipe.batch_size}, {torch.get_num_threads()} threads")

@@ -154,9 +154,9 @@ def main() -> None:
         given = {"data": "real", "root": str(asked.root), "seed": seed}
         runs = {TUTORIAL: partial(tutorial, asked.root, seed)}
         runs["published recipe, 8 epochs"] = partial(published, asked.root, seed)
-        runs["FastCNN 32-64-128, 1 epoch"] = partial(ours, Recipe.of("cifar10", epochs=1, **SHORT, **given))
+        runs["FastCNN 32-64-128, 1 epoch"] = partial(ours, Recipe.for_task("cifar10", epochs=1, **SHORT, **given))
         for preset in asked.presets:
-            recipe = Recipe.of("cifar10", preset=preset, **given)
+            recipe = Recipe.for_task("cifar10", preset=preset, **given)
             runs[f"{preset}, {recipe.epochs} epochs"] = partial(ours, recipe)
         for name, run in runs.items():
             found = done.get((name, seed)) or alone(run)

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from course_lib.authoring import lessons, run_lesson
-from course_lib.lessons import LESSONS, computing_time, lesson_environment, spoken
+from course_lib.lessons import LESSONS, computing_time, format_seconds, lesson_environment
 
 
 def seconds(path: Path, source: dict[str, str]) -> float:
@@ -28,9 +28,9 @@ def main() -> None:
         simulated = seconds(path, lesson_environment("simulated"))
         real = seconds(path, lesson_environment("real", Path(root))) if root and number > 1 else lesson.real_seconds
         measured = lesson._replace(seconds=round(simulated), real_seconds=round(real if number > 1 else simulated))
-        on_real = "" if number == 1 else spoken(measured.real_seconds)
+        on_real = "" if number == 1 else format_seconds(measured.real_seconds)
         print(f"LESSONS   {number}: {lesson.title!r}, {measured.seconds}, {measured.real_seconds}")
-        print(f"README.md | {spoken(measured.seconds)} | {on_real} |")
+        print(f"README.md | {format_seconds(measured.seconds)} | {on_real} |")
         print(f"{path.name} {computing_time(measured)}", flush=True)
 
 

@@ -53,17 +53,21 @@ def outcome(recipe: Recipe, run: Path) -> dict[str, float]:
 
 def main() -> None:
     out, root = Path(sys.argv[1]), str(Path(os.environ["COURSE_REAL_DATA"]).resolve())
-    found: dict[str, dict[str, list[float]]] = {}
+    outcomes: dict[str, dict[str, list[float]]] = {}
     for arm, (title, changes) in ARMS.items():
         for seed in range(3):
-            recipe = Recipe.of("pneumonia", data="real", root=root, seed=seed, **changes)
+            recipe = Recipe.for_task("pneumonia", data="real", root=root, seed=seed, **changes)
             for score, value in outcome(recipe, out / f"{arm}-{seed}").items():
-                found.setdefault(score, {}).setdefault(title, []).append(value)
-            print(f"{title}, seed {seed}", *(f"{name} {of[title][-1]:.3f}" for name, of in found.items()), sep="  ")
+                outcomes.setdefault(score, {}).setdefault(title, []).append(value)
+            print(
+                f"{title}, seed {seed}",
+                *(f"{name} {values[title][-1]:.3f}" for name, values in outcomes.items()),
+                sep="  ",
+            )
     record(
         "03.tutorial",
-        {f"{score}, {title}": values for score, by_title in found.items() for title, values in by_title.items()},
-        Recipe.of("pneumonia", data="real", root=root, **ARMS["plain"][1]).splits().test,
+        {f"{score}, {title}": values for score, by_title in outcomes.items() for title, values in by_title.items()},
+        Recipe.for_task("pneumonia", data="real", root=root, **ARMS["plain"][1]).splits().test,
         command="python tests/benchmarks/pneumonia_cnn_at_256.py OUT",
     )
 

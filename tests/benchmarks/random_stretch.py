@@ -28,7 +28,7 @@ def main() -> None:
         for seed in range(3):
             run = out / f"{arm.replace(' ', '-')}-{seed}"
             augmentation = asdict(Augmentation(stretch=stretch))
-            recipe = Recipe.of("pneumonia", data="real", root=root, seed=seed, augmentation=augmentation)
+            recipe = Recipe.for_task("pneumonia", data="real", root=root, seed=seed, augmentation=augmentation)
             config = train_run(recipe, run, resume=run.exists())
             print(f"{run.name}: {config['training']['seconds']:.0f} s of training", flush=True)
             for split, scores in (("validation", config["validation"]), ("test", evaluate_run(run))):

@@ -28,7 +28,7 @@ def pneumonia(root: Path, seed: int) -> Scores:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         started = time.perf_counter()
-        train_run(Recipe.of("pneumonia", preset="transfer", data="real", root=str(root), seed=seed), run)
+        train_run(Recipe.for_task("pneumonia", preset="transfer", data="real", root=str(root), seed=seed), run)
         seconds = time.perf_counter() - started
         scores = evaluate_run(run)
     return {"seconds": seconds} | {name: scores[name] for name in ("auc", "accuracy", "sensitivity", "specificity")}

@@ -114,7 +114,7 @@ def test_everything_works_without_kernel_and_network(page: "Page", tmp_path: Pat
     shown = made().page
     explorer = open_page(page, shown, tmp_path)
     use(explorer)
-    assert said(explorer).startswith(shown.said)
+    assert said(explorer).startswith(shown.summary)
     expect_good_manners(page)
 
 

@@ -8,7 +8,7 @@ from browser.explorers import call, expect_good_manners, open_page, reload_until
 from browser.lab import Lab, expect
 
 from course_lib.widgets import Predict
-from course_lib.widgets.asked import Question, predictions
+from course_lib.widgets.questions import Question, predictions
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

@@ -8,7 +8,7 @@ from browser.explorers import call, expect_good_manners, open_page, reload_until
 
 from course_lib.lessons import LESSONS
 from course_lib.widgets import Quiz
-from course_lib.widgets.asked import Question, questions
+from course_lib.widgets.questions import Question, questions
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

@@ -215,7 +215,7 @@ def add_move_and_remove(explorer: "Locator") -> None:
 def test_everything_works_without_kernel_and_network(page: "Page", tmp_path: Path) -> None:
     shown = shape_explorer()
     explorer = open_page(page, shown, tmp_path)
-    assert said(explorer) == shown.said
+    assert said(explorer) == shown.summary
     use(explorer)
     expect_good_manners(page)
 

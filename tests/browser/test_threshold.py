@@ -134,7 +134,7 @@ def use(explorer: "Locator") -> None:
 def test_everything_works_without_kernel_and_network(page: "Page", tmp_path: Path) -> None:
     shown = threshold_explorer()
     explorer = open_page(page, shown, tmp_path)
-    assert said(explorer).startswith(shown.said)
+    assert said(explorer).startswith(shown.summary)
     use(explorer)
     expect_good_manners(page)
 

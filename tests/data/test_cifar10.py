@@ -90,7 +90,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_archive_is_read_as_torchvision_reads_it_and_nothing_is_unpacked(archive: Path, tmp_path: Path) -> None:
     for root in (archive, archive.parent, tmp_path):
         splits = load_cifar10(root=root)
-        assert splits.found == archive
+        assert splits.path == archive
     assert (len(splits.train), len(splits.val), len(splits.test)) == (90, 10, 20)
     assert list(archive.parent.iterdir()) == [archive]
     judge = CIFAR10(str(tmp_path), train=False)
@@ -229,7 +229,7 @@ def test_auto_without_network_simulates_and_says_so(
     monkeypatch.setattr("course_lib.data.source.answers", lambda *_: False)
     splits = load_cifar10()
     assert "simulated objects, not CIFAR-10 (no network)" in capsys.readouterr().err
-    assert splits.found is None
+    assert splits.path is None
     assert splits.test.name == "simulated objects"
     assert (len(splits.train), len(splits.val), len(splits.test)) == (4000, 1000, 2000)
 
@@ -244,4 +244,4 @@ def test_real_images_are_found_where_the_environment_names_their_root(
 ) -> None:
     monkeypatch.setenv("COURSE_DATA_ROOT", str(write_folders(tmp_path)))
     assert find_cifar10() == tmp_path / "cifar10"
-    assert load_cifar10("real").found == tmp_path / "cifar10"
+    assert load_cifar10("real").path == tmp_path / "cifar10"

@@ -51,7 +51,7 @@ def test_the_files_are_read_as_torchvision_reads_them(raw: Path, packed: bool) -
     if packed:
         pack(raw)
     splits = load_fashion_mnist(root=raw.parents[1])
-    assert (splits.found, splits.has_test) == (raw, True)
+    assert (splits.path, splits.has_test) == (raw, True)
     assert splits.test.classes == tuple(theirs["test"].classes)
     assert torch.equal(splits.test.images[:, 0], theirs["test"].data)
     assert torch.equal(splits.test.labels, theirs["test"].targets)

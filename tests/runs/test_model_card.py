@@ -57,15 +57,15 @@ def test_of_many_classes_the_most_mistaken_comes_first_with_what_it_is_taken_for
 
 
 def test_the_command_on_the_card_gives_the_recipe_back() -> None:
-    recipe = Recipe.of("cifar10", preset="best", data="real", root="images", epochs=3, seed=2)
+    recipe = Recipe.for_task("cifar10", preset="best", data="real", root="images", epochs=3, seed=2)
     line, changed = recipe.command_line()
     assert line == "course train cifar10 --preset best --data real --root FOLDER --epochs 3 --seed 2"
     assert changed == []
-    line, changed = Recipe.of("pneumonia", data="simulated", learning_rate=1e-4, patience=3).command_line()
+    line, changed = Recipe.for_task("pneumonia", data="simulated", learning_rate=1e-4, patience=3).command_line()
     assert line == "course train pneumonia --data simulated --learning-rate 0.0001 --patience 3"
     assert changed == []
     assert replace(recipe, batch_size=7).command_line()[1] == ["batch_size"]
-    folder = Recipe.of("folder", root="my pets", classes=["big cats", "dogs"], backbone="resnet18")
+    folder = Recipe.for_task("folder", root="my pets", classes=["big cats", "dogs"], backbone="resnet18")
     assert shlex.split(folder.command_line()[0])[2:] == [
         "transfer", "--task", "folder", "--root", "FOLDER", "--backbone", "resnet18", "--classes", "big cats,dogs",
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def recipe(kaggle_root: Path) -> Recipe:
 
 
 def tiny_recipe(root: Path) -> Recipe:
-    return Recipe.of(
+    return Recipe.for_task(
         "pneumonia",
         data="real",
         root=str(root),
@@ -186,8 +186,8 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 def test_a_run_states_its_whole_network_and_where_its_images_came_from(run: Path, kaggle_images: Path) -> None:
     stored = json.loads((run / "config.json").read_text())
     assert (stored["recipe"]["data"], stored["recipe"]["root"]) == ("real", str(kaggle_images / "chest_xray"))
-    presets = [Recipe.of("cifar10", preset=preset) for preset in ("tutorial", "fast", "best")]
-    for defaults in (Recipe.of("pneumonia"), Recipe.of("folder"), *presets):
+    presets = [Recipe.for_task("cifar10", preset=preset) for preset in ("tutorial", "fast", "best")]
+    for defaults in (Recipe.for_task("pneumonia"), Recipe.for_task("folder"), *presets):
         stated = {"num_classes", *defaults.network_arguments}
         assert stated == set(inspect.signature(NETWORKS[defaults.network]).parameters)
 
@@ -214,7 +214,7 @@ def test_a_run_is_not_resumed_with_another_recipe(run: Path, recipe: Recipe, cha
     with pytest.raises(ValueError, match=f"run: was started with {name}=.*resume without changing it"):
         train_run(replace(recipe, **change), run, resume=True)
     with pytest.raises(ValueError, match="holds a run of pneumonia, not of cifar10"):
-        train_run(Recipe.of("cifar10"), run, resume=True)
+        train_run(Recipe.for_task("cifar10"), run, resume=True)
 
 
 def test_patience_ends_a_run_and_keeps_its_best_epoch(recipe: Recipe, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_ten_classes_go_the_same_way(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train_run(Recipe.of("cifar10", root=str(photos), epochs=1), out)
+    train_run(Recipe.for_task("cifar10", root=str(photos), epochs=1), out)
     scores = evaluate_run(out)
     assert (scores["n"], len(scores["confusion"])) == (20, 10)
     assert set(scores["ci95"]) == {"accuracy", "balanced_accuracy", "auc"}
@@ -304,7 +304,7 @@ def transferred(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pets, out = tmp_path_factory.mktemp("pets"), tmp_path_factory.mktemp("transferred") / "run"
     for name, shade in (("cats", "airplane"), ("dogs", "truck")):
         shutil.copytree(photos / "cifar10" / "train" / shade, pets / name)
-    train_run(Recipe.of("folder", root=str(pets), epochs=1, image_size=32, batch_size=8), out)
+    train_run(Recipe.for_task("folder", root=str(pets), epochs=1, image_size=32, batch_size=8), out)
     return out
 
 
@@ -326,20 +326,22 @@ def test_a_trained_backbone_is_loaded_without_the_weights_it_began_with(
 
 
 def test_the_head_is_fitted_before_the_backbone_learns(photos: Path, tmp_path: Path) -> None:
-    recipe = Recipe.of("cifar10", preset="transfer", root=str(photos), epochs=1, image_size=32, learning_rate=1e-9)
+    recipe = Recipe.for_task(
+        "cifar10", preset="transfer", root=str(photos), epochs=1, image_size=32, learning_rate=1e-9
+    )
     train_run(recipe, tmp_path / "run")
     assert evaluate_run(tmp_path / "run", split="train")["accuracy"] > 0.3  # one in ten with a head that knows nothing
 
 
 def test_a_run_is_not_resumed_with_another_backbone(transferred: Path) -> None:
-    other = Recipe.of("folder", backbone="resnet18", epochs=1, image_size=32)
+    other = Recipe.for_task("folder", backbone="resnet18", epochs=1, image_size=32)
     with pytest.raises(ValueError, match=f"was started with backbone={OFFLINE}, not resnet18; resume without"):
         train_run(other, transferred, resume=True)
 
 
 def test_a_folder_of_ones_own_must_be_named() -> None:
     with pytest.raises(ValueError, match=r"whose images\? Name the folder that holds a folder for each class"):
-        Recipe.of("folder").splits()
+        Recipe.for_task("folder").splits()
 
 
 @pytest.mark.parametrize(("task", "images"), [("cifar10", "photos"), ("pneumonia", "kaggle_root")])
@@ -347,7 +349,7 @@ def test_the_tutorial_preset_is_the_tutorials_loop_step_by_step(
     task: str, images: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     root = str(request.getfixturevalue(images))
-    recipe = Recipe.of(task, preset="tutorial", root=root, image_size=32, epochs=1, seed=3)
+    recipe = Recipe.for_task(task, preset="tutorial", root=root, image_size=32, epochs=1, seed=3)
     config = train_run(recipe, tmp_path / "run")
     assert config["training"]["precision"] == "float32"
 
@@ -384,7 +386,7 @@ def test_the_tutorials_loop_has_two_helpers_whatever_pythons_default_is(
     monkeypatch.setattr(ImageSet, "__getitem__", noted)
     multiprocessing.set_start_method(default, force=True)
     try:
-        train_run(Recipe.of("cifar10", preset="tutorial", root=str(photos), epochs=1), tmp_path / "run")
+        train_run(Recipe.for_task("cifar10", preset="tutorial", root=str(photos), epochs=1), tmp_path / "run")
     finally:
         multiprocessing.set_start_method(usual, force=True)
     fetched_by = {int(path.stem) for path in tmp_path.glob("*.pid")}
@@ -394,21 +396,21 @@ def test_the_tutorials_loop_has_two_helpers_whatever_pythons_default_is(
 
 def test_a_preset_that_the_task_does_not_have_is_named_with_those_it_has() -> None:
     with pytest.raises(ValueError, match="pneumonia has no preset 'fast'; its presets: tutorial"):
-        Recipe.of("pneumonia", preset="fast")
+        Recipe.for_task("pneumonia", preset="fast")
     with pytest.raises(ValueError, match="cifar10 has no preset 'slow'; its presets: fast, best, tutorial"):
-        Recipe.of("cifar10", preset="slow")
+        Recipe.for_task("cifar10", preset="slow")
 
 
 def test_a_run_is_not_resumed_by_another_preset(photos: Path, tmp_path: Path) -> None:
-    recipe = Recipe.of("cifar10", preset="tutorial", root=str(photos), epochs=1)
+    recipe = Recipe.for_task("cifar10", preset="tutorial", root=str(photos), epochs=1)
     train_run(recipe, tmp_path / "run")
     with pytest.raises(ValueError, match="was started with preset=tutorial, not best; leave it as it was"):
-        train_run(Recipe.of("cifar10", preset="best"), tmp_path / "run", resume=True)
-    assert train_run(Recipe.of("cifar10"), tmp_path / "run", resume=True)["recipe"]["preset"] == "tutorial"
+        train_run(Recipe.for_task("cifar10", preset="best"), tmp_path / "run", resume=True)
+    assert train_run(Recipe.for_task("cifar10"), tmp_path / "run", resume=True)["recipe"]["preset"] == "tutorial"
 
 
 def test_an_image_size_reaches_a_network_that_is_built_for_one() -> None:
-    recipe = Recipe.of("cifar10", preset="tutorial", image_size=64)
+    recipe = Recipe.for_task("cifar10", preset="tutorial", image_size=64)
     assert recipe.build(10)(torch.rand(1, 3, 64, 64)).shape == (1, 10)
 
 
@@ -446,9 +448,9 @@ def test_prediction_takes_any_size_and_mode_and_follows_the_threshold(
 
 def test_an_unknown_task_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="task 'cats' is not known; choose one of: pneumonia, cifar10, "):
-        Recipe.of("cats")
+        Recipe.for_task("cats")
 
 
 @pytest.mark.parametrize(("image_size", "count"), [(32, 256), (128, 256), (181, 128), (256, 64), (512, 16), (4096, 1)])
 def test_large_images_are_evaluated_in_small_batches_that_hold_no_more_pixels(image_size: int, count: int) -> None:
-    assert Recipe.of("pneumonia", image_size=image_size).evaluation_batch_size == count
+    assert Recipe.for_task("pneumonia", image_size=image_size).evaluation_batch_size == count

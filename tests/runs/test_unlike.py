@@ -107,7 +107,7 @@ def test_an_image_of_one_color_is_unlike_whatever_the_network(
     model = FastCNN()
     reference, num_unlike = make_reference(model, images, images)
     reference = replace(reference, limit=np.inf)  # as of a network to which nothing is far
-    recipe = Recipe.of("cifar10")
+    recipe = Recipe.for_task("cifar10")
     trained = TrainedRun(recipe, model.eval(), tuple("0123456789"), None, 1.0, reference=reference)
     assert num_unlike == 0
     assert not reference.is_plain(images.images).any()  # the least of them is its own measure
@@ -151,7 +151,7 @@ def simulated_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train, val, test = (simulate_radiographs(n, image_size=64, seed=seed) for seed, n in enumerate((400, 200, 200)))
     splits = type("Splits", (), {"train": train, "val": val, "test": test, "found": None, "has_test": True})
     folder = tmp_path_factory.mktemp("unlike") / "run"
-    recipe = Recipe.of("pneumonia", data="simulated", image_size=64, epochs=2)
+    recipe = Recipe.for_task("pneumonia", data="simulated", image_size=64, epochs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Recipe, "splits", lambda _self: splits)
         train_run(recipe, folder)
@@ -188,7 +188,7 @@ def test_a_network_for_real_radiographs_knows_odd_pictures(
     real_data: Path, real_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COURSE_DATA_DIR", str(real_cache))
-    recipe = Recipe.of("pneumonia", data="real", root=str(real_data))
+    recipe = Recipe.for_task("pneumonia", data="real", root=str(real_data))
     model, splits = load_trained("opening", source="real"), recipe.splits()  # trained by this recipe
     reference, _ = make_reference(model, splits.train, splits.val)
     trained = TrainedRun(recipe, model, splits.train.classes, 0.5, 1.0, reference=reference)

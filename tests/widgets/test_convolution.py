@@ -12,14 +12,14 @@ def test_the_first_window_is_that_of_torch() -> None:
     conv = torch.nn.Conv2d(1, 1, 3, bias=False)
     conv.weight.data[:] = torch.tensor([-1.0, 0.0, 1.0])
     answer = conv(image[None, None])[0, 0, 0, 0].item()
-    assert f"the sum of nine products is {answer:g}. The output has 3x5 numbers." in page.said
+    assert f"the sum of nine products is {answer:g}. The output has 3x5 numbers." in page.summary
     assert page.state["image"] == [image.tolist()]
 
 
 def test_the_picture_says_in_words_what_it_shows() -> None:
     page = convolution_explorer()
     assert '<img src="data:image/png;base64,' in page.still
-    assert page.still.count(page.said.replace('"', "&quot;")) == 2  # for those who hear it, and below it
+    assert page.still.count(page.summary.replace('"', "&quot;")) == 2  # for those who hear it, and below it
     assert page.html() == convolution_explorer().html()
 
 

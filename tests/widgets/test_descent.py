@@ -16,8 +16,8 @@ def test_its_first_sentence_is_that_of_torchs_sgd() -> None:
         (place**2 @ curvatures / 2).backward()
         optimizer.step()
     last = (place**2 @ curvatures / 2).item()
-    assert f"the loss falls from {first:.3g} to {last:.3g} in 20 steps" in page.said
-    assert f'alt="{page.said}"' in page.still
+    assert f"the loss falls from {first:.3g} to {last:.3g} in 20 steps" in page.summary
+    assert f'alt="{page.summary}"' in page.still
 
 
 def test_the_same_page_comes_twice() -> None:

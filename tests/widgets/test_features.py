@@ -106,10 +106,10 @@ def test_its_first_sentence_is_that_of_image_0(
 ) -> None:
     model, images, explorer = lesson_6
     logits, page = model(images[:1]), explorer.page
-    assert f"the network predicts {CLASSES[int(logits.argmax())]} (prob" in page.said
+    assert f"the network predicts {CLASSES[int(logits.argmax())]} (prob" in page.summary
     (maps,) = feature_maps(model, images[:1], model.blocks[3][2])
-    assert f"12×12 numbers from {maps[0, 0].min():.4g} to {maps[0, 0].max():.4g}" in page.said
-    assert re.findall(r'<img src="data:image/\w+;base64,[^"]+" alt="([^"]+)"', page.still) == [page.said]
+    assert f"12×12 numbers from {maps[0, 0].min():.4g} to {maps[0, 0].max():.4g}" in page.summary
+    assert re.findall(r'<img src="data:image/\w+;base64,[^"]+" alt="([^"]+)"', page.still) == [page.summary]
     assert page.still in explorer._repr_mimebundle_()["text/html"]
 
 

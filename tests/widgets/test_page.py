@@ -53,4 +53,4 @@ def test_an_output_is_html_with_a_still_and_one_short_text() -> None:
     assert '<div class="still"><p><b>A title</b></p><p>still</p></div>' in data["text/html"]
     assert data["text/plain"].startswith("[Convolution: A title. Nine products")
     assert max(map(len, data["text/plain"].splitlines())) <= 100
-    assert data == Page("convolution", "A title", {}, "<p>still</p>", page.said)._repr_mimebundle_()
+    assert data == Page("convolution", "A title", {}, "<p>still</p>", page.summary)._repr_mimebundle_()

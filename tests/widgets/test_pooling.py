@@ -11,8 +11,8 @@ def test_the_first_picture_is_torchs_pooling() -> None:
     page = pooling_explorer()
     image = torch.tensor(page.state["image"])
     pooled = F.max_pool2d(image[None], 2)[0]
-    assert page.said.startswith(f"The largest numbers of 2x2 windows, 4x4 of them, with mean {pooled.mean():g}. ")
-    assert f'alt="{page.said}"' in page.still
+    assert page.summary.startswith(f"The largest numbers of 2x2 windows, 4x4 of them, with mean {pooled.mean():g}. ")
+    assert f'alt="{page.summary}"' in page.still
     assert page.html() == pooling_explorer().html()
     assert len(page.html().encode()) < 100_000
 

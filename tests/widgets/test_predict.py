@@ -17,7 +17,7 @@ from course_lib.data import simulate_radiographs
 from course_lib.models import load_trained
 from course_lib.real_results import read
 from course_lib.widgets import Predict
-from course_lib.widgets.asked import predictions
+from course_lib.widgets.questions import predictions
 
 SOURCES = Path(__file__).parents[2] / "notebooks" / "source"
 KNOWN = predictions()

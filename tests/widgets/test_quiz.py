@@ -7,7 +7,7 @@ import pytest
 
 from course_lib.lessons import LESSONS
 from course_lib.widgets import Quiz
-from course_lib.widgets.asked import known_lessons, questions
+from course_lib.widgets.questions import known_lessons, questions
 
 
 def test_each_lesson_has_its_questions() -> None:

@@ -16,14 +16,14 @@ def test_the_first_stack_is_torchs() -> None:
     layers.append(nn.Linear(layers(image).shape[1], 10))
     total = sum(parameter.numel() for parameter in layers.parameters())
     shape = tuple(layers(image).shape)
-    assert page.said == f"5 layers turn {tuple(image.shape)} into {shape}, with {total:,} parameters."
+    assert page.summary == f"5 layers turn {tuple(image.shape)} into {shape}, with {total:,} parameters."
     for count, layer in enumerate(layers, start=1):
         assert f"<td>{layer}</td><td>{tuple(layers[:count](image).shape)}</td>" in page.still
 
 
 def test_without_scripts_a_picture_with_a_text_and_a_table_stay() -> None:
     page = shape_explorer()
-    assert f'alt="{page.said}"' in page.still
+    assert f'alt="{page.summary}"' in page.still
     assert page.still.count("<tr>") == 6
     assert page.html() == shape_explorer().html()
     assert len(page.html().encode()) < 100_000

@@ -14,7 +14,7 @@ def test_its_first_sentence_is_scikit_learns() -> None:
     generator = torch.Generator().manual_seed(1)
     labels, probs = torch.randint(0, 2, (60,), generator=generator), torch.rand(60, generator=generator)
     (tn, fp), (fn, tp) = confusion_matrix(labels, probs >= 0.5)
-    said = threshold_explorer(probs, labels).said
+    said = threshold_explorer(probs, labels).summary
     assert f"of {tp + fn} sick, {tp} are predicted sick (sensitivity {tp / (tp + fn):.4g})" in said
     assert f"of {tn + fp} healthy, {tn} are predicted healthy (specificity {tn / (tn + fp):.4g})" in said
 
@@ -39,7 +39,7 @@ def test_the_same_call_gives_the_same_bytes_and_a_picture_for_where_no_script_ru
     page = threshold_explorer()
     assert page.html() == threshold_explorer().html()
     assert '<img src="data:image/png;base64,' in page.still
-    assert page.said in page.still
+    assert page.summary in page.still
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ def test_its_first_sentence_is_what_torch_learns() -> None:
         losses.append(F.mse_loss(model(images), F.conv2d(images, designed.float())))
         losses[-1].backward()
         optimizer.step()
-    assert f"random numbers have a loss of {losses[0].item():.3g}; 400 steps later" in page.said
-    apart = float(re.search(r"more than (0\.\d+) from", page.said).group(1))
+    assert f"random numbers have a loss of {losses[0].item():.3g}; 400 steps later" in page.summary
+    apart = float(re.search(r"more than (0\.\d+) from", page.summary).group(1))
     assert abs((model.weight - designed).abs().max().item() - apart) <= 0.005
-    assert f'alt="{page.said}"' in page.still
+    assert f'alt="{page.summary}"' in page.still
 
 
 def test_the_same_page_comes_twice_and_no_seed_is_touched() -> None:

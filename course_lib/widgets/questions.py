@@ -36,7 +36,9 @@ def questions(lesson: int) -> list[Question]:
 
 def predictions() -> dict[str, Question]:
     """The predictions of all lessons, by their numbers."""
-    return {one["number"]: one for lesson in known_lessons() for one in _read(lesson)["prediction"]}
+    return {
+        prediction["number"]: prediction for lesson in known_lessons() for prediction in _read(lesson)["prediction"]
+    }
 
 
 def memory_key(name: str, question: Question) -> str:
