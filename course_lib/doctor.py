@@ -14,7 +14,7 @@ from course_lib.extras import NEEDS, how_to_install
 from course_lib.files import data_dir
 from course_lib.supported import MEMORY_GB, unsupported
 
-ASKED = ("github.com", 443)  # where a host fetches the course from
+GITHUB = ("github.com", 443)  # where a host fetches the course from
 PATIENCE_S = 3
 
 
@@ -101,7 +101,7 @@ def _how_to_get(data_set: DataSet) -> str:
 
 def _network() -> str:
     try:
-        socket.create_connection(ASKED, timeout=PATIENCE_S).close()
+        socket.create_connection(GITHUB, timeout=PATIENCE_S).close()
     except OSError:
-        return f"{ASKED[0]} does not answer; the lessons do without it, `course data get` and other backbones do not"
-    return f"{ASKED[0]} answers"
+        return f"{GITHUB[0]} does not answer; the lessons do without it, `course data get` and other backbones do not"
+    return f"{GITHUB[0]} answers"

@@ -63,7 +63,7 @@ class _Mirror:
 class _SlowError(Exception): ...
 
 
-def answers(*remotes: Remote, seconds: float = 3) -> bool:
+def reachable(*remotes: Remote, seconds: float = 3) -> bool:
     """Whether for each of these files some host answers; all are asked at once, and none is waited for any longer."""
     replies: queue.SimpleQueue[tuple[Remote, bool]] = queue.SimpleQueue()
 

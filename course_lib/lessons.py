@@ -157,8 +157,8 @@ def start_lesson(number: int) -> Profile:
         if host() not in HOSTED:
             download = button(f"Get the real images ({size})", get_real_images)
         print(_filled(_how_to_get(stock, size, below=download is not None), " " * 10))
-    about = "a GPU is not needed" if profile.device.type == "cpu" else "results are alike from run to run, not the same"
-    print("device:  ", profile.device.type, f"({unused_gpu(profile.device) or about})")
+    note = "a GPU is not needed" if profile.device.type == "cpu" else "results are alike from run to run, not the same"
+    print("device:  ", profile.device.type, f"({unused_gpu(profile.device) or note})")
     print("profile: ", profile.choose(simulated="short trainings on small images", real="full length"))
     expected = profile.choose(simulated=lesson.seconds, real=lesson.real_seconds)
     print(f"expected: {format_seconds(expected)} on two processor cores")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from course_lib.data.source import loader_of
 from course_lib.data_sets import DataSet
-from course_lib.fetch import answers, urls_of
+from course_lib.fetch import reachable, urls_of
 from course_lib.runtime import in_notebook
 
 
@@ -42,7 +42,7 @@ def fetch(data_sets: Sequence[DataSet], image_size: int, *, patient: bool) -> st
     """
     remotes = {data_set: loader_of(data_set).remotes(image_size) for data_set in data_sets}
     try:
-        if not patient and not answers(*itertools.chain(*remotes.values())):
+        if not patient and not reachable(*itertools.chain(*remotes.values())):
             return "no host answers"
         for data_set in sorted(data_sets, key=lambda data_set: sum(remote.size for remote in remotes[data_set])):
             host = urlsplit(urls_of(remotes[data_set][0])[0]).netloc

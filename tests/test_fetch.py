@@ -14,7 +14,7 @@ import pytest
 from web_host import CONTENT, NAME, NOBODY, Host
 
 from course_lib import fetch
-from course_lib.fetch import Remote, answers, download, verify
+from course_lib.fetch import Remote, download, reachable, verify
 
 CHECKSUM = "md5:" + hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 
@@ -189,8 +189,8 @@ def test_a_host_that_falls_silent_is_left(serve: Callable[..., Host]) -> None:
         host = serve()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/{NAME}"
         began = time.monotonic()
-        assert not answers(remote(url), seconds=0.3)
-        assert answers(remote(url, host), seconds=0.3)
+        assert not reachable(remote(url), seconds=0.3)
+        assert reachable(remote(url, host), seconds=0.3)
         assert download(remote(url, host)).read_bytes() == CONTENT
         assert time.monotonic() - began < 5
 
@@ -199,8 +199,8 @@ def test_a_dead_host_and_a_missing_file_send_it_to_the_next(
     serve: Callable[..., Host], capsys: pytest.CaptureFixture[str]
 ) -> None:
     without, host = serve(status=404), serve()
-    assert not answers(remote(NOBODY, without))
-    assert answers(remote(NOBODY, without, host))
+    assert not reachable(remote(NOBODY, without))
+    assert reachable(remote(NOBODY, without, host))
     assert download(remote(NOBODY, without, host)).read_bytes() == CONTENT
     assert capsys.readouterr().err == ""
 
@@ -227,7 +227,7 @@ def test_a_connection_lost_for_good_keeps_what_arrived(serve: Callable[..., Host
 def test_the_mirror_of_a_classroom_comes_first(serve: Callable[..., Host], monkeypatch: pytest.MonkeyPatch) -> None:
     near, official = serve(), serve()
     monkeypatch.setenv("COURSE_MIRROR", near.url.removesuffix(NAME))
-    assert answers(remote(NOBODY))
+    assert reachable(remote(NOBODY))
     assert download(remote(official)).read_bytes() == CONTENT
     assert (near.asked, official.asked) == ([None], [])
 
@@ -237,7 +237,7 @@ def test_a_classroom_mirror_that_is_no_address_is_passed_over(
 ) -> None:
     monkeypatch.setenv("COURSE_MIRROR", "fileserver")
     host = serve()
-    assert answers(remote(host))
+    assert reachable(remote(host))
     assert download(remote(host)).read_bytes() == CONTENT
 
 
@@ -291,8 +291,8 @@ def test_a_wrong_file_on_disk_names_both_checksums_and_the_mend(tmp_path: Path) 
 
 def test_who_asks_two_files_hears_whether_both_can_be_had(serve: Callable[..., Host]) -> None:
     here, gone = remote(serve()), remote(NOBODY, serve(status=404), checksum="md5:0")
-    assert answers(here, remote(serve(), checksum="md5:1"))
-    assert not answers(here, gone)
+    assert reachable(here, remote(serve(), checksum="md5:1"))
+    assert not reachable(here, gone)
 
 
 def test_the_first_answer_is_enough_and_the_silent_hosts_share_one_deadline(
@@ -309,10 +309,10 @@ def test_the_first_answer_is_enough_and_the_silent_hosts_share_one_deadline(
     clock = [100.0]
     with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never answers
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/{NAME}"
-        assert answers(remote(url, url, url, serve()), seconds=60)  # a test of 60 s, were the silent waited for
+        assert reachable(remote(url, url, url, serve()), seconds=60)  # a test of 60 s, were the silent waited for
         monkeypatch.setattr(fetch.time, "monotonic", lambda: clock[0])
         monkeypatch.setattr(fetch.queue, "SimpleQueue", Silence)
-        assert not answers(remote(url, url, url), remote(url, checksum="md5:0"))
+        assert not reachable(remote(url, url, url), remote(url, checksum="md5:0"))
     assert waits == [3]
 
 

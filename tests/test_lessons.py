@@ -51,7 +51,7 @@ def test_real_images_that_lie_there_are_taken_without_being_asked_for(
 
 def test_on_a_machine_of_ones_own_a_lesson_never_starts_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COURSE_DATA")
-    monkeypatch.setattr("course_lib.fetch.answers", lambda *_: pytest.fail("asked the network"))
+    monkeypatch.setattr("course_lib.fetch.reachable", lambda *_: pytest.fail("asked the network"))
     assert start_lesson(2).source == "simulated"
 
 
@@ -82,7 +82,7 @@ def test_on_kaggle_both_mounts_are_found_and_else_a_line_says_what_to_add(
     monkeypatch.delenv("COURSE_DATA")
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     monkeypatch.setattr("course_lib.data.source.KAGGLE_INPUT", tmp_path / "input")
-    monkeypatch.setattr("course_lib.real_images.answers", lambda *_: False)
+    monkeypatch.setattr("course_lib.real_images.reachable", lambda *_: False)
     assert start_lesson(2).source == "simulated"
     said = " ".join(capsys.readouterr().out.split())
     assert "real ones: no host answers; get_real_images() tries again; or Add Input, paultimothymooney/chest" in said

@@ -66,9 +66,9 @@ def build(source: Path) -> list[Path]:
             does not hold what it says.
     """
     if _is_page(source):
-        wrong = [fault for task in tasks_of(int(source.name[:2])) for fault in faults(task)]
-        if wrong:
-            raise ValueError("\n".join(wrong))
+        problems = [problem for task in tasks_of(int(source.name[:2])) for problem in faults(task)]
+        if problems:
+            raise ValueError("\n".join(problems))
     for edition in editions_of(source):
         _build(source, edition)
     return editions_of(source)

@@ -37,10 +37,10 @@ def run(
         raise ValueError("the saved outputs are of simulated images; leave out --data, --root, --record, or --compare.")
     for path in (sources if record else lessons)(numbers):
         if compare:
-            wrong = compare_notebook(path)
-            failed += bool(wrong)
-            print(f"{path.stem:28} {f'{len(wrong)} cells differ' if wrong else 'as saved'}", flush=True)
-            for cell, sentences in wrong.items():
+            differences = compare_notebook(path)
+            failed += bool(differences)
+            print(f"{path.stem:28} {f'{len(differences)} cells differ' if differences else 'as saved'}", flush=True)
+            for cell, sentences in differences.items():
                 print(*(f"  code cell {cell}: {sentence}" for sentence in sentences), sep="\n", flush=True)
             continue
         verdict = (record_lesson if record else run_lesson)(path, environment=environment)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from course_lib.data.formats import may_hold_images
-from course_lib.data.tree import Folder, in_words
+from course_lib.data.tree import Folder, summarize
 
 Classes = dict[str, list[Path]]
 OTHER_THAN_IMAGES = {"mask", "masks", "segmentation", "segmentations", "annotation", "annotations", "label", "labels"}
@@ -56,7 +56,7 @@ def class_images(top: Folder, classes: Sequence[str] | None, subfolder: str | No
     for name, files in top.without.items():
         if any(map(may_hold_images, files)) if classes is None else name in classes:
             raise ValueError(
-                f"{top.path / name}: an empty class, no image in it that is read, but {in_words(files)}. If it is no "
+                f"{top.path / name}: an empty class, no image in it that is read, but {summarize(files)}. If it is no "
                 f"class, say which are: {choice('classes', ','.join(chosen))}."
             )
     if classes is None:

@@ -131,7 +131,7 @@ def read_images(paths: Sequence[str | Path], *, image_size: int, channels: int, 
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        named = "\n".join(f"  {error}" for error in errors[:NAMED_AT_ONCE])
+        listed = "\n".join(f"  {error}" for error in errors[:NAMED_AT_ONCE])
         more = f"\n  and {len(errors) - NAMED_AT_ONCE} more" if len(errors) > NAMED_AT_ONCE else ""
-        raise ValueError(f"{len(errors)} of {len(paths)} files cannot be read:\n{named}{more}")
+        raise ValueError(f"{len(errors)} of {len(paths)} files cannot be read:\n{listed}{more}")
     return images, sizes

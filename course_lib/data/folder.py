@@ -16,7 +16,7 @@ from course_lib.data.decode import read_images
 from course_lib.data.images import ImageSet, Splits
 from course_lib.data.layout import find_layout, read_class_folder
 from course_lib.data.source import print_source
-from course_lib.data.tree import in_words
+from course_lib.data.tree import summarize
 from course_lib.files import as_path
 from course_lib.progress import watched
 
@@ -112,7 +112,7 @@ def _describe(layout: Layout) -> str:
         rest = "validation is cut from the training images"
     else:
         rest = "" if "test" in layout.splits else "no test images"
-    left_out = f"left out: {in_words(layout.left_out)}" if layout.left_out else "nothing left out"
+    left_out = f"left out: {summarize(layout.left_out)}" if layout.left_out else "nothing left out"
     parts = [", ".join(counts), f"{len(layout.classes)} classes ({classes})", rest, left_out]
     return f"{layout.root.resolve().name}: " + "; ".join(filter(None, parts))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from course_lib.data.class_folders import EVERY, Classes, Layout, align_classes, choice, class_images, has_all
 from course_lib.data.formats import ARCHIVES
-from course_lib.data.tree import Folder, in_words, read_tree
+from course_lib.data.tree import Folder, read_tree, summarize
 
 SPLITS = ("train", "val", "test")
 WORDS = {
@@ -164,7 +164,7 @@ def _refuse_without_classes(top: Folder, root: Path) -> None:
     if top.empty:
         raise ValueError(f"{top.path / top.empty[0]}: an empty class, no image in it; add images or remove the folder.")
     if files:
-        raise FileNotFoundError(f"{root}: no image in it that is read, but {in_words(files)}.")
+        raise FileNotFoundError(f"{root}: no image in it that is read, but {summarize(files)}.")
     raise FileNotFoundError(f"{root}: no class folders in it; put the images of each class in a folder.")
 
 

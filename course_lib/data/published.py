@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from course_lib.data.layout import SPLITS, split_of
-from course_lib.data.tree import in_words, read_tree
+from course_lib.data.tree import read_tree, summarize
 
 
 def split_folders(folder: Path) -> dict[str, Path]:
@@ -70,5 +70,5 @@ def describe_splits(splits: Mapping[str, Path], *, unit: str = "", val_joins_tra
         added = f", with {splits['val'].name} added to it" if val_joins_train and "val" in splits else ""
         parts.append(validation + added)
     parts.append("" if "test" in splits else "no test images")
-    parts.append(f"left out: {in_words(+left_out)}" if +left_out else "nothing left out")
+    parts.append(f"left out: {summarize(+left_out)}" if +left_out else "nothing left out")
     return "; ".join(filter(None, parts))

@@ -12,7 +12,7 @@ from typing import get_args
 from course_lib.data.images import Splits
 from course_lib.data_sets import DataSet
 from course_lib.distributed import team
-from course_lib.fetch import Remote, answers, download
+from course_lib.fetch import Remote, download, reachable
 from course_lib.files import as_path
 from course_lib.options import Source, check_source
 from course_lib.runtime import in_notebook
@@ -69,14 +69,14 @@ def locate(
     root = None if root is None else as_path(root, "root")
     chosen, loader = choose_source(source, root, data_set), loader_of(data_set)
     if chosen == "simulated":
-        print_source(f"{stand_in}; {for_real_ones(data_set.name)}")
+        print_source(f"{stand_in}; {how_to_get_real_images(data_set.name)}")
         return None
     if path := loader.find(root):
         return path
     if root is not None:
         raise FileNotFoundError(f"{root}: no {data_set.real.title} there; expected {data_set.layout}.")
-    if chosen == "auto" and data_set.simulated and not answers(*loader.remotes(image_size)):
-        print_source(f"{stand_in} (no network); {for_real_ones(data_set.name)}")
+    if chosen == "auto" and data_set.simulated and not reachable(*loader.remotes(image_size)):
+        print_source(f"{stand_in} (no network); {how_to_get_real_images(data_set.name)}")
         return None
     return loader.fetch(image_size)
 
@@ -104,10 +104,10 @@ def print_source(message: str) -> None:
             print(f"Data: {text}.", file=sys.stderr)
 
 
-def for_real_ones(name: str) -> str:
+def how_to_get_real_images(name: str) -> str:
     """How to get real images of a data set: by a call in a notebook, by an option or a command elsewhere."""
-    how = "get_real_images()" if in_notebook() else f"--root DIR, COURSE_DATA_ROOT, or `course data get {name}`"
-    return f"for real ones: {how}"
+    call = "get_real_images()" if in_notebook() else f"--root DIR, COURSE_DATA_ROOT, or `course data get {name}`"
+    return f"for real ones: {call}"
 
 
 def named_root() -> list[Path]:

@@ -12,7 +12,7 @@ from course_lib.data.formats import is_image, why_left_out
 
 SYSTEM_FOLDERS = {"lost+found", "system volume information", "$recycle.bin", "#recycle", "#snapshot", "@eadir"}
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
-OF_A_RUN = {"weights.safetensors", "state.pt", "history.csv", "curves.png", "model_card.md", "evaluations.json"}
+RUN_FILES = {"weights.safetensors", "state.pt", "history.csv", "curves.png", "model_card.md", "evaluations.json"}
 MASK_ENDINGS = ("mask", "masks", "seg", "segmentation", "gt", "groundtruth", "label", "labels", "annotation")
 
 
@@ -73,11 +73,11 @@ def _read(path: Path, above: frozenset[tuple[int, int]]) -> Folder:
     inside = above | {(stat.st_dev, stat.st_ino)}
     for entry in entries:
         entry_path = path / entry.name
-        if _is_of_a_system(entry.name):
+        if _is_system_file(entry.name):
             continue
         if entry.is_dir():
             entry_stat = entry_path.stat()
-            if (entry_stat.st_dev, entry_stat.st_ino) not in inside and not _is_a_tools(entry_path):
+            if (entry_stat.st_dev, entry_stat.st_ino) not in inside and not _is_tool_folder(entry_path):
                 _take(folder, entry.name, _read(entry_path, inside))
         elif not entry.is_file():
             folder.left_out["a link to nothing" if entry.is_symlink() else "no file"] += 1
@@ -98,15 +98,15 @@ def _take(parent: Folder, name: str, folder: Folder) -> None:
         parent.empty.append(name)
 
 
-def _is_of_a_system(name: str) -> bool:
+def _is_system_file(name: str) -> bool:
     """Hidden, or what macOS, Windows and disk stations put beside people's files."""
     return name.startswith((".", "__")) or name.lower() in SYSTEM_FOLDERS | SYSTEM_FILES
 
 
-def _is_a_tools(path: Path) -> bool:
+def _is_tool_folder(path: Path) -> bool:
     """Whether a folder is a run of the course, a cache that says so, or a virtual environment."""
     names = {inside.name for inside in path.iterdir()} if os.access(path, os.R_OK | os.X_OK) else set()
-    if names & {"CACHEDIR.TAG", "pyvenv.cfg"} or len(names & OF_A_RUN) > 1:
+    if names & {"CACHEDIR.TAG", "pyvenv.cfg"} or len(names & RUN_FILES) > 1:
         return True
     if "config.json" not in names:
         return False
@@ -130,7 +130,7 @@ def _set_masks_apart(folder: Folder) -> None:
         folder.images = [path for path in folder.images if path not in masks]
 
 
-def in_words(left_out: Counter[str], *, most: int = 6) -> str:
+def summarize(left_out: Counter[str], *, most: int = 6) -> str:
     """What was left out, the most frequent first: "200 .heic (export it as JPEG ...), 3 .txt"."""
     parts = [
         f"{count} {kind}" + (f" ({why})" if (why := why_left_out(kind)) else "")

@@ -54,10 +54,10 @@ def effect(model: nn.Module, images: Tensor, without: Tensor) -> Tensor:
             f"without {tuple(without.shape)} must be the images {tuple(images.shape)} again, less something; make it "
             "from them, or by simulate_radiographs with the same arguments and leave_out."
         )
-    answer = LogOdds(model)
+    log_odds = LogOdds(model)
     with evaluation_mode(model), torch.no_grad():
         pairs = zip(images.split(100), without.split(100), strict=True)
-        return torch.cat([answer(batch) - answer(batch_without) for batch, batch_without in pairs]).float()
+        return torch.cat([log_odds(batch) - log_odds(batch_without) for batch, batch_without in pairs]).float()
 
 
 def gradient_times_change(model: nn.Module, images: Tensor, without: Tensor) -> Tensor:
@@ -97,11 +97,11 @@ def activation_times_gradient(model: nn.Module, images: Tensor, *, layer: nn.Mod
     with explaining(model):
         hook = layer.register_forward_hook(keep)
         try:
-            answers = LogOdds(model)(images.detach().clone().requires_grad_())
+            log_odds = LogOdds(model)(images.detach().clone().requires_grad_())
         finally:
             hook.remove()
         maps = only_maps(kept, layer_name(model, layer), images)
-        (gradients,) = torch.autograd.grad(answers.sum(), maps)
+        (gradients,) = torch.autograd.grad(log_odds.sum(), maps)
     parts = (gradients * maps).sum(dim=1, keepdim=True).detach().float()
     spread = F.interpolate(parts, images.shape[2:])
     return spread.squeeze(1) * parts[0].numel() / spread[0].numel()

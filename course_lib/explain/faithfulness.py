@@ -98,16 +98,16 @@ def randomize(model: nn.Module, layers: int) -> nn.Module:
 
     Source: Adebayo et al. 2018, "Sanity checks for saliency maps".
     """
-    forgetful = copy.deepcopy(model)
-    named = forgetful.named_modules()
-    learned = {name: module for name, module in named if any(True for _ in module.parameters(recurse=False))}
-    if fixed := [name for name, module in learned.items() if not hasattr(module, "reset_parameters")]:
+    randomized = copy.deepcopy(model)
+    modules = randomized.named_modules()
+    with_weights = {name: module for name, module in modules if any(True for _ in module.parameters(recurse=False))}
+    if fixed := [name for name, module in with_weights.items() if not hasattr(module, "reset_parameters")]:
         raise ValueError(f"layer {fixed[0] or type(model).__name__} cannot forget: it has no reset_parameters().")
-    if not 0 <= layers <= len(learned):
-        raise ValueError(f"{layers} layers cannot forget; the network has {len(learned)} with weights.")
-    for module in list(learned.values())[len(learned) - layers :]:
+    if not 0 <= layers <= len(with_weights):
+        raise ValueError(f"{layers} layers cannot forget; the network has {len(with_weights)} with weights.")
+    for module in list(with_weights.values())[len(with_weights) - layers :]:
         module.reset_parameters()  # type: ignore[operator]  # all have it
-    return forgetful
+    return randomized
 
 
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:

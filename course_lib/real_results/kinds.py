@@ -168,8 +168,8 @@ def sources_in_words(by_source: Mapping[str, Any], summary: str) -> str:
     The numbers of the others are not said: a saved page is compared word by word, and on another machine a training
     differs in the last digits.
     """
-    first_one, *others = by_source
-    return f"{first_one}: {summary}." + "".join(f" Beside it: {other}." for other in others)
+    first_source, *others = by_source
+    return f"{first_source}: {summary}." + "".join(f" Beside it: {other}." for other in others)
 
 
 # draws: by name and by a number such as that of labeled images, the scores of several draws

@@ -8,7 +8,7 @@ from course_lib.real_results.kinds import KINDS, Drawing
 from course_lib.real_results.records import Record, is_simulated, note, read, rounded, text_of
 from course_lib.tables import Table
 
-CALLED = {"chest X-rays": "the real X-rays"}
+TITLES = {"chest X-rays": "the real X-rays"}
 
 
 def on_real(key: str, found: object = None, *images: ImageSet) -> None:
@@ -33,24 +33,24 @@ def on_real(key: str, found: object = None, *images: ImageSet) -> None:
         by_source[heading(stored)] = stored.values
     if found is not None:
         note(key, found, images)
-        about = images[0]
+        image_set = images[0]
         if not is_simulated(images):
-            by_source[f"yours, on {CALLED.get(about.name, about.name)}"] = of_page(key, found, about)
+            by_source[f"yours, on {TITLES.get(image_set.name, image_set.name)}"] = page_values(key, found, image_set)
         elif text.get("beside_simulated", True):
-            by_source[f"this page, {about.name}"] = of_page(key, found, about)
+            by_source[f"this page, {image_set.name}"] = page_values(key, found, image_set)
     if not stored:
         print(f"Nothing is recorded for {key} yet; `course run {key[:2]} --data real --root DIR --record` does.")
     if by_source:
         display(KINDS[text["kind"]].show(by_source, text), source_line(stored) if stored else "")
 
 
-def of_page(key: str, result: object, about: ImageSet) -> Any:
-    return rounded(KINDS[text_of(key)["kind"]].values(result, about.classes))
+def page_values(key: str, result: object, image_set: ImageSet) -> Any:
+    return rounded(KINDS[text_of(key)["kind"]].values(result, image_set.classes))
 
 
 def heading(record: Record) -> str:
     """What stands above the numbers of a record."""
-    return f"recorded on {CALLED.get(record.data, record.data)}"
+    return f"recorded on {TITLES.get(record.data, record.data)}"
 
 
 def source_line(record: Record) -> str:

@@ -76,12 +76,12 @@ def text_of(key: str) -> Text:
     Raises:
         ValueError: there is none for this key.
     """
-    named = re.fullmatch(r"0(\d)\.\w+", key)
-    known = texts(int(named[1])) if named else {}
+    match = re.fullmatch(r"0(\d)\.\w+", key)
+    known = texts(int(match[1])) if match else {}
     if key not in known:
         raise ValueError(
             f"expected the key of a result, such as 03.test, got {key!r}; describe it in "
-            f"real_results/lesson_{named[1] if named else 'N'}.toml ({', '.join(known) or 'no key there yet'})."
+            f"real_results/lesson_{match[1] if match else 'N'}.toml ({', '.join(known) or 'no key there yet'})."
         )
     return known[key]
 
@@ -98,11 +98,11 @@ def new(key: str, result: object, images: Sequence[ImageSet], *, command: str) -
     Raises:
         ValueError: the key is not known, the images are simulated, or `result` holds NaN or infinity.
     """
-    text, about = text_of(key), images[0]
+    text, image_set = text_of(key), images[0]
     if is_simulated(images):
         names = ", ".join(image_set.name for image_set in images)
         raise ValueError(f"{key}: records are of real images, but these are {names}; add --data real --root DIR.")
-    values = rounded(KINDS[text["kind"]].values(result, about.classes))
+    values = rounded(KINDS[text["kind"]].values(result, image_set.classes))
     try:
         json.dumps(values, allow_nan=False)
     except ValueError as error:
@@ -112,8 +112,8 @@ def new(key: str, result: object, images: Sequence[ImageSet], *, command: str) -
         key=key,
         kind=text["kind"],
         values=values,
-        data=about.name,
-        pixels=about.images.shape[-1],
+        data=image_set.name,
+        pixels=image_set.images.shape[-1],
         split=text["split"],
         n=sum(map(len, images)),
         seeds=text.get("seeds", []),

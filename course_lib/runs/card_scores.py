@@ -60,14 +60,14 @@ def _errors(name: str, classes: list[str], scores: dict[str, Any]) -> str:
     """For each class how many images are right, and what the others are most often taken for."""
     rows = []
     for label, counts in enumerate(scores["confusion"]):
-        wrong = [(count, other) for other, count in enumerate(counts) if other != label]
-        most, other = max(wrong)
+        errors = [(count, other) for other, count in enumerate(counts) if other != label]
+        most, other = max(errors)
         mistaken = f"{classes[other]} ({most})" if most else "-"
         rows.append((counts[label] / sum(counts), [classes[label], str(sum(counts)), str(counts[label]), mistaken]))
     shown = sorted(rows)[:MOST_ROWS]
-    which = f"the {MOST_ROWS} of {len(rows)} classes" if len(rows) > MOST_ROWS else "classes"
+    subset = f"the {MOST_ROWS} of {len(rows)} classes" if len(rows) > MOST_ROWS else "classes"
     head = ["class", "images", "predicted right", "most often mistaken for"]
-    return f"**{name}**, {which} with the most errors first:\n\n" + table(head, [row for _, row in shown])
+    return f"**{name}**, {subset} with the most errors first:\n\n" + table(head, [row for _, row in shown])
 
 
 def _predictive_values(classes: list[str], sets: dict[str, dict[str, Any]]) -> str:

@@ -20,7 +20,7 @@ from course_lib.plots import plot_overlay
 from course_lib.runs.folder import TrainedRun, load_run, read_config, write_json
 from course_lib.runs.model_card import model_card
 from course_lib.runs.train import report
-from course_lib.runs.unlike import SHARE, is_colored, watching
+from course_lib.runs.unlike import SHARE, is_colored, recording_features
 from course_lib.training import evaluate
 
 
@@ -59,7 +59,7 @@ def evaluate_run(
             f"{', '.join(images.classes)}; name the class folders as in training."
         )
     device = next(trained.model.parameters()).device
-    with watching(trained.model) as features:
+    with recording_features(trained.model) as features:
         outcome = evaluate(trained.model, Batches(images, trained.recipe.evaluation_batch_size, device=device))
     unlike = None
     if trained.reference is not None:
@@ -118,7 +118,7 @@ def predict(trained: TrainedRun, path: str | Path) -> Prediction:
     """
     path = as_path(path)
     image = _image(trained, path)
-    with torch.no_grad(), watching(trained.model) as features:
+    with torch.no_grad(), recording_features(trained.model) as features:
         probs = trained.probs(trained.model(image).cpu())[0]
     notice = _notice(trained, path, image, features[0])
     if trained.threshold is None:

@@ -55,7 +55,7 @@ class Reference:
     contrast: float
 
     def distances(self, features: Tensor) -> Tensor:
-        """Distance of each image (N,), from its features (N, D) as `watching` gives them."""
+        """Distance of each image (N,), from its features (N, D) as `recording_features` gives them."""
         centered = (features - self.mean) / self.std
         along = centered @ self.axes.T  # (N, K)
         rest = (centered.square().sum(dim=1) - along.square().sum(dim=1)).clamp(min=0)
@@ -71,7 +71,7 @@ class Reference:
 
 
 @contextlib.contextmanager
-def watching(model: nn.Module) -> Iterator[list[Tensor]]:
+def recording_features(model: nn.Module) -> Iterator[list[Tensor]]:
     """While inside, every call of `model` adds to a list what it sees in its images: float32 (N, D), on the CPU.
 
     Of the images and of the last maps of each size that layers put out, that is the mean in each of 3x3 fields of each
@@ -106,9 +106,9 @@ def _fields(maps: Tensor) -> Tensor:
 
 @torch.no_grad()
 def describe(model: nn.Module, images: ImageSet, *, doing: str = "comparing images") -> Tensor:
-    """The features (N, D) of all images, as `watching` gives them, in evaluation mode."""
+    """The features (N, D) of all images, as `recording_features` gives them, in evaluation mode."""
     batches = Batches(images, 128, device=next(model.parameters()).device)
-    with evaluation_mode(model), watching(model) as features:
+    with evaluation_mode(model), recording_features(model) as features:
         for batch, _ in watched(batches, len(batches), doing, "batches"):
             model(batch)
     return torch.cat(features)
@@ -123,8 +123,8 @@ def make_reference(model: nn.Module, train: ImageSet, val: ImageSet) -> tuple[Re
         The reference, and how many of the validation images are unlike the training images.
     """
     draw = torch.Generator().manual_seed(0)
-    learned = train.subset(torch.randperm(len(train), generator=draw)[:MOST_IMAGES])
-    features = describe(model, learned, doing="noting what the images are like").double()
+    sample = train.subset(torch.randperm(len(train), generator=draw)[:MOST_IMAGES])
+    features = describe(model, sample, doing="noting what the images are like").double()
     spread = features.std(dim=0, correction=0)
     std = spread.clamp(min=max(0.1 * float(spread.mean()), 1e-6))  # or silent channels, once heard, outweigh all
     mean = features.mean(dim=0)
@@ -137,8 +137,8 @@ def make_reference(model: nn.Module, train: ImageSet, val: ImageSet) -> tuple[Re
         axes=torch.from_numpy(pca.components_).float(),
         variances=torch.from_numpy(variances).float(),
         limit=math.inf,
-        gray=not any(is_colored(image) for image in learned.images),
-        contrast=min(contrast(image) for image in learned.images),
+        gray=not any(is_colored(image) for image in sample.images),
+        contrast=min(contrast(image) for image in sample.images),
     )
     distances = reference.distances(describe(model, val, doing="comparing the validation images with that"))
     limit = float(np.quantile(distances.numpy(), 1 - SHARE, method="higher"))

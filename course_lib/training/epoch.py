@@ -193,7 +193,7 @@ def evaluate(
 
     In a team of processes each gives its share of the images, and all get the predictions of the whole.
     """
-    logits, labels = _answers(model, model, data, precision, memory_format)
+    logits, labels = _outputs(model, model, data, precision, memory_format)
     return Predictions(logits, labels, float(F.cross_entropy(logits, labels)))
 
 
@@ -208,27 +208,27 @@ def extract_features(
 
     As long as the layers that find them stay frozen, one pass is enough for any number of trainings of the head.
     """
-    return _answers(model, model.features, data, precision, memory_format)  # type: ignore[arg-type]  # callable
+    return _outputs(model, model.features, data, precision, memory_format)  # type: ignore[arg-type]  # callable
 
 
 @torch.no_grad()
-def _answers(
+def _outputs(
     model: nn.Module,
-    ask: Callable[[Tensor], Tensor],
+    forward: Callable[[Tensor], Tensor],
     data: BatchSource,
     precision: Precision | None,
     memory_format: torch.memory_format,
 ) -> tuple[Tensor, Tensor]:
-    """What `ask`, which may be a part of `model`, returns for every image, in evaluation mode; float32, on the CPU."""
+    """What `forward`, maybe a part of `model`, returns for every image, in evaluation mode; float32, on the CPU."""
     precision = precision or Precision("cpu", None)
     device = next(model.parameters()).device
-    answers, labels = [], []
+    outputs, labels = [], []
     with evaluation_mode(model):
         for images, batch_labels in watched(data, length_hint(data), "asking the network", "batches"):
             with precision.autocast(), _explained(images):
-                batch_answers = ask(to_device(images, device, memory_format))
-            answers.append(batch_answers.float().cpu())
+                batch_outputs = forward(to_device(images, device, memory_format))
+            outputs.append(batch_outputs.float().cpu())
             labels.append(as_labels(batch_labels).cpu())
     if not labels:
         raise ValueError("data holds no batch; give it one image at least.")
-    return gather(torch.cat(answers)), gather(torch.cat(labels))
+    return gather(torch.cat(outputs)), gather(torch.cat(labels))

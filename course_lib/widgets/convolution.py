@@ -45,23 +45,23 @@ def convolution_explorer(image: Tensor | None = None) -> Page:
         )
     pixels = finite(channels)
     name, tables = next(iter(KERNELS.items()))
-    answers = F.conv2d(pixels[:1, None], torch.tensor(tables).float()[:, None])[0, 0]
+    output = F.conv2d(pixels[:1, None], torch.tensor(tables).float()[:, None])[0, 0]
     summary = (
-        f'The kernel "{name}" at row 0, column 0: the sum of nine products is {answers[0, 0]:g}. '
-        f"The output has {answers.shape[0]}x{answers.shape[1]} numbers."
+        f'The kernel "{name}" at row 0, column 0: the sum of nine products is {output[0, 0]:g}. '
+        f"The output has {output.shape[0]}x{output.shape[1]} numbers."
     )
     state = {
         "image": pixels.tolist(),
         "kernels": [{"name": key, "tables": kernel_tables} for key, kernel_tables in KERNELS.items()],
     }
-    still = picture(_figure(pixels[0], torch.tensor(tables[0]), answers), summary)
+    still = picture(_figure(pixels[0], torch.tensor(tables[0]), output), summary)
     return Page("convolution", "Convolution, one window at a time", state, still, summary)
 
 
-def _figure(pixels: Tensor, kernel: Tensor, answers: Tensor) -> Figure:
+def _figure(pixels: Tensor, kernel: Tensor, output: Tensor) -> Figure:
     """The window at the upper left: image, products and output."""
     figure = Figure(figsize=(9, 3.4))
-    panels = {"image": pixels, "products with the kernel": pixels[:3, :3] * kernel, "output": answers}
+    panels = {"image": pixels, "products with the kernel": pixels[:3, :3] * kernel, "output": output}
     for index, (title, values) in enumerate(panels.items()):
         axis = figure.add_axes((index / 3 + 0.01, 0.02, 0.31, 0.86))
         axis.set_title(title, fontsize=11)

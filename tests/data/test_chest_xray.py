@@ -200,7 +200,7 @@ def test_auto_takes_real_images_that_are_there(
 def test_auto_without_network_says_that_it_simulates_and_how_to_get_real_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("course_lib.data.source.answers", lambda *_: False)
+    monkeypatch.setattr("course_lib.data.source.reachable", lambda *_: False)
     load_chest_xray("auto", image_size=16)
     said = "simulated chest radiographs (no network); for real ones: "
     assert f"{said}--root DIR, COURSE_DATA_ROOT, or `course data get chest_xray`." in capsys.readouterr().err

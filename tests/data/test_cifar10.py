@@ -226,7 +226,7 @@ def test_auto_without_network_simulates_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("COURSE_DATA")
-    monkeypatch.setattr("course_lib.data.source.answers", lambda *_: False)
+    monkeypatch.setattr("course_lib.data.source.reachable", lambda *_: False)
     splits = load_cifar10()
     assert "simulated objects, not CIFAR-10 (no network)" in capsys.readouterr().err
     assert splits.path is None

@@ -25,8 +25,8 @@ from course_lib.runs.unlike import (
     is_colored,
     load_reference,
     make_reference,
+    recording_features,
     save_reference,
-    watching,
 )
 
 
@@ -59,7 +59,7 @@ def test_one_validation_image_in_a_hundred_lies_beyond_the_limit() -> None:
 
 def test_features_are_the_means_in_nine_fields_of_the_image_and_of_the_last_maps_of_each_size() -> None:
     model, images = small_network().eval(), torch.rand(2, 1, 24, 24)
-    with torch.no_grad(), watching(model) as found:
+    with torch.no_grad(), recording_features(model) as found:
         model(images)
         first = model.blocks[0][:3](model.standardize(images))
         second = model.blocks[1][:3](model.blocks[0][3](first))
@@ -88,7 +88,7 @@ def test_every_network_of_the_course_is_described(model: nn.Module, make_set: Ca
     assert reference.mean.shape[0] > 9 * 3
     assert model.training
     black = torch.zeros(1, 3, 32, 32)
-    with torch.no_grad(), watching(model.eval()) as found:
+    with torch.no_grad(), recording_features(model.eval()) as found:
         model(black)
     assert reference.is_far(found[0]).all()
 
