@@ -48,10 +48,10 @@ def joined(device: torch.device) -> Iterator[Team]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield team()
         return
-    chosen = backend(device, torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"]))
-    if chosen == "nccl":
+    backend_name = backend(device, torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"]))
+    if backend_name == "nccl":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group(chosen)
+    distributed.init_process_group(backend_name)
     try:
         yield team()
         distributed.barrier()  # a process that leaves early would take the connection from the others
@@ -127,10 +127,10 @@ def synchronized_batch_norm(model: nn.Module) -> Iterator[None]:
 def _normalize(norm: _BatchNorm, images: Tensor) -> Tensor:
     if not norm.training:
         return type(norm).forward(norm, images)
-    others = [0, *range(2, images.ndim)]
+    dims = [0, *range(2, images.ndim)]
     wide = images.float()
     count = wide.new_full((1,), images.numel() / images.shape[1])  # filled in there: to send it would wait
-    sums = _Sum.apply(torch.cat([wide.sum(others), wide.square().sum(others), count]))
+    sums = _Sum.apply(torch.cat([wide.sum(dims), wide.square().sum(dims), count]))
     total, (mean, square) = sums[-1], (sums[:-1] / sums[-1]).chunk(2)
     variance = (square - mean.square()).clamp(min=0)
     with torch.no_grad():

@@ -52,10 +52,15 @@ class Muon(torch.optim.AdamW):
         momentum: float = 0.6,
         weight_decay: float = 0.0,
     ) -> None:
-        trained = [parameter for parameter in parameters if parameter.requires_grad]
-        rest = {"params": [p for p in trained if p.ndim != 4], "lr": adamw_lr, "weight_decay": 0.0, "momentum": None}
-        filters = {"params": [p for p in trained if p.ndim == 4], "lr": lr, "momentum": momentum}
-        super().__init__([rest, filters], weight_decay=weight_decay)
+        trainable = [parameter for parameter in parameters if parameter.requires_grad]
+        others = {
+            "params": [p for p in trainable if p.ndim != 4],
+            "lr": adamw_lr,
+            "weight_decay": 0.0,
+            "momentum": None,
+        }
+        filters = {"params": [p for p in trainable if p.ndim == 4], "lr": lr, "momentum": momentum}
+        super().__init__([others, filters], weight_decay=weight_decay)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]

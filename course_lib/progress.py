@@ -60,7 +60,7 @@ def duration(seconds: float) -> str:
     >>> duration(42.4), duration(165), duration(7330)
     ('42 s', '2 min 45 s', '2 h 2 min')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remainder = divmod(round(seconds), 60)
     if not minutes:
-        return f"{rest} s"
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+        return f"{remainder} s"
+    return f"{minutes} min {remainder} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -53,13 +53,13 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         count, device = len(self.images), torch.device(self.device)
         order = torch.randperm(count) if self.shuffle else torch.arange(count)
-        for chosen in order.split(self.batch_size):
-            with naming_memory(f"batches of {len(chosen)} x {' x '.join(map(str, self.images.images.shape[1:]))}"):
-                images = to_device(self.images.images[chosen], device).float() / 255
+        for indices in order.split(self.batch_size):
+            with naming_memory(f"batches of {len(indices)} x {' x '.join(map(str, self.images.images.shape[1:]))}"):
+                images = to_device(self.images.images[indices], device).float() / 255
                 if self.augment is not None:
                     images = self.augment(images)
-            labels = to_device(self.images.labels[chosen], device)
-            too_few_to_share = self.shuffle and len(chosen) < self.world_size  # all processes must take a step
+            labels = to_device(self.images.labels[indices], device)
+            too_few_to_share = self.shuffle and len(indices) < self.world_size  # all processes must take a step
             share = slice(None) if too_few_to_share else slice(self.rank, None, self.world_size)
             if len(labels[share]):
                 yield images[share], labels[share]

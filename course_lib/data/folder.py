@@ -105,15 +105,15 @@ def _describe(layout: Layout) -> str:
         for split in layout.splits
     ]
     if not set(layout.splits) & {"val", "test"}:
-        rest = "validation and test are cut from them"
+        missing = "validation and test are cut from them"
     elif "train" not in layout.splits:
-        rest = "no training images"
+        missing = "no training images"
     elif "val" not in layout.splits:
-        rest = "validation is cut from the training images"
+        missing = "validation is cut from the training images"
     else:
-        rest = "" if "test" in layout.splits else "no test images"
+        missing = "" if "test" in layout.splits else "no test images"
     left_out = f"left out: {summarize(layout.left_out)}" if layout.left_out else "nothing left out"
-    parts = [", ".join(counts), f"{len(layout.classes)} classes ({classes})", rest, left_out]
+    parts = [", ".join(counts), f"{len(layout.classes)} classes ({classes})", missing, left_out]
     return f"{layout.root.resolve().name}: " + "; ".join(filter(None, parts))
 
 

@@ -79,14 +79,14 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
 
     def subset(self, indices: Sequence[int] | Tensor) -> Self:
         """The images at `indices`, in that order, with everything that belongs to them."""
-        chosen = torch.as_tensor(indices, dtype=torch.long)
+        index = torch.as_tensor(indices, dtype=torch.long)
         return replace(
             self,
-            images=self.images[chosen],
-            labels=self.labels[chosen],
-            groups=tuple(self.groups[i] for i in chosen.tolist()),
-            masks=None if self.masks is None else self.masks[chosen],
-            file_sizes=None if self.file_sizes is None else self.file_sizes[chosen],
+            images=self.images[index],
+            labels=self.labels[index],
+            groups=tuple(self.groups[i] for i in index.tolist()),
+            masks=None if self.masks is None else self.masks[index],
+            file_sizes=None if self.file_sizes is None else self.file_sizes[index],
         )
 
 

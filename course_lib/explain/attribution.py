@@ -157,8 +157,8 @@ def grad_cam(
             hook.remove()
         maps = only_maps(outputs, name, images)
         _refuse_channels_last(model, layer, name, maps, images)
-        chosen = logits.gather(1, _as_targets(logits, targets)[:, None]).sum()
-        (gradients,) = torch.autograd.grad(chosen, maps, allow_unused=True) if maps.requires_grad else (None,)
+        target_logits = logits.gather(1, _as_targets(logits, targets)[:, None]).sum()
+        (gradients,) = torch.autograd.grad(target_logits, maps, allow_unused=True) if maps.requires_grad else (None,)
         if gradients is None:
             raise ValueError(f"no gradient of the classes reaches layer {name}; choose a layer that the answer uses.")
         heat = (gradients.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu().detach().float()

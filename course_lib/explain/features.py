@@ -98,8 +98,8 @@ def top_patches(
     positions = torch.cat(indices).gather(0, strongest)
     padded = F.pad(images, [side // 2, side - side // 2] * 2)
     patches = []
-    for chosen, where in zip(strongest.T.tolist(), positions.T.tolist(), strict=True):
-        for image, position in zip(chosen, where, strict=True):
+    for image_indices, patch_positions in zip(strongest.T.tolist(), positions.T.tolist(), strict=True):
+        for image, position in zip(image_indices, patch_positions, strict=True):
             top = round((position // width + 0.5) * images.shape[2] / height)  # of the patch, in the padded image
             left = round((position % width + 0.5) * images.shape[3] / width)
             patches.append(padded[image, :, top : top + side, left : left + side])

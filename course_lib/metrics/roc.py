@@ -127,9 +127,9 @@ def choose_threshold(
     probs, labels = checked(as_scores(probs), labels, num_classes=2)
     scores, false_positive_rate, sensitivity = _rates(probs, labels)
     if criterion == "youden":
-        chosen = int((sensitivity + (1 - false_positive_rate)).argmax())
+        best = int((sensitivity + (1 - false_positive_rate)).argmax())
     else:
-        chosen = int((sensitivity >= target).nonzero().max())
-    below, above = float(scores[chosen - 1]) if chosen else 0.0, float(scores[chosen])
+        best = int((sensitivity >= target).nonzero().max())
+    below, above = float(scores[best - 1]) if best else 0.0, float(scores[best])
     middle = float(torch.tensor((below + above) / 2, dtype=probs.dtype))  # as comparing it with `probs` will see it
     return middle if middle > below else above

@@ -60,7 +60,7 @@ def evaluate_run(
         )
     device = next(trained.model.parameters()).device
     with recording_features(trained.model) as features:
-        outcome = evaluate(trained.model, Batches(images, trained.recipe.evaluation_batch_size, device=device))
+        predictions = evaluate(trained.model, Batches(images, trained.recipe.evaluation_batch_size, device=device))
     unlike = None
     if trained.reference is not None:
         unlike = trained.reference.is_far(torch.cat(features)) | trained.reference.is_plain(images.images)
@@ -69,7 +69,7 @@ def evaluate_run(
         "data": images.name,
         "split": split,
         "classes": list(images.classes),
-        **report(trained.probs(outcome.logits), outcome.labels, trained.threshold),
+        **report(trained.probs(predictions.logits), predictions.labels, trained.threshold),
         "unlike": None if unlike is None else float(unlike.double().mean()),
     }
     try:

@@ -157,18 +157,18 @@ def _train_batches(recipe: Recipe, train: ImageSet, make_batches: MakeBatches) -
 
 def _on_validation(model: nn.Module, recipe: Recipe, val: ImageSet, make_batches: MakeBatches) -> dict[str, Any]:
     """Temperature, bias and threshold, chosen on validation, and the scores that it then has, for config.json."""
-    outcome = evaluate(model, make_batches(val, recipe.evaluation_batch_size))
+    predictions = evaluate(model, make_batches(val, recipe.evaluation_batch_size))
     if recipe.calibrate_shifted:
         augmented = make_batches(val, recipe.evaluation_batch_size, augment=recipe.augment())
         shifted = _shifted(model, augmented, recipe.seed)
         temperature, bias = fit_temperature_and_bias(*shifted)
     else:
-        temperature, bias = fit_temperature(outcome.logits, outcome.labels), 0.0
-    probs = calibrated(outcome.logits, temperature, bias)
+        temperature, bias = fit_temperature(predictions.logits, predictions.labels), 0.0
+    probs = calibrated(predictions.logits, temperature, bias)
     threshold = None
     if len(val.classes) == 2:
-        threshold = choose_threshold(probs[:, 1], outcome.labels, criterion=recipe.criterion)
-    scores = report(probs, outcome.labels, threshold)
+        threshold = choose_threshold(probs[:, 1], predictions.labels, criterion=recipe.criterion)
+    scores = report(probs, predictions.labels, threshold)
     return {"temperature": temperature, "bias": bias, "threshold": threshold, "validation": scores}
 
 
@@ -176,8 +176,10 @@ def _shifted(model: nn.Module, augmented: Batches, seed: int) -> tuple[Tensor, T
     """Logits and labels of validation images that are augmented anew four times, always with the same numbers."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        outcomes = [evaluate(model, augmented) for _ in range(4)]
-    return torch.cat([outcome.logits for outcome in outcomes]), torch.cat([outcome.labels for outcome in outcomes])
+        rounds = [evaluate(model, augmented) for _ in range(4)]
+    return torch.cat([predictions.logits for predictions in rounds]), torch.cat(
+        [predictions.labels for predictions in rounds]
+    )
 
 
 def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, Any]:

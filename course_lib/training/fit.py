@@ -130,15 +130,15 @@ def fit(
                 description=f"epoch {epoch + 1}/{epochs}",
             )
         train_seconds = time.perf_counter() - started
-        outcome = evaluate(validated, val, precision=precision, memory_format=memory_format)
-        if not math.isfinite(outcome.loss):
+        predictions = evaluate(validated, val, precision=precision, memory_format=memory_format)
+        if not math.isfinite(predictions.loss):
             raise DivergenceError(
-                f"the validation loss became {outcome.loss} after epoch {epoch + 1}, with learning rate "
+                f"the validation loss became {predictions.loss} after epoch {epoch + 1}, with learning rate "
                 f"{learning_rate:.2g}; {LOWER_IT}"
             )
         history.add(
             train_loss,
-            outcome,
+            predictions,
             seconds=time.perf_counter() - started,
             train_seconds=train_seconds,
             train_flops=int(gather(torch.tensor([flops.spent - spent_before])).sum()),
@@ -170,8 +170,8 @@ def _optimizer(
         if groups is not None:
             raise ValueError("parameter_groups are for AdamW; Muon makes its own groups: leave one of them out.")
         return Muon(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    trained = groups or model.parameters()
-    return torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay, fused=True)
+    trainable = groups or model.parameters()
+    return torch.optim.AdamW(trainable, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 def _schedule(
