@@ -177,9 +177,8 @@ def _shifted(model: nn.Module, augmented: Batches, seed: int) -> tuple[Tensor, T
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         rounds = [evaluate(model, augmented) for _ in range(4)]
-    return torch.cat([predictions.logits for predictions in rounds]), torch.cat(
-        [predictions.labels for predictions in rounds]
-    )
+    logits = torch.cat([predictions.logits for predictions in rounds])
+    return logits, torch.cat([predictions.labels for predictions in rounds])
 
 
 def report(probs: Tensor, labels: Tensor, threshold: float | None) -> dict[str, Any]:
