@@ -95,8 +95,8 @@ def _machine() -> list[tuple[str, str]]:
 
 
 def _how_to_get(data_set: DataSet) -> str:
-    instead = "simulated images serve, or: " if data_set.simulated else ""
-    return f"absent; {instead}course data get {data_set.name}"
+    alternative = "simulated images serve, or: " if data_set.simulated else ""
+    return f"absent; {alternative}course data get {data_set.name}"
 
 
 def _network() -> str:

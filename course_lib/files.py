@@ -55,8 +55,8 @@ def make_folder(path: Path, option: str) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        why = "this is a file" if path.is_file() else f"it cannot be one ({error.strerror})"
-        raise OSError(f"{option} {path}: expected a folder to write to, and {why}; name another.") from error
+        reason = "this is a file" if path.is_file() else f"it cannot be one ({error.strerror})"
+        raise OSError(f"{option} {path}: expected a folder to write to, and {reason}; name another.") from error
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -61,9 +61,9 @@ def _first_lesson() -> str:
 
 
 def _what_is_open(address: str, in_browser: bool) -> str:
-    where = "Lesson 1 opens in your browser; if it does not, open" if in_browser else "For lesson 1 open"
+    opening = "Lesson 1 opens in your browser; if it does not, open" if in_browser else "For lesson 1 open"
     return (
-        f"{where} {address}\n"
+        f"{opening} {address}\n"
         f"Your pages are in {COPY.name}/, which git leaves alone. To stop: Ctrl-C in this terminal, then y."
     )
 

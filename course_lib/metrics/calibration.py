@@ -103,7 +103,7 @@ def fit_temperature_and_bias(logits: Numbers, labels: Numbers) -> tuple[float, f
         raise ValueError(f"logits have {wide.shape[1]} columns; a bias is fitted for two classes only.")
     margin, truth = wide[:, 1] - wide[:, 0], labels.double()
     result = minimize(
-        lambda at: F.binary_cross_entropy_with_logits(margin / math.exp(at[0]) + float(at[1]), truth).item(),
+        lambda x: F.binary_cross_entropy_with_logits(margin / math.exp(x[0]) + float(x[1]), truth).item(),
         x0=(0.0, 0.0),
         bounds=(tuple(map(math.log, TEMPERATURES)), (None, None)),
     )

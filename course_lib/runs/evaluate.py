@@ -73,16 +73,16 @@ def evaluate_run(
         "unlike": None if unlike is None else float(unlike.double().mean()),
     }
     try:
-        _note(run, scores, where=f" in {splits.path}" if root else "")
+        _note(run, scores, location=f" in {splits.path}" if root else "")
     except (OSError, ValueError, TypeError, KeyError) as error:
         print(f"The scores are not noted in the run folder: {error}", file=sys.stderr)
     return scores
 
 
-def _note(run: Path, scores: dict[str, Any], *, where: str) -> None:
+def _note(run: Path, scores: dict[str, Any], *, location: str) -> None:
     path = run / "evaluations.json"
     evaluations = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    evaluations[f"{scores['data']}{where}, {scores['split']}"] = scores
+    evaluations[f"{scores['data']}{location}, {scores['split']}"] = scores
     card = model_card(read_config(run), evaluations)
     write_json(path, evaluations)
     write_text(run / "model_card.md", card)

@@ -38,25 +38,25 @@ def pixel_to_tensor() -> Sketch:
     pen.box(left, 199, 14, 14, edge=ORANGE, line=3)
     pen.text(left + 22, 206, f"row {row}, column {column}: {pixel}", anchor="start")
     pen.arrow((260, 118), (290, 118))
-    for at, (color, letter) in reversed(list(enumerate(((ORANGE, "R"), (GREEN, "G"), (BLUE, "B"))))):
-        x, y = 306 + 22 * at, 98 - 22 * at
+    for index, (color, letter) in reversed(list(enumerate(((ORANGE, "R"), (GREEN, "G"), (BLUE, "B"))))):
+        x, y = 306 + 22 * index, 98 - 22 * index
         pen.box(x, y, 110, 88, fill=CARD, edge="none")
         pen.box(x, y, 110, 88, fill=color, tint=0.3, edge="none")
         pen.grid(x, y, rows, columns, cell=22)
         pen.text(x + 11, y + 11, letter, bold=True)
     pen.text(383, 22, f"C = {channels} channels")
-    for at in range(images):
+    for index in range(images):
         for plane, color in reversed(list(enumerate((ORANGE, GREEN, BLUE)))):
-            rectangle = (left + 92 * at + 9 * plane, 270 - 9 * plane, 60, 48)
+            rectangle = (left + 92 * index + 9 * plane, 270 - 9 * plane, 60, 48)
             pen.box(*rectangle, fill=CARD, edge="none")
             pen.box(*rectangle, fill=color, tint=0.3)
     pen.text(left + 85, 340, f"N = {images} images")
     pen.arrow((260, 286), (290, 286))
     pen.text(319, 278, "(", size=24)
-    for at, (size, axis) in enumerate(zip(shape, "NCHW", strict=True)):
-        pen.text(336 + 32 * at, 278, size, size=24, bold=True)
-        pen.text(336 + 32 * at, 306, axis, color=BLUE, bold=True)
-        pen.text(336 + 32 * at + 15, 281, "," if at < 3 else ")", size=24)
+    for index, (size, axis) in enumerate(zip(shape, "NCHW", strict=True)):
+        pen.text(336 + 32 * index, 278, size, size=24, bold=True)
+        pen.text(336 + 32 * index, 306, axis, color=BLUE, bold=True)
+        pen.text(336 + 32 * index + 15, 281, "," if index < 3 else ")", size=24)
     pen.text(384, 340, "the batch's shape")
     return pen
 
@@ -117,31 +117,31 @@ def descent_step() -> Sketch:
         height=342,
     )
 
-    def at(w: float, height: float) -> tuple[float, float]:
+    def point(w: float, height: float) -> tuple[float, float]:
         return 60 + 76 * (w - 0.4), 280 - 10.5 * height
 
-    pen.arrow(at(0.4, 0), at(5.8, 0), color=INK, line=1.5)
-    pen.arrow(at(0.4, 0), at(0.4, 24.5), color=INK, line=1.5)
+    pen.arrow(point(0.4, 0), point(5.8, 0), color=INK, line=1.5)
+    pen.arrow(point(0.4, 0), point(0.4, 24.5), color=INK, line=1.5)
     pen.text(462, 300, "w", bold=True)
     pen.text(72, 18, "loss = (2w - 6)²", anchor="start", bold=True)
-    pen.line([at(0.6 + 0.1 * i, loss(0.6 + 0.1 * i)) for i in range(49)], color=BLUE, line=3)
+    pen.line([point(0.6 + 0.1 * i, loss(0.6 + 0.1 * i)) for i in range(49)], color=BLUE, line=3)
     tangent = [start - 0.4, start - loss(start) / gradient]
-    pen.line([at(w, loss(start) + gradient * (w - start)) for w in tangent], color=ORANGE, line=2)
+    pen.line([point(w, loss(start) + gradient * (w - start)) for w in tangent], color=ORANGE, line=2)
     for w in (start, end):
-        pen.line([at(w, 0), at(w, loss(w))], dashed=True)
-        pen.text(at(w, 0)[0], 298, f"{w:g}")
-        pen.dot(*at(w, loss(w)), 6, fill=BLUE, edge=CARD)
-    pen.line([at(0.4, loss(start)), at(start, loss(start))], dashed=True)
-    pen.text(50, at(0, loss(start))[1], f"{loss(start):g}", anchor="end")
-    pen.arrow((at(start, 0)[0], 316), (at(end, 0)[0], 316), color=ORANGE, line=3)
-    pen.text(at(end, 0)[0] + 12, 318, f"step -{rate:g} × ({gradient:g}) = {end - start:g}", anchor="start")
-    x = at(1.62, 0)[0]
+        pen.line([point(w, 0), point(w, loss(w))], dashed=True)
+        pen.text(point(w, 0)[0], 298, f"{w:g}")
+        pen.dot(*point(w, loss(w)), 6, fill=BLUE, edge=CARD)
+    pen.line([point(0.4, loss(start)), point(start, loss(start))], dashed=True)
+    pen.text(50, point(0, loss(start))[1], f"{loss(start):g}", anchor="end")
+    pen.arrow((point(start, 0)[0], 316), (point(end, 0)[0], 316), color=ORANGE, line=3)
+    pen.text(point(end, 0)[0] + 12, 318, f"step -{rate:g} × ({gradient:g}) = {end - start:g}", anchor="start")
+    x = point(1.62, 0)[0]
     pen.text(x, 50, f"at w = {start:g} the loss is {loss(start):g}", anchor="start")
     pen.text(x, 72, f"the tangent falls {-gradient:g} per unit of w:", anchor="start")
     pen.text(x, 94, f"the gradient is {gradient:g}", anchor="start")
     pen.text(x + 32, 162, f"at w = {end:g}", anchor="start")
     pen.text(x + 32, 184, f"the loss is {loss(end):.2g}", anchor="start")
-    pen.line([(x + 66, 198), (at(end, 0)[0] + 3, at(0, loss(end))[1] - 11)])
+    pen.line([(x + 66, 198), (point(end, 0)[0] + 3, point(0, loss(end))[1] - 11)])
     return pen
 
 
@@ -249,14 +249,14 @@ def filter_stack() -> Sketch:
         pen.text(x, 24, words, bold=True)
     pen.text(422, 43, "map", bold=True)
     pen.box(142, 46, 76, 340, fill=PURPLE, tint=0.12, edge=PURPLE, line=2, rounded=10)
-    for at, color in enumerate((ORANGE, GREEN, BLUE)):
-        middle = 98 + 100 * at
-        pen.table(19, middle - 39, channels[at], cell=26, fill=color)
+    for index, color in enumerate((ORANGE, GREEN, BLUE)):
+        middle = 98 + 100 * index
+        pen.table(19, middle - 39, channels[index], cell=26, fill=color)
         pen.arrow((106, middle), (136, middle))
-        pen.table(154, middle - 26, tables[at], cell=26, fill=color)
+        pen.table(154, middle - 26, tables[index], cell=26, fill=color)
         pen.arrow((226, middle), (266, middle))
-        pen.table(276, middle - 26, maps[at], cell=26, fill=color)
-        if at:
+        pen.table(276, middle - 26, maps[index], cell=26, fill=color)
+        if index:
             pen.text(302, middle - 50, "+", size=20)
         pen.box(276, middle - 26, 26, 26, edge=INK, line=2.5)
         pen.line([(338, middle), (358, middle)])
@@ -295,9 +295,9 @@ def receptive_field() -> Sketch:
     ends: list[tuple[float, float]] = []
     for level, (length, begin, pitch) in enumerate(zip(lengths, begins, pitches, strict=True)):
         y = 256 - 74 * level
-        for at in range(length):
-            fill, tint = (ORANGE, 0.45) if at < lit[level] else (CARD, 1)
-            pen.box(begin + at * pitch - 11, y, 22, 22, fill=fill, tint=tint, line=1.2)
+        for index in range(length):
+            fill, tint = (ORANGE, 0.45) if index < lit[level] else (CARD, 1)
+            pen.box(begin + index * pitch - 11, y, 22, 22, fill=fill, tint=tint, line=1.2)
         ends.append((begin - 11, begin + (lit[level] - 1) * pitch + 11))
         pen.text(468, y + 11, f"each sees {sees[level]}" if level else "the image", anchor="end")
         if level:
@@ -331,8 +331,8 @@ def network_strip() -> Sketch:
     pen.text(78, 246, "mean of", size=SMALL)
     pen.text(78, 280, "each map", size=SMALL)
     pen.box(140, 214, 16, 96, fill=GREEN, tint=0.3)
-    for at in range(1, channels[-1]):
-        pen.line([(140, 214 + 3 * at), (156, 214 + 3 * at)], line=0.5)
+    for index in range(1, channels[-1]):
+        pen.line([(140, 214 + 3 * index), (156, 214 + 3 * index)], line=0.5)
     pen.text(148, 330, f"{channels[-1]} means", size=SMALL)
     pen.arrow((166, 262), (230, 262))
     pen.text(196, 246, "dense", size=SMALL)

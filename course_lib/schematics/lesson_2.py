@@ -25,14 +25,14 @@ def who_may_look_when() -> Sketch:
         height=290,
     )
     left, width, top = 150, 104, 66
-    for at, (name, color) in enumerate(zip(sets, (BLUE, GREEN, ORANGE), strict=True)):
-        x = left + at * width
+    for index, (name, color) in enumerate(zip(sets, (BLUE, GREEN, ORANGE), strict=True)):
+        x = left + index * width
         pen.text(x + width / 2, 24, name, bold=True)
         for row, looks in enumerate(uses.values()):
             shown = name in looks
             pen.box(x + 4, top + 56 * row, width - 8, 46, fill=color if shown else CARD, tint=0.3, rounded=6)
             pen.text(x + width / 2, top + 56 * row + 23, "yes" if shown else "no", bold=shown)
-        if at:
+        if index:
             pen.line([(x, 40), (x, top + 162)], dashed=True)
     for row, words in enumerate(uses):
         pen.text(138, top + 56 * row + 23, words, anchor="end")
@@ -59,8 +59,8 @@ def module_register() -> Sketch:
     )
     pen.box(16, 40, 214, 178, fill=GRAY, tint=0.1, rounded=8)
     pen.text(123, 22, "self", bold=True)
-    for at, (name, (content, color)) in enumerate(rows.items()):
-        y = 52 + 55 * at
+    for index, (name, (content, color)) in enumerate(rows.items()):
+        y = 52 + 55 * index
         pen.box(26, y, 194, 46, fill=color, tint=0.2, rounded=5)
         pen.text(36, y + 14, name, size=SMALL, anchor="start")
         pen.text(210, y + 32, content, anchor="end", bold=True)
@@ -99,12 +99,12 @@ def pneumonia_volumes() -> Sketch:
     x = pen.blocks(18, 140, ((80, 2), (50, 16), (34, 32), (20, 48)), shapes=shapes, steps=("1", "2", "3"))
     pen.arrow((x - 34, 176), (x - 34, 200), (44, 200), (44, 224))
     pen.text(200, 190, "flatten", size=SMALL)
-    for at, (count, center, tall) in enumerate(zip(rows, (44, 182, 306, 420), (70, 44, 28, 16), strict=True)):
-        pen.box(center - 9, 266 - tall / 2, 18, tall, fill=ORANGE if at else BLUE, tint=0.4)
-        pen.text(center, 316, f"{count:,}", bold=at == 3)
-        if at < 3:
-            pen.arrow((center + 18, 266), ((182, 306, 420)[at] - 18, 266))
-            pen.text((center + (182, 306, 420)[at]) / 2, 250, f"fc{at + 1}", size=SMALL)
+    for index, (count, center, tall) in enumerate(zip(rows, (44, 182, 306, 420), (70, 44, 28, 16), strict=True)):
+        pen.box(center - 9, 266 - tall / 2, 18, tall, fill=ORANGE if index else BLUE, tint=0.4)
+        pen.text(center, 316, f"{count:,}", bold=index == 3)
+        if index < 3:
+            pen.arrow((center + 18, 266), ((182, 306, 420)[index] - 18, 266))
+            pen.text((center + (182, 306, 420)[index]) / 2, 250, f"fc{index + 1}", size=SMALL)
     return pen
 
 
@@ -195,12 +195,12 @@ def five_steps() -> Sketch:
         "weights, step. From there an arrow leads back to the first box, for the next step.",
         height=296,
     )
-    for at, (name, code) in enumerate(steps):
-        y = 18 + 54 * at
-        pen.box(120, y, 320, 40, fill=(GRAY, BLUE, PURPLE, ORANGE, GREEN)[at], tint=0.18, rounded=6)
+    for index, (name, code) in enumerate(steps):
+        y = 18 + 54 * index
+        pen.box(120, y, 320, 40, fill=(GRAY, BLUE, PURPLE, ORANGE, GREEN)[index], tint=0.18, rounded=6)
         pen.text(132, y + 20, name, anchor="start", bold=True)
         pen.text(430, y + 20, code, anchor="end", size=SMALL)
-        if at:
+        if index:
             pen.arrow((280, y - 14), (280, y - 1))
     pen.arrow((120, 254), (70, 254), (70, 38), (114, 38), color=INK)
     pen.text(56, 138, "next", anchor="end")

@@ -30,11 +30,11 @@ def one_epoch() -> Sketch:
         y = 34 + 134 * row
         pen.text(16, y - 14, name, anchor="start", bold=True)
         pen.text(464, y - 14, modes[row], anchor="end", size=SMALL)
-        for at, step in enumerate(steps):
-            x = 16 + 91 * (at if row == 0 else at + 1)
+        for index, step in enumerate(steps):
+            x = 16 + 91 * (index if row == 0 else index + 1)
             pen.box(x, y, 80, 38, fill=color, tint=0.22, rounded=6)
             pen.text(x + 40, y + 19, step, size=SMALL)
-            if at:
+            if index:
                 pen.arrow((x - 10, y + 19), (x - 1, y + 19))
         right, left = (420, 56) if row == 0 else (238, 147)
         pen.arrow((right, y + 40), (right, y + 60), (left, y + 60), (left, y + 42), color=INK)
@@ -55,7 +55,7 @@ def one_cycle() -> Sketch:
         height=250,
     )
     left, right, base, tall = 40, 464, 196, 150
-    across = [left + (right - left) * at / (len(rate) - 1) for at in range(len(rate))]
+    across = [left + (right - left) * index / (len(rate) - 1) for index in range(len(rate))]
     pen.line([(left, base - tall - 16), (left, base), (right, base)], line=1)
     pen.line([(x, base - tall * value / max(rate)) for x, value in zip(across, rate, strict=True)], color=BLUE, line=3)
     low, high = min(beta), max(beta)
@@ -201,12 +201,12 @@ def thousand_children() -> Sketch:
     kinds = [(ORANGE, 0.75, hits), (ORANGE, 0.3, missed), (BLUE, 0.75, alarms), (BLUE, 0.1, CHILDREN - SICK - alarms)]
     words = ("sick, predicted sick", "sick, missed", "healthy, predicted sick", "healthy, predicted healthy")
     first = 0
-    for at, ((color, tint, count), word) in enumerate(zip(kinds, words, strict=True)):
+    for index, ((color, tint, count), word) in enumerate(zip(kinds, words, strict=True)):
         for column in range(first // 20, (first + count - 1) // 20 + 1):
             begin, end = max(first, 20 * column), min(first + count, 20 * column + 20)
             pen.box(15 + 9 * column, 18 + 9 * (begin % 20), 9, 9 * (end - begin), fill=color, tint=tint, edge="none")
         first += count
-        x, y = 16 + 216 * (at % 2), 220 + 24 * (at // 2)
+        x, y = 16 + 216 * (index % 2), 220 + 24 * (index // 2)
         pen.box(x, y, 12, 12, fill=color, tint=tint)
         pen.text(x + 18, y + 6, f"{count} {word}", anchor="start", size=SMALL)
     pen.grid(15, 18, 20, 50, cell=9)

@@ -50,19 +50,19 @@ def fast_cnn() -> Sketch:
         ("norm", GRAY),
         ("act", GRAY),
     )
-    for at, (name, color) in enumerate(steps):
-        x = 24 + 62 * at
+    for index, (name, color) in enumerate(steps):
+        x = 24 + 62 * index
         pen.box(x, 40, 52, 32, fill=color, tint=0.25, rounded=5)
         pen.text(x + 26, 56, name, size=SMALL)
-        if at:
+        if index:
             pen.arrow((x - 9, 56), (x - 1, 56))
     captions = [(c, f"{s} × {s}") for c, s in zip(widths, sides, strict=True)]
     boxes = zip((12, 100, 188, 276, 364), (44, 44, 32, 24, 18), (6, 12, 22, 34, 46), captions, strict=True)
-    for at, (x, side, depth, shape) in enumerate(boxes):
-        pen.block(x + 8, 176 - side, side, depth / 2, fill=BLUE if at else GRAY)
+    for index, (x, side, depth, shape) in enumerate(boxes):
+        pen.block(x + 8, 176 - side, side, depth / 2, fill=BLUE if index else GRAY)
         pen.text(x + 36, 194, shape[0], size=SMALL, bold=True)
         pen.text(x + 36, 212, shape[1], size=SMALL)
-        if at:
+        if index:
             pen.arrow((x - 20, 150), (x + 2, 150))
     for x, word in ((80, "conv"), (176, "1"), (264, "2"), (352, "3")):
         pen.text(x + 8, 130, word, size=SMALL)
@@ -84,10 +84,10 @@ def residual_blocks() -> Sketch:
     ):
         pen.text(middle, 22, name, bold=True)
         pitch = 150 / (len(bars) - 1)
-        for at, (channels, kernel) in enumerate(bars):
-            y = 44 + pitch * at
+        for index, (channels, kernel) in enumerate(bars):
+            y = 44 + pitch * index
             _bar(pen, middle, y, 1.4 * channels, channels)
-            if at:
+            if index:
                 pen.arrow((middle, y - pitch + 22), (middle, y - 1))
                 pen.text(middle + 8, y - pitch / 2 + 10, kernel, anchor="start", size=SMALL)
         end = 44 + 150 + 20
@@ -110,8 +110,8 @@ def inception_and_dense() -> Sketch:
     pen.text(112, 22, "Inception: side by side", bold=True)
     _bar(pen, 112, 40, 128, 64)
     branches = (("1 × 1", "", 16), ("1 × 1", "3 × 3", 32), ("1 × 1", "5 × 5", 8), ("pool", "1 × 1", 8))
-    for at, (first, second, channels) in enumerate(branches):
-        x = 36 + 52 * at
+    for index, (first, second, channels) in enumerate(branches):
+        x = 36 + 52 * index
         pen.arrow((x, 64), (x, 82))
         for row, word in enumerate((first, second)):
             if word:
@@ -145,12 +145,12 @@ def mbconv() -> Sketch:
     )
     middle = 128
     bars = ((32, 64, ""), (122, 256, "1 × 1"), (232, 256, "depthwise"), (332, 256, "squeeze,"), (416, 64, "1 × 1"))
-    for at, (x, channels, word) in enumerate(bars):
+    for index, (x, channels, word) in enumerate(bars):
         tall = CHANNEL * channels
         pen.box(x - 16, middle - tall / 2, 32, tall, fill=BLUE, tint=0.3)
         pen.text(x, middle, channels, size=SMALL, bold=True)
-        if at:
-            before = bars[at - 1][0]
+        if index:
+            before = bars[index - 1][0]
             pen.arrow((before + 18, middle), (x - 18, middle))
             pen.text((before + x) / 2, middle - 18, word, size=SMALL)
     pen.text(177, middle + 18, "3 × 3", size=SMALL)

@@ -19,8 +19,8 @@ def freeze_and_new_head() -> Sketch:
     names = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
     for top, title, frozen in ((44, "trained on ImageNet", False), (158, "yours", True)):
         pen.text(16, top - 20, title, anchor="start", bold=True)
-        for at, name in enumerate(names):
-            x = 16 + 74 * at
+        for index, name in enumerate(names):
+            x = 16 + 74 * index
             pen.box(x, top, 64, 46, fill=GRAY if frozen else BLUE, tint=0.22, rounded=6)
             pen.text(x + 32, top + 23, name, size=SMALL)
             pen.arrow((x + 64, top + 23), (x + 74, top + 23), line=1.5)
@@ -28,7 +28,7 @@ def freeze_and_new_head() -> Sketch:
                 pen.box(x + 50, top - 8, 12, 10, fill=INK, tint=0.75, edge="none", rounded=2)  # a padlock
                 pen.line([(x + 52, top - 8), (x + 52, top - 13), (x + 60, top - 13), (x + 60, top - 8)], color=INK)
                 pen.line([(x + 16, top + 74), (x + 48, top + 74)], line=1)
-                pen.line([(x + 32, top + 74), (x + 24 + 4 * at, top + 60)], color=ORANGE, line=2)
+                pen.line([(x + 32, top + 74), (x + 24 + 4 * index, top + 60)], color=ORANGE, line=2)
         x = 16 + 74 * len(names)
         pen.box(x, top, 80, 46, fill=ORANGE if frozen else BLUE, tint=0.3, rounded=6)
         pen.text(x + 40, top + 14, "new head" if frozen else "head", size=SMALL)
@@ -47,8 +47,8 @@ def features_once() -> Sketch:
         "that returns from its end to its beginning, marked: every epoch.",
         height=210,
     )
-    for at in range(3):
-        pen.box(16 + 6 * at, 66 + 6 * at, 44, 44, fill=BLUE, tint=0.25)
+    for index in range(3):
+        pen.box(16 + 6 * index, 66 + 6 * index, 44, 44, fill=BLUE, tint=0.25)
     pen.text(44, 140, "images", size=SMALL)
     pen.arrow((78, 94), (104, 94))
     pen.box(108, 46, 110, 96, fill=GRAY, tint=0.25, rounded=6)
@@ -110,8 +110,8 @@ def rates_per_stage() -> Sketch:
         height=230,
     )
     base, wide = 172, 46
-    for at, (name, rate) in enumerate(zip(STAGES, rates, strict=True)):
-        x = 10 + wide * at
+    for index, (name, rate) in enumerate(zip(STAGES, rates, strict=True)):
+        x = 10 + wide * index
         pen.box(x + 5, base - 130 * rate, wide - 10, 130 * rate, fill=ORANGE if name == "head" else BLUE, tint=0.4)
         pen.text(x + wide / 2, base - 130 * rate - 12, f"{rate:.2f}", size=SMALL)
         pen.text(x + wide / 2, base + 16, name.replace("stage ", ""), size=SMALL)

@@ -15,13 +15,13 @@ def twin_patients() -> Sketch:
         f"opacity is worth: {WITH - WITHOUT:g}.",
         height=262,
     )
-    for at, (title, answer) in enumerate((("with", WITH), ("without", WITHOUT))):
-        x = 40 + 250 * at
+    for index, (title, answer) in enumerate((("with", WITH), ("without", WITHOUT))):
+        x = 40 + 250 * index
         pen.text(x + 75, 20, title, bold=True)
         pen.box(x, 36, 150, 140, fill=GRAY, tint=0.35, rounded=8)
         for lung in (x + 18, x + 86):
             pen.box(lung, 52, 46, 100, fill=CARD, rounded=20)
-        if at == 0:
+        if index == 0:
             pen.dot(x + 110, 122, 17, fill=ORANGE, tint=0.7)
         pen.text(x + 75, 196, f"log\u2010odds {answer:g}")
     pen.text(240, 100, "take away", size=SMALL)
@@ -90,12 +90,12 @@ def weighted_sum() -> Sketch:
         f"{kept[0]} and {kept[1]}, which is then enlarged to the size of the image.",
         height=232,
     )
-    for at, (numbers, weight) in enumerate(zip(MAPS, WEIGHTS, strict=True)):
-        x = 40 + 112 * at
-        sign = "-" if weight < 0 else "+" if at else ""
+    for index, (numbers, weight) in enumerate(zip(MAPS, WEIGHTS, strict=True)):
+        x = 40 + 112 * index
+        sign = "-" if weight < 0 else "+" if index else ""
         pen.text(x - 22, 50, f"{sign} {abs(weight)} ·".strip(), bold=True)
         pen.table(x, 16, numbers, cell=34, fill=BLUE)
-        pen.text(x + 34, 98, f"map {at + 1}", size=SMALL)
+        pen.text(x + 34, 98, f"map {index + 1}", size=SMALL)
     for row, words in enumerate(("weights: of the", "dense layer, or", "mean gradients")):
         pen.text(468, 36 + 18 * row, words, anchor="end", size=SMALL)
     pen.text(20, 162, "=", bold=True)
@@ -152,12 +152,12 @@ def roar() -> Sketch:
         height=180,
     )
     steps = (("a map", "per image"), ("remove the", "hottest 30%"), ("train a new", "network"), ("AUC on", "the rest"))
-    for at, (first, second) in enumerate(steps):
-        x = 16 + 116 * at
-        pen.box(x, 24, 96, 52, fill=ORANGE if at == 1 else BLUE, tint=0.22, rounded=6)
+    for index, (first, second) in enumerate(steps):
+        x = 16 + 116 * index
+        pen.box(x, 24, 96, 52, fill=ORANGE if index == 1 else BLUE, tint=0.22, rounded=6)
         pen.text(x + 48, 40, first, size=SMALL)
         pen.text(x + 48, 60, second, size=SMALL)
-        if at:
+        if index:
             pen.arrow((x - 18, 50), (x - 2, 50))
     pen.text(468, 96, "low: a good map", anchor="end", size=SMALL)
     pen.line([(180, 78), (180, 124), (296, 124)], dashed=True)
