@@ -18,6 +18,7 @@ Values = Mapping[str, Any]
 Text = Mapping[str, Any]
 BySource = Mapping[str, Values]
 Rows = list[list[str]]
+LARGE = 5  # from here on one digit after the point is enough: minutes, gigabytes
 SCORES = {
     "auc": "AUC",
     "balanced_accuracy": "balanced accuracy",
@@ -44,7 +45,9 @@ class Kind(NamedTuple):
 def number(value: float | None) -> str:
     if value is None:
         return "not known"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if abs(value) < LARGE else f"{value:.1f}"
 
 
 def with_interval(value: float, interval: Sequence[float] | None) -> str:
@@ -253,7 +256,7 @@ def seeds_values(by_name: Mapping[str, Sequence[float]], classes: Sequence[str])
 def show_seeds(by_source: BySource, text: Text) -> list[Table | Drawing]:
     def rows(values: Values) -> Rows:
         return [
-            [name, number(sum(scores) / len(scores)), f"{min(scores):.3f} to {max(scores):.3f}"]
+            [name, number(sum(scores) / len(scores)), f"{number(min(scores))} to {number(max(scores))}"]
             for name, scores in values.items()
         ]
 
