@@ -149,7 +149,7 @@ def test_a_reference_comes_back_from_its_file_and_a_damaged_one_is_named(
 def simulated_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on simulated radiographs, 400 to train and 200 to validate."""
     train, val, test = (simulate_radiographs(n, image_size=64, seed=seed) for seed, n in enumerate((400, 200, 200)))
-    splits = type("Splits", (), {"train": train, "val": val, "test": test, "found": None, "has_test": True})
+    splits = type("Splits", (), {"train": train, "val": val, "test": test, "path": None, "has_test": True})
     folder = tmp_path_factory.mktemp("unlike") / "run"
     recipe = Recipe.for_task("pneumonia", data="simulated", image_size=64, epochs=2)
     with pytest.MonkeyPatch.context() as patch:
