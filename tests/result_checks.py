@@ -181,4 +181,5 @@ def seeds_faults(record: Record, title: str) -> Iterator[str]:
 
 def score_faults(name: str, scores: list[float], seeds: list[int], most: float = 1) -> Iterator[str]:
     if len(scores) != len(seeds) or not all(0 <= score <= most for score in scores):
-        yield f"{name}: {scores} are not a {'fraction' if most == 1 else 'number from 0 up'} for each of the seeds {seeds}"
+        kind = "fraction" if most == 1 else "number from 0 up"
+        yield f"{name}: {scores} are not a {kind} for each of the seeds {seeds}"
