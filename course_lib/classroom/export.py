@@ -146,7 +146,8 @@ def _moodle(out: Path, table: Table, graded: dict[str, Grade], title: str) -> tu
 def _comment(grade: Grade, title: str) -> str:
     tasks = ", ".join(f"{name}: {cell}" for name, cell in grade.items() if cell and re.fullmatch(r"\d\d\.\w+", name))
     parts = [f"{grade['score']} of {grade['max_score']} points", tasks, grade["reason"], grade["comment"]]
-    return f"{title}: {_escaped('. '.join(filter(None, parts)))}."
+    sentences = [part[:1].upper() + part[1:] + "." * (part[-1] not in ".!?") for part in parts if part]
+    return f"{title}: {_escaped(' '.join(sentences))}"
 
 
 def _escaped(text: str) -> str:
