@@ -21,7 +21,7 @@
 # | [E. Shifts, borders and history](#part-e) | 10 min, optional | what moves along with an image, and what doesn't |
 #
 # You need Python, the basics of [tensors](https://docs.pytorch.org/tutorials/beginner/basics/tensorqs_tutorial.html),
-# pencil and paper, and no GPU. Computing takes 21 s on two cores.
+# pencil and paper, and no GPU. Computing takes 20 s on two cores.
 
 # %% tags=["setup"]
 from course_lib.lessons import start_lesson

@@ -23,7 +23,7 @@
 # | [E. Blocks and skip connections](#part-e) | 23 min, optional | six blocks, and an experiment on depth |
 #
 # You need lessons [1](01_cnn_anatomy.ipynb) to [3](03_training_on_gpu.ipynb): layers, the training loop, schedules,
-# number formats, intervals. Computing takes 98 s on two cores (13 min with real images).
+# number formats, intervals. Computing takes 80 s on two cores (13 min with real images).
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson
