@@ -46,11 +46,11 @@ class Lesson(NamedTuple):
 # Measured, and printed for pasting, by tests/benchmarks/lesson_times.py.
 LESSONS = {
     1: Lesson("CNN anatomy", 20, 20, 128, gains=False),
-    2: Lesson("Building PneumoniaCNN", 25, 30, 64),
-    3: Lesson("Training on GPU (and on what you have)", 55, 684, 64),
+    2: Lesson("Building PneumoniaCNN", 35, 30, 64),
+    3: Lesson("Training on GPU (and on what you have)", 70, 684, 64),
     4: Lesson("CIFAR-10, ten times faster", 80, 770, 32, (CIFAR10,)),
-    5: Lesson("Transfer learning", 55, 552, 96, (CIFAR10, CHEST_XRAY)),
-    6: Lesson("Visualization", 70, 132, 96),
+    5: Lesson("Transfer learning", 61, 552, 96, (CIFAR10, CHEST_XRAY)),
+    6: Lesson("Visualization", 72, 132, 96),
 }
 HOSTED = ("Colab", "Kaggle")
 _started = (0, "")  # this kernel's lesson, and the source of its images

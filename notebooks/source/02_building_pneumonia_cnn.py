@@ -24,7 +24,7 @@
 # | [E. Two modes, and the first test](#part-e) | 20 min, core | a network that passes, three that fail |
 #
 # You need [lesson 1](01_cnn_anatomy.ipynb) and [Python classes](https://docs.python.org/3/tutorial/classes.html).
-# Computing takes 25 s on two cores (30 s with real images).
+# Computing takes 35 s on two cores (30 s with real images).
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson

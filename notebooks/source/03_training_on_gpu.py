@@ -24,7 +24,7 @@
 # | [F. Before others rely on it](#part-f) | 14 min, optional | calibration, resuming, two processes |
 #
 # You need lessons [1](01_cnn_anatomy.ipynb) and [2](02_building_pneumonia_cnn.ipynb): layers, logits, modes and
-# parameters. Computing takes 55 s on two cores (11 min with real images).
+# parameters. Computing takes 70 s on two cores (11 min with real images).
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson

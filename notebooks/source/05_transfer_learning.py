@@ -23,7 +23,7 @@
 # | [E. Choosing, and taking it with you](#part-e) | 8 min, optional | a table of costs, and a network in a file |
 #
 # You need lessons [2](02_building_pneumonia_cnn.ipynb) to [4](04_cifar10.ipynb): chest X-rays, the training loop,
-# blocks. Computing takes 55 s on two cores (9.2 min with real images).
+# blocks. Computing takes 61 s on two cores (9.2 min with real images).
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson

@@ -23,7 +23,7 @@
 # | [E. Tests without a truth](#part-e) | 19 min, optional | deletion, retraining, forgetting; what the clinics found |
 #
 # You need lessons [2](02_building_pneumonia_cnn.ipynb) and [3](03_training_on_gpu.ipynb), and for one figure
-# [5](05_transfer_learning.ipynb). Computing takes 70 s on two cores (2.2 min with real images).
+# [5](05_transfer_learning.ipynb). Computing takes 72 s on two cores (2.2 min with real images).
 
 # %% tags=["setup"]
 from course_lib.lessons import get_real_images, start_lesson
