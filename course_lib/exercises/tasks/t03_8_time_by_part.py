@@ -1,4 +1,5 @@
 import io
+import itertools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -115,14 +116,16 @@ moves millions of weights for one image. In each, your table must name the culpr
             part()
         for _ in range(steps - 1 if slow == "books" else 0):
             parts["books"]()  # back to the step in which it validates
-        names = list(parts)
-        for _ in range(5):  # until the machine leaves the parts alone
+        names, hits, misses = list(parts), 0, 0
+        for _ in range(5):  # once if the machine leaves the parts alone; the best of three if the answer fails then
             calls, seconds = [], dict.fromkeys(names, 0.0)
             table = answer({name: partial(self.timed, name, parts[name], calls, seconds) for name in names}, steps)
             self.look_at_calls(calls, names, steps)
             self.look_at_table(table, names)
             slowest, largest = max(names, key=seconds.get), max(table, key=table.get)
-            if slowest == largest == slow:
+            if slowest == slow:
+                hits, misses = hits + (largest == slow), misses + (largest != slow)
+            if hits > misses or misses == 2:
                 break
         if slowest != slow and largest == slowest:  # the machine was slower than what was planted
             largest = slow
@@ -204,6 +207,15 @@ def alike(parts, steps):
     return dict.fromkeys(parts, 1 / len(parts)) | {"backward": 1 / len(parts) + 1e-6}
 
 
+turn = itertools.count()
+
+
+def each_in_turn(parts, steps):
+    stopwatch(parts, steps)
+    named = list(parts)[next(turn) % len(parts)]
+    return dict.fromkeys(parts, 1 / len(parts)) | {named: 1 / len(parts) + 1e-6}
+
+
 STEPS, PARTS = "for _ in range(steps):", "for name, part in parts.items():"
 also_wrong = [
     ({" / total": ""}, "divide by the sum of all parts"),
@@ -213,6 +225,7 @@ also_wrong = [
     (lambda parts, steps: [stopwatch(parts, 1) for _ in range(steps)][-1], "Do all steps count"),
     (on_the_next, "booked on the next one"),
     (alike, "around its call"),
+    (each_in_turn, "most of the time in"),
     (lambda parts, steps: list(stopwatch(parts, steps).values()), "a fraction per name"),
 ]
 also_right = [stopwatch]
