@@ -1253,8 +1253,9 @@ on_real("03.tutorial")
 #
 # So this is how the story of the 67 million parameters ends: half an hour by the plain loop, 8 GB of memory and more,
 # and a small network with a better recipe is ahead of it from every seed. The recipe matters more than the network, for
-# it's the same CompactCNN that lost to PneumoniaCNN above. Three things differ: 96 pixels, 20 epochs, and training
-# images that are changed at random. Part E takes one of those changes away and measures what it was worth.
+# it's the same CompactCNN that lost to PneumoniaCNN above. It now sees 96 pixels, for 20 epochs, and training images
+# that are changed at random; batch, rate and a little label smoothing differ, too. Part E takes one of the changes to
+# the images away and measures what it was worth.
 #
 # The simulated test patients are drawn as the others were, so validation and test agree. The real validation images
 # were cut out of the published train folder; the published test folder was put together in another way, and its labels
