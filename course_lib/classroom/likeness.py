@@ -84,8 +84,11 @@ def _with_helpers(name: str, defined: Definitions) -> tuple[list[ast.stmt], dict
             if isinstance(node, ast.Import | ast.ImportFrom):
                 imported |= dict(_imports(node))
     if "*" in defined:  # whatever is not defined comes from there
-        used = {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name)}
-        unknown = {name for name in used if name not in defined and not hasattr(builtins, name)}
+        nodes = [node for part in parts for node in ast.walk(part)]
+        used = {node.id for node in nodes if isinstance(node, ast.Name)}
+        own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        unknown = {name for name in used - own if name not in defined and not hasattr(builtins, name)}
         imported |= {name: f"{origin}.{name}" for _, origin in _imports(defined["*"]) for name in unknown}
     return parts, imported
 

@@ -30,12 +30,15 @@ ALIKE = [
     PLAIN.replace("logits, labels", "logits: torch.Tensor, labels: torch.Tensor").replace("):\n", "):  # mine\n\n\n"),
     PLAIN.replace("import torch\n", "import torch as th\n").replace("torch.stack", "th.stack"),
     PLAIN.replace("    predicted =", '    """What I do."""\n    predicted ='),
+    PLAIN.replace("    predicted =", "    predicted: torch.Tensor\n    predicted: torch.Tensor ="),
+    PLAIN.replace("import torch\n", "import torch.linalg\n"),
     "%matplotlib inline\n" + PLAIN,
     "def class_accuracy(a, b):\n    return 1\n" + PLAIN,
 ]
 UNLIKE = [
     PLAIN.replace("argmax", "argmin"),
     PLAIN.replace("dim=1", "dim=0"),
+    PLAIN.replace("scores.argmax", "scores.abs().argmax"),
     PLAIN.replace(".mean()", ".sum()"),
     PLAIN.replace("helper(logits)", "helper(labels)"),
 ]
@@ -89,6 +92,11 @@ def test_classes_are_compared_without_the_names_of_their_parts() -> None:
 )
 def test_an_answer_that_calls_the_course_says_what(code: str, used: str) -> None:
     assert used in " ".join(read_answer([code], "f").course)
+
+
+def test_ones_own_names_and_pythons_are_not_the_courses() -> None:
+    star = "from course_lib.explain import *\ndef g(x):\n    y = len(x)\n    return y\ndef f(x):\n    return g(x)"
+    assert read_answer([star], "f").course == frozenset()
 
 
 def test_what_is_not_in_plain_sight_or_no_python_is_no_answer() -> None:
