@@ -61,7 +61,7 @@ benchmark: .venv/.notebooks,classroom,site,tests
 	$(BIN)/python tests/benchmarks/explorer_speed.py
 	$(BIN)/python tests/benchmarks/grading_speed.py --submissions 20
 
-# What the tests let pass: of the exercises' solutions all mutants, in a minute; of the package one in five, in half an hour.
+# What the tests let pass: of the exercises' solutions all mutants, in a minute; of the package one in five, in ten minutes.
 mutants: .venv/.notebooks,classroom,site,tests
 	$(BIN)/python tests/exercises/mutants.py
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock mutmut==3.8.1

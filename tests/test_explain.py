@@ -308,6 +308,8 @@ def test_top_patches_show_the_place_that_a_channel_answers_to() -> None:
     assert found.shape == (1, 2, 1, 8, 8)
     torch.testing.assert_close(found[0, 0, 0], images[1, 0, 6:14, 18:26])
     torch.testing.assert_close(found[0, 1, 0], images[3, 0, 6:14, 18:26])
+    (odd,) = explain.top_patches(model, F.pad(images, [16, 0, 0, 4]), model[1], [0], side=7, count=1)
+    torch.testing.assert_close(odd[0, 0], images[1, 0, 7:14, 19:26])  # around the pixel where the answer's middle is
 
 
 def test_visualization_climbs_and_stays_an_image() -> None:
@@ -320,8 +322,18 @@ def test_visualization_climbs_and_stays_an_image() -> None:
     assert images.max() <= 1
     for row, channel in enumerate((0, 3)):
         assert reached[row, channel].mean() > 1.5 * usual[:, channel].mean()
-    again = explain.feature_visualization(model, layer, [0, 3], image_shape=(1, 32, 32), steps=40)
+    again = explain.feature_visualization(model, layer, [0, 3], image_shape=(1, 32, 32), steps=40, seed=0)
     assert torch.equal(images, again)
+
+
+@pytest.mark.parametrize(("weight", "reached"), [(-1.0, 0.0), (0.0, 0.5), (1.0, 1.0)])
+def test_visualization_follows_a_weight_known_beforehand(weight: float, reached: float) -> None:
+    layer = nn.Conv2d(1, 1, 1, bias=False)
+    nn.init.constant_(layer.weight, weight)
+    climbed = explain.feature_visualization(layer, layer, [0], image_shape=(1, 32, 32), steps=60)
+    torch.testing.assert_close(climbed, torch.full_like(climbed, reached), atol=0.1, rtol=0)  # at the border too
+    noise = explain.feature_visualization(layer, layer, [0], image_shape=(1, 64, 64), steps=0)
+    assert (noise.mean().item(), noise.std().item()) == (pytest.approx(0.5, abs=0.01), pytest.approx(0.05, abs=0.005))
 
 
 class Permute(nn.Module):

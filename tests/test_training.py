@@ -1,5 +1,8 @@
 import copy
+import io
 import math
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,20 @@ def test_epoch_loss_counts_a_short_last_batch_by_its_samples(make_set: MakeSet) 
     assert loss == pytest.approx(expected.item(), rel=1e-6)
 
 
+def test_a_terminal_sees_the_epoch_its_loss_and_its_speed(
+    make_set: MakeSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(256, 2))
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    loss = train_one_epoch(model, Batches(make_set(10), 10), frozen, description="epoch 2/3")
+    assert "epoch 2/3:" in terminal.getvalue()
+    assert re.search(rf"loss {loss:.3f}, \d+ images/s", terminal.getvalue())
+    assert capsys.readouterr().out == ""
+
+
 def test_one_epoch_takes_the_same_steps_as_the_loop_written_out(make_set: MakeSet) -> None:
     data = make_set(24)
     ours, theirs = small_network(), small_network()
@@ -102,8 +119,9 @@ def test_evaluation_agrees_with_torch_and_restores_each_modules_mode(make_set: M
 def test_history_holds_the_auc_that_scikit_learn_finds(make_set: MakeSet) -> None:
     data, model = make_set(32), small_network()
     history = fit(model, Batches(data, 8, shuffle=True), Batches(data, 32), epochs=1, precision=FLOAT32)
-    probs = evaluate(model, Batches(data, 32)).probs[:, 1]
-    assert history.val_auc == [pytest.approx(roc_auc_score(data.labels, probs))]
+    outcome = evaluate(model, Batches(data, 32))
+    assert history.val_auc == [pytest.approx(roc_auc_score(data.labels, outcome.probs[:, 1]))]
+    assert history.val_accuracy == [outcome.accuracy]
 
 
 def test_many_classes_have_no_auc_in_the_history(make_set: MakeSet) -> None:

@@ -12,7 +12,7 @@ LONGEST = 10_000_000  # characters of a cell: a text handed in on Moodle may hol
 
 
 def read_file(path: str | Path, expected: str) -> bytes:
-    """What a file of the teacher's holds; `wanted` says what it should be.
+    """What a file of the teacher's holds; `expected` says what it should be.
 
     Raises:
         OSError: it cannot be read.

@@ -22,7 +22,7 @@ def main(names: list[str]) -> None:
         if status in ("survived", "no tests"):
             unnoticed.append(name)
     print(*unnoticed, sep="\n")
-    for file, of in counts.items():
+    for file, of in (counts | {"all": sum(counts.values(), Counter[str]())}).items():
         tried = of.total() - of["not checked"]
         noticed = tried - of["survived"] - of["no tests"]
         print(f"{file}: {noticed} of {tried} noticed" + (f", {noticed / tried:.0%}" if tried else ""))

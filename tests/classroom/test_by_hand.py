@@ -80,6 +80,29 @@ def test_grace_and_extensions_are_given_before_anything_is_taken(tmp_path: Path,
     assert "nothing was taken off" in got["di"]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("late", "policy", "reason"),
+    [
+        ("1 hour late", Policy(10), "1 day late: 1.3 points off, 13 before"),
+        (
+            "11 days 3 hours late",
+            Policy(10, extension_days={"ann": 10}),
+            "2 days late: 2.6 points off, 13 before",
+        ),
+        (
+            "4 days late",
+            Policy(30, lowest_percent=40),
+            "4 days late: 7.8 points off, 13 before; late work keeps 40% of all points",
+        ),
+        ("late", Policy(10), "late, by how much is not known: nothing was taken off; see [days_late]"),
+    ],
+)
+def test_a_late_student_is_told_what_was_taken_off_and_why(
+    late: str, policy: Policy, reason: str, page: Assignment
+) -> None:
+    assert after_late_policy(record(page, "ann", "Ann", 13, late=late), policy)["reasons"] == [reason]
+
+
 def test_the_examples_of_the_teachers_page_are_heeded(tmp_path: Path, page: Assignment) -> None:
     blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     for name, start in {"late.toml": "    percent_per_day", "overrides.csv": "    student,task"}.items():

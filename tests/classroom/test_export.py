@@ -232,10 +232,14 @@ def test_a_name_that_a_spreadsheet_would_run_comes_back_as_it_was(tmp_path: Path
     ("encoding", "separator"),
     [("utf-8", ","), ("utf-8-sig", ";"), ("cp1252", ";"), ("utf-16", "\t"), ("utf-8", "\t")],
 )
-def test_a_roster_that_excel_saved_is_read(encoding: str, separator: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names_separator", [False, True])
+def test_a_roster_that_excel_saved_is_read(
+    encoding: str, separator: str, names_separator: bool, tmp_path: Path
+) -> None:
     path, rows = tmp_path / "roster.csv", [["student", "name"], ["zoe", "Zoë Müller"], ["ann", "Lee, Ann; MSc"]]
     write_table(path, rows)
     text = "\r\n".join(separator.join(f'"{cell}"' for cell in row) for row in rows)
+    text = f"sep={separator}\r\n{text}" if names_separator else text
     path.write_bytes(text.encode(encoding))
     assert [(student.id, student.name) for student in students_of(read_table(path))] == [
         ("zoe", "Zoë Müller"),
