@@ -55,7 +55,7 @@ def checked_points(written: str, max_points: int, where: str) -> float | None:
     """Points as a teacher wrote them; None for an empty text.
 
     Raises:
-        ValueError: they are not from 0 to `most`.
+        ValueError: they are not from 0 to `max_points`.
     """
     if not written:
         return None

@@ -42,7 +42,7 @@ def readable(value: object, length: int = 300) -> str:
 
 
 def read_json(content: bytes, max_items: int = MOST_ITEMS) -> Any:
-    """What JSON says, if it holds no more lists, dictionaries and items than `most`.
+    """What JSON says, if it holds no more lists, dictionaries and items than `max_items`.
 
     Raises:
         ValueError: it holds more, or is no JSON.

@@ -278,7 +278,7 @@ def call(answer: Answer, *arguments: Any, **kwargs: Any) -> Any:
 
 
 def expect_shape(actual: object, shape: tuple[int, ...], name: str, slips: Mapping[tuple[int, ...], str]) -> None:
-    """Go on if `found` is a tensor of a shape; the sentences go with other shapes.
+    """Go on if `actual` is a tensor of a shape; the sentences go with other shapes.
 
     Raises:
         Wrong: it is not.
