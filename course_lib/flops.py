@@ -21,6 +21,7 @@ from course_lib.runtime import Precision, wait_for
 
 SIDES = (512, 1024, 2048, 4096, 8192)  # of square matrices
 PRODUCTS = 30  # of each size
+MOST = 0.75  # of the time of a product
 SHORT = 0.002  # seconds of a product, up to which a larger one is tried
 UNITS = {"PFLOP": 1e15, "TFLOP": 1e12, "GFLOP": 1e9, "MFLOP": 1e6}
 
@@ -123,8 +124,8 @@ def peak_flops(precision: Precision, device: torch.device | str = "cpu") -> floa
 
     Measured once, in about a second, and kept in the course's cache folder for this machine, device, precision, number
     of threads, number of processes and version of torch. Other programs that keep the machine busy meanwhile can make
-    it too low; delete the file (peak-*.json) to measure anew. In a team all processes ask at the same time, and each
-    gets its own peak.
+    it too low; a measurement in which they took a processor away is not kept. In a team all processes ask at the same
+    time, and each gets its own peak.
     """
     device = torch.device(device)
     conditions = {
@@ -139,7 +140,9 @@ def peak_flops(precision: Precision, device: torch.device | str = "cpu") -> floa
     path = data_dir() / "cache" / f"peak-{key}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # absent, or damaged
         return float(json.loads(path.read_text(encoding="utf-8"))["flops_per_second"])
-    peak = _matrix_product_rate(device, precision.dtype or torch.float32)
+    peak, undisturbed = _matrix_product_rate(device, precision.dtype or torch.float32)
+    if not undisturbed:
+        return peak
     try:
         write_text(path, json.dumps({**conditions, "flops_per_second": peak}, indent=2) + "\n")
     except OSError as error:
@@ -147,8 +150,10 @@ def peak_flops(precision: Precision, device: torch.device | str = "cpu") -> floa
     return peak
 
 
-def _matrix_product_rate(device: torch.device, dtype: torch.dtype) -> float:
+def _matrix_product_rate(device: torch.device, dtype: torch.dtype) -> tuple[float, bool]:
     """FLOP a second of the fastest of many products, of larger and larger matrices as long as these take no time.
+
+    And whether it had the processors to itself: each thread was at work during most of the fastest product.
 
     One of many goes undisturbed even where other programs want the processor too. The matrices are random, with numbers
     of their own: products of zeros are faster.
@@ -159,14 +164,16 @@ def _matrix_product_rate(device: torch.device, dtype: torch.dtype) -> float:
         product, fastest = left @ right, math.inf
         for _ in range(PRODUCTS):
             wait_for(device)
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             torch.mm(left, right, out=product)
             wait_for(device)
-            fastest = min(fastest, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            if seconds < fastest:
+                fastest, at_work = seconds, (time.process_time() - worked) / seconds
         rate = max(rate, 2 * side**3 / fastest)
         if fastest > SHORT:
             break
-    return rate
+    return rate, device.type != "cpu" or at_work > MOST * torch.get_num_threads()
 
 
 def describe_arithmetic(flops: float, seconds: float, peak: float) -> str:
