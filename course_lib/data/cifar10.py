@@ -128,8 +128,9 @@ def _class_folders(folder: Path, image_size: int, val_fraction: float, seed: int
 def _labeled_files(folder: Path, image_size: int, val_fraction: float, seed: int) -> Splits:
     with open(folder / LABELS, newline="", encoding="utf-8-sig") as file:
         rows = [(row.get("id"), row.get("label")) for row in csv.DictReader(file)]
-    if not rows or (bad_label := next((label for name, label in rows if not name or label not in CLASSES), "")) != "":
-        content = f"{bad_label!r} among the labels" if rows else "no line"
+    bad_row = next(((name, label) for name, label in rows if not name or label not in CLASSES), None)
+    if bad_row or not rows:
+        content = f"id {bad_row[0]!r} with label {bad_row[1]!r}" if bad_row else "no line"
         raise ValueError(
             f"{folder / LABELS}: lines with id and label expected, a label being one of {', '.join(CLASSES)}, found "
             f"{content}; take the competition's own file."

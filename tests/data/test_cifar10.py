@@ -192,8 +192,9 @@ def test_the_files_of_kaggles_competition_are_read_by_their_table(competition: P
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("id,label\n1,toad", "found 'toad' among the labels"),
-        ("number,name\n1,frog", "found None among the labels"),
+        ("id,label\n1,toad", "found id '1' with label 'toad'"),
+        ("id,label\n1,", "found id '1' with label ''"),
+        ("number,name\n1,frog", "found id None with label None"),
         ("", "found no line"),
     ],
 )
