@@ -78,8 +78,18 @@ class ImageSet(Dataset[tuple[Tensor, int]]):
         return dict(zip(self.classes, per_label, strict=True))
 
     def subset(self, indices: Sequence[int] | Tensor) -> Self:
-        """The images at `indices`, in that order, with everything that belongs to them."""
-        index = torch.as_tensor(indices, dtype=torch.long)
+        """The images at `indices`, in that order, with everything that belongs to them.
+
+        Raises:
+            ValueError: a Boolean mask in place of indices.
+        """
+        index = torch.as_tensor(indices)
+        if index.dtype == torch.bool:
+            raise ValueError(
+                "indices must be integers, got a Boolean mask; give `mask.nonzero().flatten()`, the indices where it "
+                "is true."
+            )
+        index = index.long()
         return replace(
             self,
             images=self.images[index],

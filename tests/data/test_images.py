@@ -23,6 +23,16 @@ def test_a_subset_keeps_what_belongs_together(make_set: MakeSet) -> None:
     assert torch.equal(part.images, make_set(6).images[[4, 1]])
 
 
+def test_a_mask_in_place_of_indices_is_refused(make_set: MakeSet) -> None:
+    data = make_set(6)
+    mask = data.labels == 0
+    for given in (mask, mask.tolist(), mask.numpy()):
+        with pytest.raises(ValueError, match=r"got a Boolean mask; give `mask\.nonzero\(\)\.flatten\(\)`"):
+            data.subset(given)
+    assert data.subset(mask.nonzero().flatten()).groups == ("0", "2", "4")
+    assert len(data.subset([])) == 0
+
+
 def test_counts_name_a_class_without_images(make_set: MakeSet) -> None:
     assert make_set(4).subset([0, 2]).counts() == {"class 0": 2, "class 1": 0}
 
