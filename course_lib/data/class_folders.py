@@ -44,8 +44,8 @@ def has_all(top: Folder, classes: Sequence[str]) -> bool:
 
 def class_images(top: Folder, classes: Sequence[str] | None, subfolder: str | None) -> Classes:
     """The images of each class folder; folders that hold images and something else are refused."""
-    if classes is not None and not has_all(top, classes):
-        absent = [name for name in classes if name not in top.folders]
+    known = {*top.folders, *top.empty, *top.without}
+    if absent := [name for name in classes or () if name not in known]:
         raise FileNotFoundError(
             f"{top.path}: no folder {absent[0]!r}, as classes says; there are {', '.join(top.folders) or 'none'}."
         )
@@ -57,7 +57,7 @@ def class_images(top: Folder, classes: Sequence[str] | None, subfolder: str | No
         if any(map(may_hold_images, files)) if classes is None else name in classes:
             raise ValueError(
                 f"{top.path / name}: an empty class, no image in it that is read, but {summarize(files)}. If it is no "
-                f"class, say which are: {choice('classes', ','.join(chosen))}."
+                f"class, say which are: {choice('classes', ','.join(chosen or top.folders))}."
             )
     if classes is None:
         _refuse_images_beside_masks(top)

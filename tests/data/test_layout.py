@@ -204,10 +204,13 @@ def test_files_left_out_are_counted_by_suffix_with_what_to_do(
 def test_a_class_of_files_that_are_not_read_is_named_with_what_to_do(tmp_path: Path) -> None:
     write(tmp_path, **{"cats": 2, "birds": 2, "dogs": 0})
     (tmp_path / "dogs" / "1.heic").write_bytes(b"not read")
-    with pytest.raises(
-        ValueError, match=r"dogs: an empty class, no image in it that is read, but 1 \.heic \(export it"
-    ):
-        find_layout(tmp_path)
+    for classes in (None, ["cats", "dogs"]):
+        with pytest.raises(
+            ValueError, match=r"dogs: an empty class, no image in it that is read, but 1 \.heic \(export it"
+        ):
+            find_layout(tmp_path, classes=classes)
+    with pytest.raises(FileNotFoundError, match=r"no folder 'cows', as classes says; there are birds, cats"):
+        find_layout(tmp_path, classes=["dogs", "cows"])
     assert find_layout(tmp_path, classes=["cats", "birds"]).classes == ("birds", "cats")
 
 
