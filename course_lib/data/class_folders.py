@@ -125,15 +125,17 @@ def choice(argument: str, value: str) -> str:
 def align_classes(layout: Layout, *, several: bool = True) -> None:
     """Give all splits the classes of the first, in its spelling and order; refuse others, a single one, and doubles."""
     first = next(iter(layout.splits))
-    spelled: dict[str, str] = {}
-    for name in layout.splits[first]:
-        if name.strip().lower() in spelled:
-            raise ValueError(
-                f"{layout.root}: {spelled[name.strip().lower()]} and {name} are two folders of one name; rename one."
-            )
-        spelled[name.strip().lower()] = name
+    spelled: dict[str, str] = {}  # in the first split
     for split, classes in layout.splits.items():
-        own = {name.strip().lower(): name for name in classes}
+        own: dict[str, str] = {}
+        for name in classes:
+            if (key := name.strip().lower()) in own:
+                inside = "" if split == "all" else f" in {layout.names[split]}"
+                raise ValueError(
+                    f"{layout.root}: {own[key]} and {name} are two folders of one name{inside}; rename one."
+                )
+            own[key] = name
+        spelled = spelled or own
         if unmatched := [*(own[key] for key in own.keys() - spelled), *(spelled[key] for key in spelled.keys() - own)]:
             known = ", ".join(layout.splits[first])
             common = ",".join(sorted(spelled[key] for key in spelled if key in own))

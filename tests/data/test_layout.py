@@ -261,6 +261,9 @@ def test_two_folders_for_one_split_or_one_class_are_refused(tmp_path: Path) -> N
     if sys.platform == "linux":
         with pytest.raises(ValueError, match="Cats and cats are two folders of one name"):
             find_layout(write(tmp_path / "more", Cats=1, cats=1, dogs=1))
+        write(tmp_path / "splits", **{f"{split}/{name}": 1 for split in ("train", "test") for name in ("cats", "dogs")})
+        with pytest.raises(ValueError, match="Cats and cats are two folders of one name in test"):
+            find_layout(write(tmp_path / "splits", **{"test/Cats": 1}))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
