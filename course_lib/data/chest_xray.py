@@ -50,9 +50,9 @@ def load_chest_xray(
     """Chest X-rays in gray, classes NORMAL (0) and PNEUMONIA (1), and one line saying which they are.
 
     Real images are found in `root` as: the Kaggle layout (`chest_xray/train/NORMAL/...`), in `root` or below it; or a
-    MedMNIST file (`pneumoniamnist_128.npz`), by itself or in `root`. Validation is cut from train by patient, since
-    the 16 images of the published validation folder can select nothing; they are added to train. A MedMNIST file
-    names no patients, so its own validation split is kept.
+    MedMNIST file (`pneumoniamnist_128.npz`), by itself or in `root` or `root/downloads`. Validation is cut from train
+    by patient, since the 16 images of the published validation folder can select nothing; they are added to train. A
+    MedMNIST file names no patients, so its own validation split is kept.
 
     Args:
         source: "real"; "simulated"; or "auto": real images that are there, else a download if the network answers
@@ -88,7 +88,10 @@ def load_chest_xray(
 
 
 def find_chest_xray(root: str | Path | None = None) -> Path | None:
-    """The folder that holds train/ or test/, or the MedMNIST file, in `root` or up to three folders below it.
+    """The folder that holds train/ or test/, or the MedMNIST file.
+
+    The folder is `root`, or lies up to three folders below it; the file is `root`, or lies in `root` or in
+    `root/downloads`.
 
     Without a `root`: in COURSE_DATA_ROOT, in the course's data folder, or where Kaggle and kagglehub put the data set.
     """

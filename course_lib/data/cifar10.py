@@ -44,9 +44,10 @@ def load_cifar10(
 ) -> Splits:
     """CIFAR-10 in color, and one line saying where it was found; or simulated objects in its place.
 
-    Real images are found in `root`, or below it, as the official archive `cifar-10-python.tar.gz`, whose checksum is
-    verified; as the folder `cifar-10-batches-py` that it unpacks to; as class folders `cifar10/train/airplane/...`; or
-    as the files of Kaggle's competition, `train/1.png` with `trainLabels.csv`, which have no labels for test images.
+    Real images are the official archive `cifar-10-python.tar.gz` in `root` or `root/downloads`, whose checksum is
+    verified; or, in `root` or up to three folders below it, the folder `cifar-10-batches-py` that it unpacks to, class
+    folders `cifar10/train/airplane/...`, or the files of Kaggle's competition, `train/1.png` with `trainLabels.csv`,
+    which have no labels for test images.
     Simulated ones (`simulate_objects`) have ten other classes: 4,000 to train on, 1,000 to validate and 2,000 to test.
 
     Args:
@@ -83,8 +84,9 @@ def load_cifar10(
 
 
 def find_cifar10(root: str | Path | None = None) -> Path | None:
-    """The folder that holds train/ or test/, or the official archive, or what it unpacks to: `root`, or in or below it.
+    """The folder that holds train/ or test/, or the official archive, or what it unpacks to.
 
+    It is `root`, or lies in it or up to three folders below it; the archive lies in `root` or `root/downloads`.
     Without a `root`: in COURSE_DATA_ROOT, in the course's data folder, or where Kaggle puts a data set.
     """
     if root is None:
