@@ -26,7 +26,8 @@ class Augmentation:
         contrast: largest relative change of the pixels' distance from their mean.
         gamma: largest natural logarithm of the exponent that pixels are raised to.
         shade: largest relative change of light from one border to the opposite one, with blotches of half as much.
-        blur: largest share of each pixel that comes from its 3x3 neighborhood; half of the images stay sharp.
+        blur: largest share of each pixel that comes from its 3x3 neighborhood; half of the images stay sharp. Beyond
+            the border the neighborhood is 0, so that the outermost pixels darken.
         noise: largest standard deviation of the noise added to each pixel.
         horizontal_flip: mirror half of the images.
     """
