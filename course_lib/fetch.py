@@ -143,7 +143,7 @@ def verify(path: str | Path, remote: Remote) -> None:
     if checksum != remote.checksum:
         raise ValueError(
             f"{path}: not the published {remote.filename} ({checksum}, expected {remote.checksum}); delete it and "
-            f"download it again, or, if it is a set of your own, rename it and name the file itself as the root."
+            "download it again."
         )
 
 

@@ -284,7 +284,7 @@ def test_a_wrong_file_on_disk_names_both_checksums_and_the_mend(tmp_path: Path) 
     path = tmp_path / NAME
     path.write_bytes(b"something else")
     with pytest.raises(
-        ValueError, match=rf"xrays\.npz: not the published .*expected {CHECKSUM}\); delete it and download"
+        ValueError, match=rf"xrays\.npz: not the published .*expected {CHECKSUM}\); delete it and download it again\.$"
     ):
         verify(path, remote(NOBODY))
 

@@ -83,7 +83,12 @@ def load_chest_xray(
             f"{path}: MedMNIST's {other.group()} holds other images; give pneumoniamnist.npz, or one of its sizes."
         )
     if published := next((remote for remote in PNEUMONIA_MNIST.values() if remote.filename == path.name), None):
-        verify(path, published)
+        try:
+            verify(path, published)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} Or, if it is a set of your own, rename it and name the file itself as the root."
+            ) from None
     return _medmnist(path, image_size)
 
 
