@@ -18,8 +18,8 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> tuple[Recip
     Raises:
         FileExistsError: `out` holds a run already.
         FileNotFoundError: nothing to resume in `out`.
-        ValueError: to be resumed with another recipe or with other images than before; or the recipe is for one
-            process.
+        ValueError: to be resumed with another recipe or with other images than before; or more processes than the
+            recipe or the validation images are for.
         ValueError, OSError: from the data.
     """
     before: dict[str, Any] = {}
@@ -31,6 +31,8 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> tuple[Recip
     if recipe.plain and team.size > 1:
         raise ValueError(f"preset {recipe.preset!r} trains in one process; start it without torchrun.")
     splits = _load(recipe, team)
+    if team.size > len(splits.val):
+        raise ValueError(f"{team.size} processes cannot share {len(splits.val)} validation images; start fewer.")
     source_fields = {"data": "real", "root": str(splits.path)} if splits.path else {"data": "simulated", "root": None}
     recipe = replace(recipe, **source_fields)  # type: ignore[arg-type]  # mypy sees no keys
     train, val = splits.train, splits.val

@@ -22,8 +22,10 @@ from torch.utils.data import DataLoader
 
 from course_lib.data import ImageSet, load_chest_xray
 from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
+from course_lib.distributed import Team
 from course_lib.models import NETWORKS, OFFLINE
 from course_lib.runs import Recipe, arithmetic, draw_explanation, evaluate_run, load_run, predict, train_run
+from course_lib.runs.start import begin
 
 
 @pytest.fixture
@@ -206,6 +208,11 @@ def test_a_run_is_not_resumed_on_other_images(recipe: Recipe, tmp_path: Path, ka
     shutil.copy(next((kaggle_root / "chest_xray" / "train" / "PNEUMONIA").iterdir()), changed)
     with pytest.raises(ValueError, match="stopped: was started on other images than those found now"):
         train_run(recipe, out, resume=True)
+
+
+def test_more_processes_than_validation_images_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="13 processes cannot share 12 validation images; start fewer"):
+        begin(recipe, tmp_path / "run", resume=False, team=Team(rank=0, size=13))
 
 
 @pytest.mark.parametrize("change", [{"seed": 9}, {"epochs": 7}, {"image_size": 64}, {"data": "simulated"}])
