@@ -44,7 +44,12 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> tuple[Recip
         "counts": {"train": train.counts(), "val": val.counts()},
         "has_test": splits.has_test,
     }
-    if resume and before["data"] != config["data"]:
+    if resume and before["data"]["fingerprint"] != config["data"]["fingerprint"]:
+        if splits.path is None:
+            raise ValueError(
+                f"{out}: was started on other simulated images than the course makes now; start again with another "
+                "--out."
+            )
         raise ValueError(f"{out}: was started on other images than those found now; give their folder by --root.")
     wait_for_all()  # before the first writes what the others look for
     if team.rank == 0:

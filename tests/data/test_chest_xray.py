@@ -108,7 +108,8 @@ def test_a_medmnist_file_named_as_the_root_is_read_as_it_is(tmp_path: Path) -> N
 def test_a_file_that_calls_itself_official_must_have_the_official_checksum(tmp_path: Path) -> None:
     write_npz(tmp_path / "pneumoniamnist.npz")
     with pytest.raises(
-        ValueError, match=r"pneumoniamnist\.npz: not the published .* expected md5:28209eda.*; delete it .* Or, if it is a set"
+        ValueError,
+        match=r"pneumoniamnist\.npz: not the published .* expected md5:28209eda.*; delete it .* Or, if it is a set",
     ):
         load_chest_xray("real", root=tmp_path)
 

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from course_lib.data import ImageSet, load_chest_xray
+from course_lib.data import ImageSet, Splits, load_chest_xray
 from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
 from course_lib.distributed import Team
 from course_lib.models import NETWORKS, OFFLINE
@@ -194,20 +195,33 @@ def test_a_run_states_its_whole_network_and_where_its_images_came_from(run: Path
         assert stated == set(inspect.signature(NETWORKS[defaults.network]).parameters)
 
 
+def change_data(run: Path, **data: str) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["data"] |= data
+    (run / "config.json").write_text(json.dumps(config))
+
+
 def test_a_run_is_not_resumed_on_other_images(recipe: Recipe, tmp_path: Path, kaggle_root: Path) -> None:
     out = tmp_path / "stopped"
-
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("course_lib.runs.train.fit", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train_run(recipe, out)
+    begin(recipe, out, resume=False, team=Team(0, 1))
+    change_data(out, license="in other words")
+    begin(recipe, out, resume=True, team=Team(0, 1))
     changed = next((kaggle_root / "chest_xray" / "train" / "NORMAL").iterdir())
     shutil.copy(next((kaggle_root / "chest_xray" / "train" / "PNEUMONIA").iterdir()), changed)
     with pytest.raises(ValueError, match="stopped: was started on other images than those found now"):
         train_run(recipe, out, resume=True)
+
+
+def test_a_run_is_not_resumed_on_images_of_another_simulator(tmp_path: Path, make_set: Callable[..., ImageSet]) -> None:
+    images = make_set(8)
+    splits = Splits(train_and_val=lambda: (images, images), test=lambda: images)
+    recipe, out = Recipe.for_task("pneumonia", data="simulated"), tmp_path / "stopped"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recipe, "splits", lambda _self: splits)
+        begin(recipe, out, resume=False, team=Team(0, 1))
+        change_data(out, fingerprint="of another simulator")
+        with pytest.raises(ValueError, match=r"other simulated images than the course makes now; start again .*--out"):
+            begin(recipe, out, resume=True, team=Team(0, 1))
 
 
 def test_more_processes_than_validation_images_are_refused(recipe: Recipe, tmp_path: Path) -> None:
