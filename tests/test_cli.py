@@ -239,6 +239,8 @@ def test_faults_end_in_one_sentence(run: Path, kaggle_root: Path, tmp_path: Path
     refused(course("train", "pneumonia", "--data", "real", "--root", empty, *out), "no chest X-rays there")
     refused(course("train", "pneumonia", *TRAIN, "--root", kaggle_root, "--out", run), "holds a run already")
     refused(course("train", "pneumonia", *out, "--resume"), "not a run folder")
+    by_default = ("--epochs", 20, "--out", run, "--resume")  # the preset's own number of epochs
+    refused(course("train", "pneumonia", *by_default), "was started with epochs=4, not 20; resume without")
     refused(course("evaluate", empty), "not a run folder", "course train")
     save_weights(run / "weights.safetensors", PneumoniaCNN(32))
     refused(course("evaluate", run), "weights.safetensors: holds weights of PneumoniaCNN")

@@ -40,7 +40,10 @@ def train(
         typer.Option(min=1, help="Stop after so many epochs without a lower validation loss.", show_default=False),
     ] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Pixels per side.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the split, the weights and the order.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**31, help="Of the split, the weights and the order; default 0.", show_default=False),
+    ] = None,
     preset: Annotated[
         Preset | None,
         typer.Option(help=f"How it is trained, if not as the task's default: {OF_EACH}.", show_default=False),
@@ -63,7 +66,7 @@ def train(
 
     With several processes: torchrun --standalone --nproc-per-node 2 -m course_lib train cifar10 --root ~/data
     """
-    folder = out or Path("runs") / "-".join(filter(None, (what, task, str(seed))))
+    folder = out or Path("runs") / "-".join(filter(None, (what, task, str(seed or 0))))
     check_train(
         what,
         task,
@@ -76,16 +79,19 @@ def train(
         classes=classes,
         subfolder=subfolder,
     )
-    from course_lib.runs import Recipe, arithmetic, train_run
+    from functools import partial
+
+    from course_lib.runs import Recipe, arithmetic, stored_recipe, train_run
     from course_lib.runtime import keep_freed_memory
 
     keep_freed_memory()
-    recipe = Recipe.for_task(
+    find_recipe = partial(stored_recipe, folder) if resume else Recipe.for_task
+    recipe = find_recipe(
         task or what,
         preset=TRANSFER if task else preset,
         backbone=backbone,
         data=data,
-        root=root and str(root.resolve()),
+        root=None if root is None else str(root.resolve()),
         epochs=epochs,
         learning_rate=learning_rate,
         patience=patience,

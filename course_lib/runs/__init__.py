@@ -4,6 +4,7 @@ from course_lib.runs.evaluate import Prediction, draw_explanation, evaluate_run,
 from course_lib.runs.folder import TrainedRun, load_run
 from course_lib.runs.model_card import arithmetic
 from course_lib.runs.recipe import Recipe
+from course_lib.runs.start import stored_recipe
 from course_lib.runs.train import train_run
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "evaluate_run",
     "load_run",
     "predict",
+    "stored_recipe",
     "train_run",
 ]

@@ -25,7 +25,7 @@ def begin(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> tuple[Recip
     before: dict[str, Any] = {}
     if resume:
         before = read_config(out)
-        recipe = same_recipe(Recipe(**before["recipe"]), recipe, out)
+        recipe = same_recipe(out, recipe)
     else:
         check_out(out)
     if recipe.plain and team.size > 1:
@@ -67,18 +67,33 @@ def _load(recipe: Recipe, team: Team) -> Splits:
     return splits
 
 
-def same_recipe(stored: Recipe, requested: Recipe, out: Path) -> Recipe:
-    """The stored recipe, with the root that was asked for; refuses what was asked for otherwise and differs."""
-    if requested.task != stored.task:
-        raise ValueError(f"{out}: holds a run of {stored.task}, not of {requested.task}; choose another --out.")
-    if requested.preset not in (Recipe.for_task(requested.task).preset, stored.preset):
-        raise ValueError(f"{out}: was started with preset={stored.preset}, not {requested.preset}; leave it as it was.")
-    defaults = Recipe.for_task(requested.task, preset=requested.preset)
-    for name in ("data", *RECIPE_OPTIONS):
-        value, stored_value = getattr(requested, name), getattr(stored, name)
-        if value not in (getattr(defaults, name), stored_value, "auto"):
+def same_recipe(out: Path, recipe: Recipe) -> Recipe:
+    """The recipe of the run in `out`, with the root that `recipe` names; refuses another recipe."""
+    names = ("data", "root", "preset", *RECIPE_OPTIONS)
+    return stored_recipe(out, recipe.task, **{name: getattr(recipe, name) for name in names})
+
+
+def stored_recipe(out: Path, task: str, *, root: str | None = None, **requested: Any) -> Recipe:
+    """The recipe of the run in `out`, with the root that is asked for; None asks for nothing.
+
+    Args:
+        out: the run folder.
+        task: what the run learns.
+        root: where its images have moved to.
+        requested: fields that the recipe must have.
+
+    Raises:
+        FileNotFoundError: nothing to resume in `out`.
+        ValueError: something else is asked for than the recipe holds.
+    """
+    stored = Recipe(**read_config(out)["recipe"])
+    if task != stored.task:
+        raise ValueError(f"{out}: holds a run of {stored.task}, not of {task}; choose another --out.")
+    for name, value in requested.items():
+        stored_value = getattr(stored, name)
+        if value not in (None, stored_value, "auto"):
             raise ValueError(f"{out}: was started with {name}={stored_value}, not {value}; resume without changing it.")
-    return replace(stored, root=requested.root or stored.root)
+    return replace(stored, root=root or stored.root)
 
 
 def _fingerprint(*sets: ImageSet) -> str:

@@ -78,7 +78,7 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, verbose:
 
 def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> dict[str, Any]:
     if resume and "validation" in (finished := read_config(out)):
-        same_recipe(Recipe(**finished["recipe"]), recipe, out)
+        same_recipe(out, recipe)
         return {"has_test": True} | finished  # older ones do not say
     recipe, splits, config = begin(recipe, out, resume=resume, team=team)
     model = recipe.build(len(splits.train.classes)).to(pick_device())

@@ -25,7 +25,16 @@ from course_lib.data import ImageSet, Splits, load_chest_xray
 from course_lib.data.cifar10 import CLASSES as CIFAR_CLASSES
 from course_lib.distributed import Team
 from course_lib.models import NETWORKS, OFFLINE
-from course_lib.runs import Recipe, arithmetic, draw_explanation, evaluate_run, load_run, predict, train_run
+from course_lib.runs import (
+    Recipe,
+    arithmetic,
+    draw_explanation,
+    evaluate_run,
+    load_run,
+    predict,
+    stored_recipe,
+    train_run,
+)
 from course_lib.runs.start import begin
 
 
@@ -425,9 +434,11 @@ def test_a_preset_that_the_task_does_not_have_is_named_with_those_it_has() -> No
 def test_a_run_is_not_resumed_by_another_preset(photos: Path, tmp_path: Path) -> None:
     recipe = Recipe.for_task("cifar10", preset="tutorial", root=str(photos), epochs=1)
     train_run(recipe, tmp_path / "run")
-    with pytest.raises(ValueError, match="was started with preset=tutorial, not best; leave it as it was"):
+    with pytest.raises(ValueError, match="was started with preset=tutorial, not best; resume without"):
         train_run(Recipe.for_task("cifar10", preset="best"), tmp_path / "run", resume=True)
-    assert train_run(Recipe.for_task("cifar10"), tmp_path / "run", resume=True)["recipe"]["preset"] == "tutorial"
+    with pytest.raises(ValueError, match="was started with preset=tutorial, not fast"):  # the default one, by its name
+        stored_recipe(tmp_path / "run", "cifar10", preset="fast")
+    assert stored_recipe(tmp_path / "run", "cifar10", preset=None).preset == "tutorial"
 
 
 def test_an_image_size_reaches_a_network_that_is_built_for_one() -> None:
