@@ -15,7 +15,7 @@ from course_lib.data import Batches, ImageSet
 from course_lib.data.decode import read_image
 from course_lib.explain import grad_cam
 from course_lib.files import as_path, write_text
-from course_lib.options import Source, Split
+from course_lib.options import Source, Split, check_source
 from course_lib.plots import plot_overlay
 from course_lib.runs.folder import TrainedRun, load_run, read_config, write_json
 from course_lib.runs.model_card import model_card
@@ -44,13 +44,16 @@ def evaluate_run(
         share of images that are unlike those of the training; None where the run cannot tell.
 
     Raises:
-        FileNotFoundError, ValueError: not a trained run, or images of other classes than it was trained on.
+        FileNotFoundError, ValueError: not a trained run, images of other classes than it was trained on, or simulated
+            images of a data set that has none.
     """
     run = as_path(run, "run")
     trained = load_run(run)
     recipe = trained.recipe
-    if root or (data and data != recipe.data):
-        recipe = replace(recipe, data=data, root=str(root) if root else None)
+    check_source(data, None, recipe.data_set)
+    if root or data:
+        kept = None if data == "simulated" else recipe.root
+        recipe = replace(recipe, data=data, root=str(root) if root else kept)
     splits = recipe.splits()
     images: ImageSet = getattr(splits, split)
     if images.classes != trained.classes:

@@ -275,7 +275,8 @@ def test_scores_are_not_lost_when_they_cannot_be_noted(
 
 
 def test_without_a_root_the_images_are_looked_for_where_training_found_them(run: Path) -> None:
-    assert evaluate_run(run)["n"] == evaluate_run(run, data="real")["n"] == 20
+    for data in (None, "real", "auto"):
+        assert evaluate_run(run, data=data)["n"] == 20
     assert evaluate_run(run, data="simulated")["n"] == 600
 
 
@@ -346,6 +347,8 @@ def test_a_backbone_learns_a_folder_of_ones_own(transferred: Path, photos: Path)
     found = predict(load_run(transferred), photos / "cifar10" / "test" / "truck" / "0.png")
     assert found.predicted == "dogs"
     assert "Whether images of one person" in (transferred / "model_card.md").read_text()
+    with pytest.raises(ValueError, match="no simulated images stand in for images of your own"):
+        evaluate_run(transferred, data="simulated")
 
 
 def test_a_trained_backbone_is_loaded_without_the_weights_it_began_with(
