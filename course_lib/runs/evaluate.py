@@ -66,7 +66,7 @@ def evaluate_run(
         predictions = evaluate(trained.model, Batches(images, trained.recipe.evaluation_batch_size, device=device))
     unlike = None
     if trained.reference is not None:
-        unlike = trained.reference.is_far(torch.cat(features)) | trained.reference.is_plain(images.images)
+        unlike = trained.reference.is_unlike(torch.cat(features), images.images)
     scores = {
         "task": recipe.task,
         "data": images.name,

@@ -86,9 +86,9 @@ def _train_together(recipe: Recipe, out: Path, *, resume: bool, team: Team) -> d
     training = _fit(model, recipe, splits, make_batches, out, resume=resume and (out / "state.pt").exists(), team=team)
     if team.rank == 0:
         save_weights(out / "weights.safetensors", model)
-        reference, num_far = make_reference(model, splits.train, splits.val)
+        reference, num_unlike = make_reference(model, splits.train, splits.val)
         save_reference(out / "reference.safetensors", reference)
-        config["unlike"] = {"share": SHARE, "val": num_far}
+        config["unlike"] = {"share": SHARE, "val": num_unlike}
     config |= _on_validation(model, recipe, splits.val, make_batches)
     config["training"] = training
     config["versions"] = {

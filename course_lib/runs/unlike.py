@@ -69,6 +69,13 @@ class Reference:
         """Bool (N,): images, uint8 (N, C, H, W), of less contrast than any training image."""
         return torch.tensor([contrast(image) < self.contrast for image in images])
 
+    def is_unlike(self, features: Tensor, images: Tensor) -> Tensor:
+        """Bool (N,): images, uint8 (N, C, H, W), that are far by their features (N, D), or plain.
+
+        Color is not asked for: in memory images have the channels of the network. `predict` reads it from the file.
+        """
+        return self.is_far(features) | self.is_plain(images)
+
 
 @contextlib.contextmanager
 def recording_features(model: nn.Module) -> Iterator[list[Tensor]]:
@@ -140,9 +147,10 @@ def make_reference(model: nn.Module, train: ImageSet, val: ImageSet) -> tuple[Re
         gray=not any(is_colored(image) for image in sample.images),
         contrast=min(contrast(image) for image in sample.images),
     )
-    distances = reference.distances(describe(model, val, doing="comparing the validation images with that"))
-    limit = float(np.quantile(distances.numpy(), 1 - SHARE, method="higher"))
-    return replace(reference, limit=limit), int(((distances > limit) | reference.is_plain(val.images)).sum())
+    features = describe(model, val, doing="comparing the validation images with that")
+    limit = float(np.quantile(reference.distances(features).numpy(), 1 - SHARE, method="higher"))
+    reference = replace(reference, limit=limit)
+    return reference, int(reference.is_unlike(features, val.images).sum())
 
 
 def contrast(image: Tensor) -> float:

@@ -55,6 +55,8 @@ def test_one_validation_image_in_a_hundred_lies_beyond_the_limit() -> None:
     distances = reference.distances(describe(model, val)).sort().values
     assert num_far == int(reference.is_far(describe(model, val)).sum()) == 1  # the limit is the second largest itself
     assert reference.limit == pytest.approx(float(distances[-2]))
+    assert int(reference.is_unlike(describe(model, val), val.images).sum()) == 1
+    assert reference.is_unlike(describe(model, val), torch.zeros_like(val.images)).all()  # plain, if not far
 
 
 def test_features_are_the_means_in_nine_fields_of_the_image_and_of_the_last_maps_of_each_size() -> None:
