@@ -64,7 +64,7 @@ def test_probabilities_with_gradients_or_of_half_precision_are_scored() -> None:
         ),
         (lambda: metrics.binary_report(np.ones((4, 2)) / 2, LABELS), "probs must have shape (N,), one for each image"),
         (lambda: metrics.binary_report(PROBS, [0, 0, 1, -1]), "labels must be class indices from 0, found -1"),
-        (lambda: metrics.binary_report(PROBS, LABELS[:3]), "4 probabilities for 3 labels"),
+        (lambda: metrics.binary_report(PROBS, LABELS[:3]), "probs are 4, and labels 3"),
         (lambda: metrics.binary_auc(PROBS, LABELS[:3]), "probs are 4, and labels 3"),
         (lambda: metrics.multiclass_report(PROBS, LABELS), "probs must have shape (N, C), a column for each class"),
         (lambda: metrics.confusion([0, 3], [0, 1], num_classes=2), "predicted run from 0 to 3, but num_classes=2"),

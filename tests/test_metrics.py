@@ -152,6 +152,11 @@ def test_calibration_error_of_several_classes_looks_at_the_predicted_one() -> No
     assert multiclass_report(probs, torch.tensor([0, 1])).ece == pytest.approx(0.895 - 0.5, abs=1e-6)
 
 
+def test_rows_that_do_not_sum_to_1_are_refused() -> None:
+    with pytest.raises(ValueError, match="rows of probs must sum to 1, found a sum of 1.5; apply softmax, not sigmoid"):
+        multiclass_report(torch.tensor([[0.9, 0.6], [0.2, 0.8]]), torch.tensor([0, 1]))
+
+
 def test_auc_interval_agrees_with_scipys_bootstrap() -> None:
     logits, labels = scored(120)
     probs = logits.sigmoid()

@@ -19,8 +19,7 @@ def same_length(scores: Tensor, labels: Tensor, name: str = "probs") -> None:
 def checked(probs: Tensor, labels: Numbers, *, num_classes: int) -> tuple[Tensor, Tensor]:
     """Probabilities and labels that fit one another, every class present."""
     labels = as_labels(labels).cpu()
-    if len(probs) != len(labels):
-        raise ValueError(f"{len(probs)} probabilities for {len(labels)} labels; give one for each.")
+    same_length(probs, labels)
     if not len(probs) or not 0 <= float(probs.min()) <= float(probs.max()) <= 1:
         actual = f"from {float(probs.min()):.3g} to {float(probs.max()):.3g}" if len(probs) else "nothing"
         raise ValueError(f"probabilities in 0..1 expected in probs, found {actual}; apply softmax to logits first.")

@@ -103,11 +103,15 @@ def multiclass_report(probs: Numbers, labels: Numbers) -> MulticlassReport:
         labels: integers (N,) or (N, 1), 0..C-1, every class present.
 
     Raises:
-        ValueError: `probs` are not probabilities, or a class is absent.
+        ValueError: `probs` are not probabilities, a row does not sum to 1, or a class is absent.
     """
     probs = as_scores(probs, columns=True)
     num_classes = probs.shape[1]
     probs, labels = checked(probs, labels, num_classes=num_classes)
+    sums = probs.sum(dim=1)
+    if not torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-2):
+        worst = float(sums[(sums - 1).abs().argmax()])
+        raise ValueError(f"rows of probs must sum to 1, found a sum of {worst:.3g}; apply softmax, not sigmoid.")
     confidence, predicted = probs.max(dim=1)
     matrix = confusion(predicted, labels, num_classes=num_classes)
     right = int(matrix.diagonal().sum())
