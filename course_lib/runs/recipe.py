@@ -91,7 +91,7 @@ class Recipe:
         chosen = data_set.preset(preset)
         defaults = {"augmentation": asdict(AUGMENTATIONS[data_set.augmentation]())}
         changed = {name: value for name, value in changes.items() if value is not None}
-        fields = defaults | copy.deepcopy(dict(data_set.presets[chosen])) | changed
+        fields = copy.deepcopy(defaults | dict(data_set.presets[chosen]) | changed)
         recipe = cls(task=task, preset=chosen, **fields)
         if "image_size" in recipe.network_arguments:  # a network for images of one size
             recipe.network_arguments["image_size"] = recipe.image_size

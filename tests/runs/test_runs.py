@@ -444,6 +444,12 @@ def test_a_run_is_not_resumed_by_another_preset(photos: Path, tmp_path: Path) ->
     assert stored_recipe(tmp_path / "run", "cifar10", preset=None).preset == "tutorial"
 
 
+def test_a_recipe_leaves_the_dictionary_that_it_is_given() -> None:
+    arguments = {"name": "resnet18"}
+    recipe = Recipe.for_task("pneumonia", preset="transfer", network_arguments=arguments, backbone="resnet50")
+    assert (arguments, recipe.backbone) == ({"name": "resnet18"}, "resnet50")
+
+
 def test_an_image_size_reaches_a_network_that_is_built_for_one() -> None:
     recipe = Recipe.for_task("cifar10", preset="tutorial", image_size=64)
     assert recipe.build(10)(torch.rand(1, 3, 64, 64)).shape == (1, 10)
