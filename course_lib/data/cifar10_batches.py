@@ -61,7 +61,10 @@ def read_batches(path: Path, batches: Sequence[str]) -> tuple[Tensor, Tensor]:
 
 def _contents(path: Path, batches: Sequence[str]) -> Iterator[bytes]:
     if path.is_dir():
-        yield from ((path / batch).read_bytes() for batch in batches)
+        for batch in batches:
+            if not (path / batch).is_file():
+                raise ValueError(f"{path}: {batch} is absent; unpack the official archive again.")
+            yield (path / batch).read_bytes()
         return
     with tarfile.open(path) as tar:
         for batch in batches:
