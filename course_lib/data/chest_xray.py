@@ -74,10 +74,6 @@ def load_chest_xray(
         return _simulated(image_size, seed)
     if path.is_dir():
         return _kaggle(path, image_size, val_fraction, seed)
-    print_source(
-        f"real chest X-rays in {path}: {', '.join(CLASSES)}, with train, val and test of its own; it tells neither "
-        "patients, some of whom may be in both train and val, nor the files' sizes"
-    )
     if other := re.match(OTHER_SETS, path.name):
         raise ValueError(
             f"{path}: MedMNIST's {other.group()} holds other images; give pneumoniamnist.npz, or one of its sizes."
@@ -89,6 +85,10 @@ def load_chest_xray(
             raise ValueError(
                 f"{error} Or, if it is a set of your own, rename it and name the file itself as the root."
             ) from None
+    print_source(
+        f"real chest X-rays in {path}: {', '.join(CLASSES)}, with train, val and test of its own; it tells neither "
+        "patients, some of whom may be in both train and val, nor the files' sizes"
+    )
     return _medmnist(path, image_size)
 
 

@@ -73,13 +73,13 @@ def load_cifar10(
         return _labeled_files(path, image_size, val_fraction, seed)
     if path.is_dir() and not holds_batches(path):
         return _class_folders(path, image_size, val_fraction, seed)
-    print_source(
-        f"CIFAR-10 in {path}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train"
-    )
     if image_size != 32:
         raise ValueError(f"image_size={image_size}, but the archive's images have 32 pixels; leave it out.")
     if path.is_file():
         verify(path, ARCHIVE)
+    print_source(
+        f"CIFAR-10 in {path}: its ten classes, 50,000 images to train, 10,000 to test; validation is cut from train"
+    )
     return _batches(path, val_fraction, seed)
 
 

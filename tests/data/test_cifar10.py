@@ -14,6 +14,7 @@ from torchvision.datasets import CIFAR10
 
 from course_lib.data import load_cifar10
 from course_lib.data.cifar10 import ARCHIVE, find_cifar10
+from course_lib.data.cifar10_batches import read_batches
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -52,12 +53,13 @@ def test_class_folders_of_something_else_are_refused(tmp_path: Path) -> None:
         _ = load_cifar10(root=root).test
 
 
-def test_an_archive_with_the_wrong_checksum_is_refused(tmp_path: Path) -> None:
+def test_an_archive_with_the_wrong_checksum_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"something else")
     with pytest.raises(
         ValueError, match=r"cifar-10-python\.tar\.gz: not the published .*c58f30108f718f92721af3b95e74349a"
     ):
         load_cifar10(root=tmp_path)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.fixture
@@ -210,6 +212,11 @@ def test_class_folders_of_fastais_copy_are_found_beside_their_labels(tmp_path: P
     for named in (root, root / "cifar10"):
         assert find_cifar10(named) == root / "cifar10"
         assert len(load_cifar10(root=named).test) == 20
+
+
+def test_an_absent_batch_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="data_batch_3 is absent; unpack the official archive again"):
+        read_batches(tmp_path, ["data_batch_3"])
 
 
 def test_an_empty_root_says_what_was_expected(tmp_path: Path) -> None:
