@@ -94,8 +94,10 @@ def _take(parent: Folder, name: str, folder: Folder) -> None:
         parent.folders[name] = folder
     elif files := folder.all_left_out():
         parent.without[name] = files
-    elif folder.empty or not any(os.scandir(folder.path)):  # but not one that holds run folders alone
-        parent.empty.append(name)
+    else:
+        with os.scandir(folder.path) as entries:
+            if folder.empty or not any(entries):  # but not one that holds run folders alone
+                parent.empty.append(name)
 
 
 def _is_system_file(name: str) -> bool:
