@@ -312,6 +312,12 @@ def test_top_patches_show_the_place_that_a_channel_answers_to() -> None:
     torch.testing.assert_close(odd[0, 0], images[1, 0, 7:14, 19:26])  # around the pixel where the answer's middle is
 
 
+def test_visualization_of_a_layer_that_does_not_run_is_refused() -> None:
+    model, _, _ = _made(_compact)
+    with pytest.raises(ValueError, match="layer Conv2d runs 0 times for an image, not once"):
+        explain.feature_visualization(model, nn.Conv2d(1, 1, 3), [0], image_shape=(1, 32, 32))
+
+
 def test_visualization_climbs_and_stays_an_image() -> None:
     model, layer, _ = _made(_compact)
     images = explain.feature_visualization(model, layer, [0, 3], image_shape=(1, 32, 32), steps=40)

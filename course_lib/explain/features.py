@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from course_lib.runtime import evaluation_mode
 
+STEP_SIZE = 0.02  # how far the pixels move in a step of `feature_visualization`, on average
+
 
 def filters(model: nn.Module) -> Tensor:
     """A copy of the weights of the first convolution: (out_channels, in_channels, height, width).
@@ -74,7 +76,8 @@ def top_patches(
     """The patches of images that some channels of a layer answer most to, at most one of each image.
 
     Args:
-        model, layer: see `feature_maps`.
+        model: takes images.
+        layer: a part of the model that turns each image into maps.
         images: float (N, C, H, W), at least `count` of them.
         channels: which of the layer's.
         side: of a patch, in pixels; the layer's receptive field shows all that the answer depends on.
@@ -113,7 +116,6 @@ def feature_visualization(
     *,
     image_shape: tuple[int, int, int],
     steps: int = 128,
-    step_size: float = 0.02,
     seed: int = 0,
 ) -> Tensor:
     """For each channel of a layer an image that it answers much to, found by climbing its gradient from gray noise.
@@ -121,38 +123,42 @@ def feature_visualization(
     Each step the image is shifted a little and smoothed, so that what the channel likes at many places survives.
 
     Args:
-        model, layer: see `feature_maps`.
+        model: takes images.
+        layer: a part of the model that turns each image into maps.
         channels: which of the layer's.
         image_shape: (C, H, W).
         steps: of the ascent.
-        step_size: how far the pixels move in a step, on average.
         seed: of the noise and the shifts.
 
     Returns:
         float (channels, C, H, W) in 0..1.
 
     Raises:
-        ValueError: a channel that the layer has not.
+        ValueError: besides the faults of `feature_maps`, a channel that the layer has not.
 
     Source: Erhan, Bengio, Courville and Vincent 2009; Olah, Mordvintsev and Schubert 2017, "Feature visualization".
     """
     device = next(model.parameters()).device
     random = torch.Generator().manual_seed(seed)
     images = (0.5 + 0.05 * torch.randn(len(channels), *image_shape, generator=random)).to(device)
-    captured: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda _layer, _inputs, maps: captured.append(maps.clone()))
+    name = layer_name(model, layer)
+    captured: list[object] = []
+    hook = layer.register_forward_hook(
+        lambda _layer, _inputs, maps: captured.append(maps.clone() if isinstance(maps, Tensor) else maps)
+    )
     try:
         with evaluation_mode(model), torch.enable_grad():
             for _ in range(steps):
                 shift = torch.randint(-4, 5, (2,), generator=random).tolist()
                 images = images.roll(shift, dims=(2, 3)).requires_grad_()
                 model(images)
-                maps = captured.pop()
+                maps = only_maps(captured, name, images)
+                captured.clear()
                 _check_channels(channels, maps)
                 activations = maps[range(len(channels)), list(channels)].mean(dim=(1, 2))
                 (gradient,) = torch.autograd.grad(activations.sum(), images)
                 climb = gradient / gradient.abs().mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
-                images = _smooth((images.detach() + step_size * climb).clamp(0, 1))
+                images = _smooth((images.detach() + STEP_SIZE * climb).clamp(0, 1))
                 images = images.roll([-step for step in shift], dims=(2, 3))
     finally:
         hook.remove()
