@@ -222,6 +222,8 @@ def conv2d_by_hand(image: Tensor, kernel: Tensor, *, stride: int = 1, padding: i
     Args:
         image: float (H, W).
         kernel: float (kernel height, kernel width).
+        stride: steps between positions of the kernel, in pixels.
+        padding: zeros added on each side, in pixels.
 
     Returns:
         float (H', W'), with H' and W' as `conv_output_size` says.

@@ -98,7 +98,7 @@ class PhotoAugmentation:
     cutout: int = 0
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Float images (N, 3, H, W) in 0..1 to changed ones of the same shape."""
+        """Float images (N, C, H, W) in 0..1 to changed ones of the same shape."""
         if self.shift or self.flip:
             images = self._move(images)
         if self.color:

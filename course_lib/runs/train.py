@@ -64,6 +64,7 @@ def train_run(recipe: Recipe, out: str | Path, *, resume: bool = False, verbose:
         FileNotFoundError: nothing to resume in `out`.
         ValueError: to be resumed with another recipe or with other images than before.
         ValueError, OSError: from the data; see `load_chest_xray`.
+        DivergenceError: the loss is NaN or infinite.
         ConnectionError: another process of the team has ended.
         MemoryError: the images, or a batch of them in the network, do not fit into memory.
     """
