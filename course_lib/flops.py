@@ -9,10 +9,12 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib.distributed import team
@@ -20,9 +22,11 @@ from course_lib.files import data_dir, write_text
 from course_lib.runtime import Precision, wait_for
 
 SIDES = (512, 1024, 2048, 4096, 8192)  # of square matrices
-PRODUCTS = 30  # of each size
-MOST = 0.75  # of the time of a product
-SHORT = 0.002  # seconds of a product, up to which a larger one is tried
+BATCHES = (2, 8, 32, 128, 512)  # of maps that are convolved
+REPEATS = 20  # of each
+MOST = 0.75  # of the time that a product or convolution takes
+SHORT = 0.002  # seconds, up to which a larger one is tried
+Work = tuple[int, Callable[[], object]]  # its FLOP, and itself
 UNITS = {"PFLOP": 1e15, "TFLOP": 1e12, "GFLOP": 1e9, "MFLOP": 1e6}
 
 
@@ -120,7 +124,7 @@ def _backward_flops(
 
 
 def peak_flops(precision: Precision, device: torch.device | str = "cpu") -> float:
-    """FLOP a second of a large matrix product in a precision: about the most that this machine does.
+    """FLOP a second of a large matrix product or convolution in a precision: about the most that this machine does.
 
     Measured once, in about a second, and kept in the course's cache folder for this machine, device, precision, number
     of threads, number of processes and version of torch. Other programs that keep the machine busy meanwhile can make
@@ -135,12 +139,13 @@ def peak_flops(precision: Precision, device: torch.device | str = "cpu") -> floa
         "threads": torch.get_num_threads(),
         "processes": team().size,
         "torch": torch.__version__,
+        "of": "products and convolutions",
     }
     key = hashlib.sha256(repr(conditions).encode()).hexdigest()[:16]
     path = data_dir() / "cache" / f"peak-{key}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # absent, or damaged
         return float(json.loads(path.read_text(encoding="utf-8"))["flops_per_second"])
-    peak, undisturbed = _matrix_product_rate(device, precision.dtype or torch.float32)
+    peak, undisturbed = _highest_rate(device, precision.dtype or torch.float32)
     if not undisturbed:
         return peak
     try:
@@ -150,30 +155,48 @@ def peak_flops(precision: Precision, device: torch.device | str = "cpu") -> floa
     return peak
 
 
-def _matrix_product_rate(device: torch.device, dtype: torch.dtype) -> tuple[float, bool]:
-    """FLOP a second of the fastest of many products, of larger and larger matrices as long as these take no time.
+def _highest_rate(device: torch.device, dtype: torch.dtype) -> tuple[float, bool]:
+    """FLOP a second of the fastest of many products and convolutions, larger and larger as long as these take no time.
 
-    And whether it had the processors to itself: each thread was at work during most of the fastest product.
-
-    One of many goes undisturbed even where other programs want the processor too. The matrices are random, with numbers
-    of their own: products of zeros are faster.
+    And whether it had the processors to itself: each thread was at work during most of it. One of many goes undisturbed
+    even where other programs want the processor too.
     """
-    draw, rate = torch.Generator(device).manual_seed(0), 0.0
+    rate, at_work = 0.0, 0.0
+    for works in (_products(device, dtype), _convolutions(device, dtype)):
+        for flops, work in works:
+            fastest, worked = min(_seconds(work, device) for _ in range(REPEATS))
+            if flops / fastest > rate:
+                rate, at_work = flops / fastest, worked / fastest
+            if fastest > SHORT:
+                break
+    return rate, device.type != "cpu" or at_work > MOST * torch.get_num_threads()
+
+
+def _products(device: torch.device, dtype: torch.dtype) -> Iterator[Work]:
+    """Of random matrices, with numbers of their own: products of zeros are faster."""
+    draw = torch.Generator(device).manual_seed(0)
     for side in SIDES:
         left, right = (torch.rand(side, side, device=device, dtype=dtype, generator=draw) for _ in range(2))
-        product, fastest = left @ right, math.inf
-        for _ in range(PRODUCTS):
-            wait_for(device)
-            started, worked = time.perf_counter(), time.process_time()
-            torch.mm(left, right, out=product)
-            wait_for(device)
-            seconds = time.perf_counter() - started
-            if seconds < fastest:
-                fastest, at_work = seconds, (time.process_time() - worked) / seconds
-        rate = max(rate, 2 * side**3 / fastest)
-        if fastest > SHORT:
-            break
-    return rate, device.type != "cpu" or at_work > MOST * torch.get_num_threads()
+        yield 2 * side**3, partial(torch.mm, left, right, out=left @ right)
+
+
+def _convolutions(device: torch.device, dtype: torch.dtype) -> Iterator[Work]:
+    """Some processors do twice as much in these, since their library for products is made for other processors."""
+    draw, channels, side = torch.Generator(device).manual_seed(0), 256, 16
+    random = partial(torch.rand, device=device, dtype=dtype, generator=draw)
+    weight = random(channels, channels, 3, 3).contiguous(memory_format=torch.channels_last)
+    for count in BATCHES:
+        maps = random(count, channels, side, side).contiguous(memory_format=torch.channels_last)
+        yield 2 * count * side**2 * weight.numel(), partial(F.conv2d, maps, weight, padding=1)
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """How long it takes, and how long the processors were at work for it, all threads together."""
+    wait_for(device)
+    started, worked = time.perf_counter(), time.process_time()
+    work()
+    wait_for(device)
+    return time.perf_counter() - started, time.process_time() - worked
 
 
 def describe_arithmetic(flops: float, seconds: float, peak: float) -> str:

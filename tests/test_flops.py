@@ -147,16 +147,20 @@ def half_seconds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("half_seconds")
-def test_the_peak_is_the_flop_of_a_matrix_product_by_its_seconds() -> None:
-    side = 512  # as larger products would take longer still
+def test_the_peak_is_the_flop_of_a_product_or_a_convolution_by_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_rng_state()
-    assert peak_flops(FLOAT32) == count_flops(lambda: torch.empty(side, side) @ torch.empty(side, side)) / 0.5
+    product = count_flops(lambda: torch.empty(512, 512) @ torch.empty(512, 512))  # larger ones would take longer still
+    weight = torch.empty(256, 256, 3, 3)
+    convolution = count_flops(lambda: F.conv2d(torch.empty(2, 256, 16, 16), weight, padding=1))
+    assert flops._highest_rate(torch.device("cpu"), torch.float32)[0] == max(product, convolution) / 0.5
+    monkeypatch.setattr(flops, "SIDES", (2048,))
+    assert peak_flops(FLOAT32) == 64 * product / 0.5
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_the_peak_is_measured_once_for_all_that_it_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = itertools.count(1)
-    monkeypatch.setattr(flops, "_matrix_product_rate", lambda device, dtype: (1e9 * next(measured), True))
+    monkeypatch.setattr(flops, "_highest_rate", lambda device, dtype: (1e9 * next(measured), True))
     assert [peak_flops(FLOAT32) for _ in range(2)] == [1e9, 1e9]
     assert [peak_flops(Precision("cpu", torch.bfloat16)) for _ in range(2)] == [2e9, 2e9]
     monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
@@ -170,7 +174,7 @@ def test_the_peak_is_measured_once_for_all_that_it_depends_on(monkeypatch: pytes
 
 def test_a_peak_that_was_measured_on_a_busy_machine_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = itertools.count(1)
-    monkeypatch.setattr(flops, "_matrix_product_rate", lambda device, dtype: (1e9 * next(measured), False))
+    monkeypatch.setattr(flops, "_highest_rate", lambda device, dtype: (1e9 * next(measured), False))
     assert [peak_flops(FLOAT32) for _ in range(2)] == [1e9, 2e9]
 
 
@@ -181,12 +185,12 @@ def test_a_product_is_undisturbed_where_its_threads_were_at_work(
 ) -> None:
     ticks = itertools.count()
     monkeypatch.setattr(flops.time, "process_time", lambda: next(ticks) * worked)
-    assert flops._matrix_product_rate(torch.device("cpu"), torch.float32)[1] is undisturbed
+    assert flops._highest_rate(torch.device("cpu"), torch.float32)[1] is undisturbed
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"flops_per_second": null}'])
 def test_a_damaged_peak_is_measured_anew(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flops, "_matrix_product_rate", lambda device, dtype: (1e9, True))
+    monkeypatch.setattr(flops, "_highest_rate", lambda device, dtype: (1e9, True))
     peak_flops(FLOAT32)
     (path,) = (tmp_path / "course-data" / "cache").iterdir()
     path.write_text(damage)
@@ -199,7 +203,7 @@ def test_where_no_cache_can_be_kept_the_peak_is_told_all_the_same(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "file"))
-    monkeypatch.setattr(flops, "_matrix_product_rate", lambda device, dtype: (1e9, True))
+    monkeypatch.setattr(flops, "_highest_rate", lambda device, dtype: (1e9, True))
     assert peak_flops(FLOAT32) == 1e9
     assert "Going on without a cache" in capsys.readouterr().err
 

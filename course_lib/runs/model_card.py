@@ -142,7 +142,7 @@ def _training(config: dict[str, Any], recipe: Recipe) -> str:
         ["made with", versions + commit],
     ]
     if spent := arithmetic(training):
-        peak = f"a large matrix product in {training['precision']}, {in_units(training['peak_flops'])} a second"
+        peak = f"{in_units(training['peak_flops'])} a second in {training['precision']}"
         rows.insert(-1, ["arithmetic", f"{spent} ({peak}); of the training steps alone, without validation"])
     return table(["what", "value"], rows)
 
