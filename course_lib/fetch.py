@@ -102,8 +102,8 @@ def download(remote: Remote, *, patient: bool = True) -> Path:
 
     Args:
         remote: the file.
-        patient: wait for the last host, however slow or silent; else all are left that are slower than `SLOW`, or
-            silent, for `PATIENCE`.
+        patient: wait for the last host, however slow, and six times as long where it is silent; else all are left that
+            are slower than `SLOW`, or silent, for `PATIENCE`.
 
     Raises:
         OSError: no host gave the whole file, or the disk did not take it; the message says what to do.

@@ -39,7 +39,7 @@ def train(
         int | None,
         typer.Option(min=1, help="Stop after so many epochs without a lower validation loss.", show_default=False),
     ] = None,
-    image_size: Annotated[int | None, typer.Option(min=32, help="Pixels per side.", show_default=False)] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Pixels per side.", show_default=False)] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**31, help="Of the split, the weights and the order; default 0.", show_default=False),

@@ -69,7 +69,7 @@ def read_image(path: str | Path, *, image_size: int, channels: int) -> tuple[Ten
 
 
 def _decode(path: Path, mode: str, image_size: int) -> tuple[Image.Image, tuple[int, int]]:
-    """A picture of 8 bits a channel, upright, and the width and height of the file."""
+    """A picture of 8 bits a channel, upright, and the width and height that the file's picture has so."""
     head = first_bytes(path)
     if is_dicom(path, head) and not head.startswith(tuple(CONTENTS)):
         picture = read_dicom(path)
@@ -81,8 +81,10 @@ def _decode(path: Path, mode: str, image_size: int) -> tuple[Image.Image, tuple[
             size = opened.size
             opened.draft(mode, (image_size, image_size))  # lets a large JPEG be decoded at a smaller scale
             picture = as_8_bit(opened, path)
-            turn = TURNS.get(_orientation(opened))
-            return picture if turn is None else picture.transpose(turn), size
+            turn = TURNS.get(orientation := _orientation(opened))
+            if turn is None:
+                return picture, size
+            return picture.transpose(turn), size[::-1] if orientation > 4 else size
     except UnidentifiedImageError:
         if not head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")) or path.suffix.lower() in RAW_SUFFIXES:
             raise

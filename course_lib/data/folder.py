@@ -17,6 +17,7 @@ from course_lib.data.images import ImageSet, Splits
 from course_lib.data.layout import find_layout, read_class_folder
 from course_lib.data.source import print_source
 from course_lib.data.tree import summarize
+from course_lib.data_sets import OWN_IMAGES
 from course_lib.files import as_path
 from course_lib.progress import watched
 
@@ -67,7 +68,7 @@ def load_folder(
                 f"choose another split (--split {'val' if 'val' in layout.splits else next(iter(layout.splits))})."
             )
         return read_classes(
-            layout.splits[split], image_size=image_size, channels=channels, name=name, license="your own"
+            layout.splits[split], image_size=image_size, channels=channels, name=name, license=OWN_IMAGES.license
         )
 
     whole = next((split for split in ("all", "train") if split in layout.splits), "train")

