@@ -33,9 +33,10 @@ profile = start_lesson(6)
 # %% [markdown]
 # ## Two networks, one disease
 #
-# Up to Part D everything uses simulated radiographs, even if you have real ones. They come with the truth: we know
-# where fluid fills the lung, and can make the same patient again without it. Here are two small networks, each trained
-# on labels alone, on patients of its own hospitals. (Training both takes about twenty seconds.)
+# Nearly everything here uses simulated radiographs, even if you have real ones. (The exceptions are a test of the
+# image's border in Part D and the last section of Part E.) They come with the truth: we know where fluid fills the
+# lung, and can make the same patient again without it. Here are two small networks, each trained on labels alone, on
+# patients of its own hospitals. (Training both takes about twenty seconds.)
 
 
 # %%
@@ -107,7 +108,8 @@ glow = {name: maps[three] for name, maps in glow.items()}
 show("two-networks", plot_heat_maps(x[three], glow, masks=outlines[three]))
 
 # %% [markdown]
-# A question before we go on. Click an answer first, and look at the result after that.
+# A question before we go on. We measure an answer in *log-odds*, $\ln\frac{p}{1-p}$, which is the difference of the two
+# logits: 0 means "even", and 3 means 20 to 1. Click an answer first, and look at the result after that.
 
 # %%
 from course_lib.widgets import Predict
@@ -129,13 +131,12 @@ Table("The same sick patients, with and without their pneumonia", columns, rows)
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# Take the pneumonia away and A's answer falls by several units. B's hardly moves: it was never about the pneumonia.
+# Take the pneumonia away and A's answer falls by several units. B's hardly moves, so it's mostly about something else.
 # Part D finds out what it was about. The two rows of maps didn't tell.
 # </details>
 #
 # That's the lesson. A map answers a question of its own. The truth is what the network's answer does when the thing is
-# taken away. The unit is the *log-odds*, $\ln\frac{p}{1-p}$, which is the difference of the two logits: 0 means "even",
-# and 3 means 20 to 1.
+# taken away, in log-odds.
 
 # %%
 from course_lib.schematics import schematic
@@ -231,8 +232,8 @@ figure = plot_panels([maps[channel] for channel in (0, 1) for maps in shown], na
 show("maps-through-depth", figure)
 
 # %% [markdown]
-# Position and detail get lost; a rough answer to "is it there?" is left. `feature_maps` of `course_lib.explain` is your
-# function for several layers at once.
+# Detail gets lost; for each square of a coarse grid, a rough answer to "is it here?" is left. `feature_maps` of
+# `course_lib.explain` is your function for several layers at once.
 #
 # ### What makes a channel answer?
 #
@@ -286,7 +287,7 @@ for name, near in (("features", by_features), ("pixels", by_pixels)):
 # rib detector?
 #
 # <details><summary>One answer</summary>Not yet. You have seen what it answers to most, not what it does on everything
-# else. It may answer to every bright stripe, and ribs are the brightest. Show it stripes that are no ribs.</details>
+# else. It may answer to every bright stripe, and ribs are the brightest. Show it stripes that aren't ribs.</details>
 
 # %% [markdown]
 # <a id="part-b"></a>
@@ -382,23 +383,31 @@ show("saliency-and-occlusion", plot_heat_maps(four, hand_made, masks=outlines))
 #
 # ### Integrated gradients: what did each pixel add on the way?
 #
-# *Integrated gradients* ([Sundararajan and others 2017](https://arxiv.org/abs/1703.01365)) ask for the gradients all
-# along the path from an image that says nothing, the *baseline*, to this one. Multiplied by how far each pixel goes,
-# they add up to the change of the answer.
+# *Integrated gradients* ([Sundararajan and others 2017](https://arxiv.org/abs/1703.01365)) take the mean of the
+# gradients along the path from an image that says nothing, the *baseline*, to this one. Multiplied by how far each
+# pixel goes, these means add up to the change of the answer.
 
 # %%
 schematic("two-baselines")
 
+
 # %% tags=["tol-6"]
-from course_lib.explain import integrated_gradients
-
-
 def blurred(images):
     """Means of squares of 8 pixels, with smooth passages between them."""
     return F.interpolate(F.avg_pool2d(images, 8), images.shape[2:], mode="bilinear")
 
 
-parts = integrated_gradients(answer, four, 1, baseline=blurred(four))
+def integrated_gradients_by_hand(answer, images, baseline, steps=50):
+    mean = torch.zeros_like(images)
+    for step in range(steps):
+        along = (step + 0.5) / steps  # the middle of each step of the path, from 0 to 1
+        point = (baseline + along * (images - baseline)).requires_grad_()
+        (gradient,) = torch.autograd.grad(answer(point).sum(), point)
+        mean += gradient / steps
+    return (mean * (images - baseline)).sum(dim=1)  # (N, height, width)
+
+
+parts = integrated_gradients_by_hand(answer, four, blurred(four))
 with torch.no_grad():
     change = answer(four) - answer(blurred(four))
 assert torch.allclose(parts.sum(dim=(1, 2)), change, atol=0.2), "completeness"
@@ -460,9 +469,10 @@ with torch.no_grad():
 print("yes, to three decimals; grid", tuple(activation.shape[1:]))
 
 # %% [markdown]
-# So this map, with its sign, is in log-odds, and can be checked against the truth. `activation_times_gradient` does the
-# same for any layer. (For the layer before the pooling, `model.target_layer`, the grid is twice as fine. Its mean
-# gradients are a quarter as large, since pooling passes each one on to a single winner of four.)
+# So this map, with its sign, is in log-odds, and can be checked against the truth. `activation_times_gradient` makes
+# such a map for any layer; it adds up to the answer only for the last maps, before their pooling or after it. (For the
+# layer before the pooling, `model.target_layer`, the grid is twice as fine. Its mean gradients are a quarter as large,
+# since pooling passes each one on to a single winner of four.)
 #
 # ### Which layer?
 #
@@ -496,9 +506,9 @@ Table(f"Grad-CAM, n = {len(x)} patients", ("", "grid", "hits, with 95% interval"
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# The two late blocks point far better than the two early ones. Which of the late two is better can't be decided.
-# Patient by patient, as lesson 3 asks: in 14 patients block 3 alone hits, in 18 block 4 alone (measured once). The last
-# layer is the usual choice; each network of this course names its own as `model.target_layer`.
+# The two late blocks point far better than the two early ones. Which of the late two is better, this table can't say:
+# their intervals overlap widely. The last layer is the usual choice; each network of this course names its own as
+# `model.target_layer`.
 # </details>
 #
 # Look for yourself, at the sick patients of whom the network is surest, or at an image of your own. How does Grad-CAM
@@ -520,12 +530,14 @@ feature_explorer(model, floats(test)[surest], test.classes, layers=blocks)
 # | saliency | what if one pixel changed a little? | 1 and a gradient | nothing |
 # | occlusion | what if this square were covered? | one per square | nothing |
 # | integrated gradients | what did each pixel add on the way? | a gradient per step | answer minus the baseline's |
+# | Grad-CAM | where do maps respond that raise the answer? | 1 and a gradient | nothing: negatives are cut off |
 # | class activation map, signed | what does each position of the last maps add? | 1 | answer minus bias |
 #
 # ### Stop here
 #
 # Four methods ask four questions. What you cover with, and where a path begins, belong to the question. Two of the maps
-# add up to the answer. **To discuss:** each map is a correct answer to its own question. Which question does a
+# add up to the answer, less the baseline's or less the bias: integrated gradients, and the class activation map, which
+# is Grad-CAM with its sign. **To discuss:** each map is a correct answer to its own question. Which question does a
 # physician have?
 #
 # <details><summary>One answer</summary>"Would you still say pneumonia if this shadow weren't there?" None of the four
@@ -546,13 +558,14 @@ feature_explorer(model, floats(test)[surest], test.classes, layers=blocks)
 # the center of the image, where there is no lung. Here are two that could win, and a third for comparison. None of them
 # asks the network:
 #
-# - *brightness*: how much brighter a pixel is than its surroundings, weighted by how often lesions lie there,
+# - *brightness*: how much brighter a pixel is than its surroundings, weighted by how often lesions lie there in the
+#   training masks, which no network got,
 # - the *mean mask* of the training patients, the same for everybody,
 # - one pixel in the *corner*, always the same (it can't win here; in Part D it can).
 
 
 # %%
-from course_lib.explain import occlusion, saliency
+from course_lib.explain import integrated_gradients, occlusion, saliency
 
 mean_mask = train.masks.float().mean(dim=0).to(device)  # (1, 64, 64)
 
@@ -605,10 +618,10 @@ Table(f"Hottest pixel, n = {len(x)} patients, 95% intervals", columns, rows)
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# Brightness alone, without any network, lies in the mask more often than each of the four methods, and their intervals
-# don't even overlap with its own. Within 2 pixels all five are alike. So pointing well at bright lesions is no evidence
-# that a map asks the network. This is why [Adebayo and others 2018](https://arxiv.org/abs/1810.03292) set an edge
-# detector beside the maps.
+# Brightness, without any network, lies in the mask more often than each of the four methods, and their intervals don't
+# even overlap with its own. Within 2 pixels all five are alike. So pointing well at bright lesions is no evidence that
+# a map asks the network. This is why [Adebayo and others 2018](https://arxiv.org/abs/1810.03292) set an edge detector
+# beside the maps.
 # </details>
 #
 # Three of these patients:
@@ -650,8 +663,8 @@ for name, part in (("region", region), ("mask", masks)):
     print(f"{name}: {part.float().mean():.2f} of the image, {carried:.2f} of the effect")
 
 # %% [markdown]
-# As a healthy control, here are the same patients without one *rib* on each side. A rib is no disease. Is its effect
-# zero?
+# As a healthy control, here are all 160 test patients without one *rib* on each side. A rib is no disease. Is its
+# effect zero?
 
 # %% tags=["tol-0.4"]
 ribless = floats(patients(160, 3, leave_out="rib"))
@@ -711,23 +724,31 @@ signed = activation_times_gradient(model, x, layer=model.target_layer)
 says["class activation map, signed"] = inside(signed, region)
 
 # %% [markdown]
-# Each row below has its mean answer, its *mean absolute error* over the patients with a 95% interval, and its
-# correlation r with the truth.
+# Each row below has its mean answer, its *mean absolute error* over the patients, how much larger that is than the
+# control's, patient by patient, and its correlation r with the truth. Brackets are 95% intervals.
 
 # %%
 Predict("6.4")
 
+
 # %% tags=["tol-12"]
+def mean_interval(values):
+    """The mean's 95% interval around it: from, mean, to."""
+    half = 1.96 * values.std() / len(values) ** 0.5
+    return values.mean() - half, values.mean(), values.mean() + half
+
+
 errors, rows = {}, []
+control_error = (truth.mean() - truth).abs()
 for name, said in says.items():
     error = (said - truth).abs()
-    half = 1.96 * error.std() / len(error) ** 0.5
-    errors[name] = (error.mean() - half, error.mean(), error.mean() + half)
+    errors[name], paired = mean_interval(error), error - control_error
+    against = "{1:+.2f} [{0:+.2f}, {2:+.2f}]".format(*mean_interval(paired)) if paired.any() else ""
     r = torch.corrcoef(torch.stack([said, truth]))[0, 1] if said.std() > 1e-4 else None
     interval = "{1:.2f} [{0:.2f}, {2:.2f}]".format(*errors[name])
-    rows.append((name, f"{said.mean():.2f}", interval, "none" if r is None else f"{r:.2f}"))
+    rows.append((name, f"{said.mean():.2f}", interval, against, "" if r is None else f"{r:.2f}"))
 title = f"What is the fluid worth? Truth {truth.mean():.2f}, n = {len(x)}; error with 95% interval"
-Table(title, ("", "says, mean", "mean absolute error", "r with the truth"), rows)
+Table(title, ("", "says", "mean absolute error", "against the control", "r"), rows)
 
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
@@ -738,14 +759,16 @@ Table(title, ("", "says, mean", "mean absolute error", "r with the truth"), rows
 #
 # Read the table slowly.
 #
-# - *Integrated gradients from the twin* hit the truth. That is completeness, and proves that the code is right.
+# - *Integrated gradients from the twin* hit the truth. That is completeness, and a good check of the code.
 # - Two of the methods, covering with the mean and integrated gradients from a blurred copy, have a smaller mean error
-#   than the control that says the same for everybody. Compare patient by patient, as in lesson 3: the differences are
-#   -0.46 [-1.04, +0.13] and -0.51 [-1.06, +0.04] (measured once). Both intervals contain 0, so don't call it proved.
+#   than the control that says the same for everybody. Compare patient by patient, as in lesson 3: that's the column
+#   "against the control". Where its interval contains 0, don't call it proved.
 # - The signed class activation map ranks patients as well as any method does (r), and is still off by half. It says
 #   what is there, not what would be there instead.
-# - In a *linear* network all of these agree with the truth to four decimals; a test of this course checks it. So what
-#   you see here comes from the network's being nonlinear.
+# - In a *linear* network the two rows that use the twin, integrated gradients from it and gradient times true change,
+#   agree with the truth to four decimals; a test of this course checks it. The other rows ask about another change:
+#   from gray, from a blur, from black. So their errors have two sources, the network's being nonlinear and the fill or
+#   baseline.
 #
 # ### A region without disease
 #
@@ -856,15 +879,15 @@ few = {name: maps[:3].clamp(min=0) for name, maps in list(heat.items())[:4]}
 show("maps-of-a-cheat", plot_heat_maps(x[:3], few, masks=same.masks[lettered[:3]]))
 
 # %% [markdown]
-# Integrated gradients and saliency find it. The peaks of Grad-CAM and occlusion lie beside it, and hit it no more often
-# than a constant pixel does. Each square of Grad-CAM's grid sees 38×38 of the 64×64 pixels, so many squares can report
-# the letter, and the hottest isn't the one that holds it. If you didn't know about the letter, you could take the glow
-# for the top of the lung.
+# Integrated gradients and saliency find it. The peaks of Grad-CAM and occlusion lie elsewhere, and come within 2 pixels
+# of it less often than a constant pixel does. Each square of Grad-CAM's grid sees 38×38 of the 64×64 pixels, so many
+# squares can report the letter, and the hottest isn't the one that holds it. If you didn't know about the letter, you
+# could take the glow for the top of the lung.
 #
 # > **Why does occlusion miss it?** Its peak lies in the very corner of the image.
 # > <details><summary>Likely answer</summary>Each pixel gets the mean of the squares that cover it. In the corner only
 # > one square lies over it, and that one covers the letter. Nearer the letter, squares that miss most of it dilute the
-# > mean. With `side=6, stride=2` the peak hit the letter in 25 of 30 patients (measured once).</details>
+# > mean. Try `side=6, stride=2`.</details>
 #
 # ### What the letter is worth
 #
@@ -989,8 +1012,8 @@ Table("Accuracy in three worlds, and log-odds when taken away; one seed each", c
 # %% [markdown]
 # Two things to remember. The honest networks score *lower* on the hospitals' own validation set, where the letter
 # helped: the network with the higher score was the worse one. And where the letter isn't covered but only made useless,
-# a remainder may stay. No map shows it. The counterfactual does, so that's the acceptance test. (One seed each, so
-# don't rank the repairs.)
+# a remainder may stay. The counterfactual measures it, and needs no map, so that's the acceptance test. (One seed each,
+# so don't rank the repairs.)
 #
 # ### What the border gives away
 #
@@ -1155,7 +1178,8 @@ Table("AUC after retraining, n = 160; lower is better for a map", columns, rows)
 #
 # - Saliency, that spray of single pixels, is the best map by this test.
 # - Brightness, which won the pointing game and lost at deletion, is second.
-# - After Grad-CAM's squares are gone, the new network is *better* than after random ones. Something was put in.
+# - After Grad-CAM's squares are gone, the new network is *better* than after random ones. Perhaps the holes themselves
+#   tell the class. The next section looks at that.
 #
 # ### Cut out the disease itself
 #
@@ -1385,11 +1409,13 @@ from course_lib import explain
 exact = {"atol": 1e-3, "rtol": 1e-3}
 torch.testing.assert_close(saliency_by_hand(answer, four), saliency(answer, four, 1), **exact)
 torch.testing.assert_close(maps_of(model, four, last), explain.feature_maps(model, four, last)[0])
+imported = integrated_gradients(answer, four, 1, baseline=blurred(four), steps=50)
+torch.testing.assert_close(parts, imported, atol=0.01, rtol=0.05)
 imported = occlusion(answer, four, 1, side=8, stride=8)
 torch.testing.assert_close(squares, imported.cpu(), **exact)
 imported = activation_times_gradient(model, four, layer=last)[:, ::16, ::16] * 256
 torch.testing.assert_close(activation, imported, **exact)
-print("the same saliency, maps, occlusion and class activation map")
+print("the same saliency, maps, integrated gradients, occlusion and class activation map")
 
 # %% [markdown]
 # Does the page keep its word? Each line is a claim made above.
