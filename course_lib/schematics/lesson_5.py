@@ -12,9 +12,8 @@ def freeze_and_new_head() -> Sketch:
         "Freeze, and a new head",
         "Two rows. Above, the network as it was trained: a stem, four stages, and a head with 1,000 logits. "
         "Below, the same network with all of these in gray, locked, and the head exchanged for a new one with 10 "
-        "logits, in orange, which learns. Under the four stages stand small gauges, batch norm's statistics, with the "
-        "remark that the lock does not hold them.",
-        height=300,
+        "logits, in orange, which learns.",
+        height=260,
     )
     names = ("stem", "stage 1", "stage 2", "stage 3", "stage 4")
     for top, title, frozen in ((44, "trained on ImageNet", False), (158, "yours", True)):
@@ -27,15 +26,12 @@ def freeze_and_new_head() -> Sketch:
             if frozen:
                 pen.box(x + 50, top - 8, 12, 10, fill=INK, tint=0.75, edge="none", rounded=2)  # a padlock
                 pen.line([(x + 52, top - 8), (x + 52, top - 13), (x + 60, top - 13), (x + 60, top - 8)], color=INK)
-                pen.line([(x + 16, top + 74), (x + 48, top + 74)], line=1)
-                pen.line([(x + 32, top + 74), (x + 24 + 4 * index, top + 60)], color=ORANGE, line=2)
         x = 16 + 74 * len(names)
         pen.box(x, top, 80, 46, fill=ORANGE if frozen else BLUE, tint=0.3, rounded=6)
         pen.text(x + 40, top + 14, "new head" if frozen else "head", size=SMALL)
         pen.text(x + 40, top + 33, "10" if frozen else "1,000", size=SMALL)
     pen.arrow((426, 98), (426, 150), color=ORANGE)
-    pen.text(16, 252, "gauges: batch norm's statistics; no lock holds these", anchor="start", size=SMALL)
-    pen.text(16, 276, "locks: requires_grad = False, so no optimizer moves them", anchor="start", size=SMALL)
+    pen.text(16, 236, "locks: requires_grad = False, so no optimizer moves them", anchor="start", size=SMALL)
     return pen
 
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 5. Transfer learning
 #
-# Labels are what costs. With forty labeled images and a borrowed network, in a few lines of PyTorch, you do better than
+# Labels are expensive. With forty labeled images and a borrowed network, in a few lines of PyTorch, you do better than
 # a classifier on pixels with sixteen times as many. You find out when that holds, how it can go wrong silently, and how
 # to tell whether fine-tuning has paid. Everything works without an internet connection.
 #
@@ -43,8 +43,8 @@ profile = start_lesson(5)
 #
 # [ImageNet](https://www.image-net.org/) is a collection of 14 million labeled photographs. A network "trained on
 # ImageNet" has nearly always seen the part of it that a competition used, ILSVRC-2012: 1.28 million training images in
-# 1,000 classes, among them 118 breeds of dogs, espresso and tripods
-# ([Russakovsky and others 2014](https://arxiv.org/abs/1409.0575)). Many such networks are published with their weights.
+# 1,000 classes, among them 118 breeds of dogs ([Russakovsky and others 2014](https://arxiv.org/abs/1409.0575)). Many
+# such networks are published with their weights.
 #
 # The one below is EfficientNet-Lite0, a smaller relative of [EfficientNet](https://arxiv.org/abs/1905.11946): seven
 # stages of blocks like the MBConv of lesson 4, with ReLU6 (a ReLU cut off at 6) and without squeeze and excitation,
@@ -83,8 +83,8 @@ figure = plot_images(torch.cat(list(pictures.values())), list(pictures), columns
 show("four-photographs", figure)
 
 # %% [markdown]
-# The third shows a man in a coat with a camera on a stand. For the fourth, ImageNet has no class. What will the network
-# say about each? Its answer is the class with the largest probability:
+# The third shows a man in a coat with a camera. For the fourth, ImageNet has no class. What will the network say about
+# each? Its answer is the class with the largest probability:
 
 # %% tags=["tol-0.1"]
 from course_lib.tables import Table
@@ -98,9 +98,9 @@ rows = [
 Table("What the network says", ("photograph", "most probable class", "probability"), rows)
 
 # %% [markdown]
-# The network has seen other cats and other cups, and gets these right. It doesn't name the camera, though ImageNet has
-# cameras: the answer is one class, and the picture shows several things. The rocket gets the nearest name there is,
-# with a low probability.
+# The network has seen other cats and other cups, and names a kind of cat and a kind of coffee. It doesn't name the
+# camera, though ImageNet has cameras: the answer is one class, and the picture shows several things. The rocket gets
+# the nearest name there is, with a low probability.
 #
 # ### Forty labels
 #
@@ -247,7 +247,7 @@ from torchvision.models import ResNet50_Weights
 
 for one in ResNet50_Weights:
     top = one.meta["_metrics"]["ImageNet-1K"]["acc@1"]
-    print(f"{one.name}: {top:.1f} % of ImageNet's validation images")
+    print(f"{one.name}: {top:.1f}% of ImageNet's validation images")
 print("DEFAULT is", ResNet50_Weights.DEFAULT.name)
 
 # %% [markdown]
@@ -350,10 +350,10 @@ Table("300 images", ("", "accuracy [95% interval]"), rows)
 
 # %% [markdown]
 # None of them raises an error. With bytes the network only guesses, so you'd soon notice. The others are the trouble:
-# accuracy is lost, and nothing tells you. Two of them cost so little here that 300 images can't tell it from chance.
-# How much a mistake costs depends on the images: where color tells classes apart, as it does for the simulated objects,
-# exchanging red and blue costs a good part of the accuracy. That's why the preparation belongs to the weights, in
-# torchvision as `weights.transforms()` and in `transfer_model` inside the network.
+# accuracy is lost, and nothing tells you. Two of them cost so little here that their intervals overlap with that of the
+# first row. How much a mistake costs depends on the images: where color tells classes apart, as it does for the
+# simulated objects, exchanging red and blue costs a good part of the accuracy. That's why the preparation belongs to
+# the weights, in torchvision as `weights.transforms()` and in `transfer_model` inside the network.
 #
 # ### Stop here
 #
@@ -371,7 +371,7 @@ Table("300 images", ("", "accuracy [95% interval]"), rows)
 # ## Part B. What is it worth? (18 min, core)
 #
 # - Read a curve of accuracy against labels sideways.
-# - Say what the pixels alone know, and what the network's shape alone is worth.
+# - Say what the pixels alone know, and what the architecture alone is worth.
 # - Say why X-rays are a different question from photographs.
 #
 # ### Three kinds of features
@@ -383,7 +383,7 @@ Table("300 images", ("", "accuracy [95% interval]"), rows)
 # - features of the same network with *random* weights,
 # - features of the *trained* network.
 #
-# Read the result sideways, since labels are what costs:
+# Read the result sideways, since it's labels that are expensive:
 
 # %%
 schematic("read-it-sideways")
@@ -466,7 +466,7 @@ show("probe-on-objects", figure)
 
 # %% [markdown]
 # The trained features are ahead at every number of labels, even on objects that resemble no photograph in ImageNet. It
-# isn't the *shape* of the network that does it: with random weights, the same shape is worse than bare pixels. ImageNet
+# isn't the *architecture* that does it: with random weights, the same architecture is worse than bare pixels. ImageNet
 # holds photographs, so on CIFAR-10 its features should be worth more. Compare the distance from the upper curve to the
 # others.
 
@@ -563,9 +563,10 @@ Table("As good as pixels with 640 labels", ("", "labels"), rows)
 
 # %% [markdown]
 # (Forty is the fewest that were tried.) On the simulated X-rays the features still save labels, but fewer. On the real
-# ones, pixels do as well without any backbone. All X-rays show the same thing from the same side at the same size, so
-# each position has a meaning, which it never has in photographs. A probe on pixels can use that, whether it's the
-# disease or the way in which the pictures were taken. (Lesson 6 asks which.)
+# ones, pixels do better, without any backbone: their mean is ahead at each number of labels. A likely reason: all these
+# X-rays show a chest from the same side and at about the same size, so a position has a meaning, which it seldom has in
+# photographs. A probe on pixels can use that, whether it's the disease or the way in which the pictures were taken.
+# (Lesson 6 asks which.)
 #
 # What larger studies found about X-rays:
 #
@@ -583,12 +584,13 @@ Table("As good as pixels with 640 labels", ("", "labels"), rows)
 # learning needs none: it asks, for instance, that two crops of one image get similar features, and other images
 # different ones. This page doesn't run it. Published:
 #
-# - A linear probe on DINO's features, learned without labels, has 80.1 % on ImageNet itself, and the nearest neighbors
-#   among the features of a smaller network 78.3 % ([Caron and others 2021](https://arxiv.org/abs/2104.14294)).
-# - First on ImageNet without labels, then on unlabeled X-rays, then fine-tuned: 1.1 % more mean AUC on chest X-rays
-#   than from ImageNet's labels ([Azizi and others 2021](https://arxiv.org/abs/2101.05224)).
-# - DINOv2's features of everyday photographs beat ImageNet's labels as a start on each of six collections, with more
-#   than 800,000 chest X-rays ([Tayebi Arasteh and others 2023](https://arxiv.org/abs/2308.07688)).
+# - A linear probe on DINO's features, learned without labels, reaches 80.1% on ImageNet itself, and the nearest
+#   neighbors among the features of a smaller network 78.3% ([Caron and others 2021](https://arxiv.org/abs/2104.14294)).
+# - First on ImageNet without labels, then on unlabeled X-rays, then fine-tuned: 1.1 points more mean AUC on chest
+#   X-rays than from ImageNet's labels ([Azizi and others 2021](https://arxiv.org/abs/2101.05224)).
+# - DINOv2's features of everyday photographs were a better start than ImageNet's labels on each of six collections,
+#   which hold more than 800,000 chest X-rays together ([Tayebi Arasteh and others
+#   2023](https://arxiv.org/abs/2308.07688)).
 #
 # The recipe of this lesson stays the same: another backbone, the same probe, the same curve.
 #
@@ -597,8 +599,8 @@ Table("As good as pixels with 640 labels", ("", "labels"), rows)
 # Trained features are worth many labels, on these objects and more so on photographs; on X-rays, pixels are a strong
 # rival. **To discuss:** pixels do well on X-rays and badly on photographs. Is that good news?
 #
-# <details><summary>One answer</summary>Not by itself. A probe on pixels knows nothing but positions. It may see the
-# disease, or how the film was exposed and cut, which will be different in the next hospital.</details>
+# <details><summary>One answer</summary>Not by itself. A probe on pixels only knows how bright each position is. It
+# may see the disease, or how the film was exposed and cropped, which may be different in the next hospital.</details>
 
 # %% [markdown]
 # <a id="part-c"></a>
@@ -689,7 +691,7 @@ print("head trains:", keeping.head.training, " stem trains:", keeping.stages.ste
 # ### Statistics of layers that learn
 #
 # Should the statistics move at least where the layers learn? In training, batch norm standardizes by the batch at hand;
-# in evaluation, by the running numbers, which lag behind. In a long training they catch up. Here are short trainings,
+# in evaluation, by the running numbers, which lag behind. In a long training run they catch up. Here are short ones,
 # each from a probe on the same few images, from three seeds, with moving statistics and with frozen ones. The cells
 # below also train from a new head with random weights, and at two numbers of labels; a later question needs that.
 
@@ -733,7 +735,7 @@ for count in budgets:
             moving.append(tune(model, images, seen=seen, seed=seed))
 
 # %% [markdown]
-# How much do moving statistics cost? The first row is the probe that both trainings began with.
+# How much do moving statistics cost? The first row is the probe that both training runs began with.
 
 # %% tags=["tol-0.15"]
 at_160 = {
@@ -783,9 +785,9 @@ print("rates from head to stem:", *(f"{group['lr']:.2g}" for group in optimizer.
 #
 # Begin with a probe or with a new random head? With a random head the first gradients are those of a bad classifier,
 # and they go through all layers. Fine-tuning from there can distort the features. Over ten datasets, a probe followed
-# by tuning did better, most of all on images of another kind
-# ([Kumar and others 2022](https://arxiv.org/abs/2202.10054)). The trainings above include both. Which row is best at
-# which number of labels?
+# by tuning did better, most of all on images of another kind ([Kumar and others
+# 2022](https://arxiv.org/abs/2202.10054)). The training runs above include both. Which row is best at which number of
+# labels?
 
 # %% tags=["tol-0.15"]
 rows = []
@@ -796,9 +798,9 @@ for count in budgets:
 Table(f"{val.name}: accuracy after {seen:,} images seen", seeds, rows)
 
 # %% [markdown]
-# On the simulated objects, the random head ends below the probe's with 160 labels, from every seed; with forty, three
-# seeds can't tell the rows apart. And where the probe is good, this short tuning does harm: with 160 labels every seed
-# ends below the probe that it began with. Is it any better on photographs?
+# On the simulated objects, with 160 labels, tuning from a random head ends below tuning from the probe, from every
+# seed; with forty, three seeds can't tell the rows apart. And where the probe is good, this short tuning does harm:
+# with 160 labels every seed ends below the probe that it began with. Is it any better on photographs?
 
 # %%
 on_real("05.ways", ways, val)
@@ -825,7 +827,7 @@ on_real("05.length")
 #
 # Three things to take from the curves:
 #
-# - A short training says nothing about a long one. After one pass you'd have given up.
+# - A short training run says little about a long one. After one pass you might have given up.
 # - The rate that looks worse after one pass may be the better one in the end, so compare rates at full length.
 # - A gain has a price: sixteen passes with gradients are about fifty passes' worth of arithmetic, and the probe needs
 #   one.
@@ -911,7 +913,7 @@ on_real("05.unlabeled", report, val)
 
 # %% [markdown]
 # So the curve of Part B counts *your* labels, and says little about classes that ImageNet never had. The size of the
-# lists plays a part, too: 118 dogs add up more easily than five cats, and some errors in the table are due to that.
+# lists plays a part, too: 118 dogs add up more easily than five cats, and some errors in the table may be due to that.
 #
 # ### Three leaks
 #
@@ -987,8 +989,8 @@ on_real("05.test", {"probe": of_xrays}, xray_splits.test)
 #
 # Seven networks stand ready under one name each. Six are torchvision's, whose weights are downloaded at first use and
 # verified by their hash. Accuracy on ImageNet is published with them. Cost can be measured without them, since random
-# weights take as long to multiply. Of two networks with as many multiply-adds, which is slower: the one with a few
-# large convolutions, or the one with many small ones?
+# weights take as long to multiply. Of two networks with the same number of multiply-adds, which is slower: the one with
+# a few large convolutions, or the one with many small ones?
 
 # %%
 from torchvision import models as torchvision_models
@@ -1113,7 +1115,7 @@ for path in sorted(folder.iterdir()):
 # - Four steps: weights with their transforms, the network, freezing, a new head.
 # - Features of a frozen backbone are computed once. A linear probe shows what they know about your classes.
 # - Read accuracy against labels sideways, beside pixels and random weights, with the spread of draws.
-# - Frozen means weights and statistics. In short trainings the statistics stay frozen everywhere.
+# - Frozen means weights and statistics. In short training runs, keep the statistics frozen everywhere.
 # - Fine-tuning begins at the probe, and is judged over seeds once it has run long enough.
 # - Gray images go in through weights summed over color.
 # - What the backbone was told before counts, and may be a leak of your test.
