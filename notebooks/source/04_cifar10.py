@@ -7,8 +7,8 @@
 #
 # After this lesson you can
 #
-# - price a training in arithmetic, in seconds, and as a fraction of what the machine can do,
-# - find where a training loop spends its time, and make batches of changed pictures as one tensor,
+# - price a training run in arithmetic, in seconds, and as a fraction of what the machine can do,
+# - find where a training loop spends its time, and augment a whole batch at once, as one tensor,
 # - judge a change by a paired interval over seeds,
 # - read a classifier's errors and probabilities, and find wrong labels and copies in a dataset,
 # - build a residual, an Inception, a dense and an MBConv block, and say what a skip connection buys,
@@ -94,8 +94,8 @@ print(f"accuracy on {len(val):,} validation pictures: {outcome.accuracy:.2f}")
 
 # %% [markdown]
 # A simulated class is a texture, a color and a shape together, so two classes may differ in the outline alone. Nothing
-# in the background helps. In a photograph the background often does: ships stand on blue. And on CIFAR-10? The same
-# network, with six passes over the photographs, gets nine in ten right; its errors wait in Part D.
+# in the background helps. In a photograph the background often does: ships stand on blue. And on CIFAR-10? A wider
+# version of this network, after four passes over the photographs, gets 87 in 100 right; its errors wait in Part D.
 #
 # ### What color alone knows
 #
@@ -274,10 +274,11 @@ for name, build in (("SimpleCNN", SimpleCNN), ("dense network", DenseNetwork)):
     print(f"{name:13} accuracy:", ", ".join(f"{accuracy:.2f}" for _, accuracy in curves[name][1:]))
 
 # %% [markdown]
-# With as many parameters, the CNN is ahead. That's one seed each, two epochs and one rate; the race in Part C shows the
-# same order on photographs. The CNN knows beforehand what the dense network would have to learn from examples, for each
-# position by itself: that a pattern means the same wherever it stands, and that neighboring pixels belong together.
-# "Dense networks have too many parameters" can't be the reason here.
+# With as many parameters, the CNN is ahead. (Compare both with the floors above: on the simulated objects, the dense
+# network doesn't even reach the color histogram.) That's one seed each, two epochs and one rate; the race in Part C
+# shows the same order on photographs. The CNN knows beforehand what the dense network would have to learn from
+# examples, for each position by itself: that a pattern means the same wherever it stands, and that neighboring pixels
+# belong together. "Dense networks have too many parameters" can't be the reason here.
 #
 # ### What did it cost?
 #
@@ -299,15 +300,15 @@ by_layer = trace_shapes(SimpleCNN(), (1, 3, 32, 32)).multiply_adds / 1e6
 print(f"multiply-adds in the table of layers: {by_layer:.1f} million, 2 FLOP each")
 
 # %% [markdown]
-# A trained picture therefore costs nearly three forward passes. Not quite three, since the first layer needs no
-# gradient for its input: nobody changes the picture. From here on every training has a price, in a league table:
+# So training on one picture costs nearly three forward passes. Not quite three, since the first layer needs no gradient
+# for its input: nobody changes the picture. From here on every training run has a price, in a league table:
 
 # %% tags=["tol-x8"]
 from course_lib.flops import in_units, peak_flops
 from course_lib.runtime import Precision
 
 FLOAT32 = Precision(device.type, None)
-peak = peak_flops(FLOAT32, device)  # FLOP per second of one large matrix product
+peak = peak_flops(FLOAT32, device)  # FLOP per second of large products and convolutions
 
 
 def league_table(title):
@@ -333,7 +334,7 @@ league_table("The league so far, two epochs each")
 #
 # ### Stop here
 #
-# Accuracy needs a floor beside it, and a training has a price that can be counted before it runs. **To discuss:** two
+# Accuracy needs a floor beside it, and a training run has a price that can be counted beforehand. **To discuss:** two
 # networks have a million parameters each, and one does more than ten times the arithmetic of the other. How can that
 # be, and which would you rather train?
 #
@@ -346,7 +347,7 @@ league_table("The league so far, two epochs each")
 #
 # ## Part B. Make every second count (18 min, core)
 #
-# - Say what fraction of the machine's peak a training reaches.
+# - Say what fraction of the machine's peak a training run reaches.
 # - Find the slow part of a loop by timing.
 # - Change a whole batch of pictures at once, each in its own way.
 #
@@ -514,7 +515,7 @@ rows = [
 Table("Pictures per second, without a network", ("", "here"), rows)
 
 # %% [markdown]
-# > **An augmentation must never change the answer.** A mirrored truck is a truck. A mirrored letter isn't a letter, and
+# > **An augmentation must never change the answer.** A mirrored truck is a truck. A mirrored b is a d, and
 # > on a chest X-ray the side of the heart is information. Validation pictures stay as they are.
 #
 # ### One change at a time
@@ -731,7 +732,7 @@ Table("Against the row before", ("", "difference", "95% interval", "verdict"), r
 # Batch norm helps: its interval stays clear of 0. Smoothing can't be told from another seed. Crop and flip, the usual
 # advice against overfitting, costs accuracy here; look how close its interval comes to 0. A likely reason: after four
 # epochs this network hasn't learned its pictures by heart. It's still learning the first things, and augmentation makes
-# its task harder. The next section puts that to the test.
+# its task harder. The next section shows the opposite case.
 #
 # > **Fixed, tested, in the way.** All rows share one learning rate. The best rate may differ from row to row, so each
 # > verdict means "at this rate". The [tuning playbook](https://github.com/google-research/tuning_playbook) calls the
@@ -784,10 +785,10 @@ Table("Accuracy, three seeds", ("trained on pictures", "on these 300", "on new o
 schematic("fast-cnn")
 
 # %% [markdown]
-# Its filters learn by *Muon* ([Jordan 2024](https://kellerjordan.github.io/posts/muon/)). The gradient of a layer's
-# filters is a matrix with strong and weak directions; Muon makes all equally strong before it steps. (Part E shows what
-# it does to a gradient.) How little of all this is enough to get where the textbook network was after two epochs? Try a
-# single short cycle: over half of the simulated objects, or over all photographs with a narrower network.
+# Its filters are trained with *Muon* ([Jordan 2024](https://kellerjordan.github.io/posts/muon/)). The gradient of a
+# layer's filters is a matrix with strong and weak directions; Muon makes all equally strong before it steps. (Part E
+# shows what it does to a gradient.) How little of all this is enough to get where the textbook network was after two
+# epochs? Try a single short cycle: over half of the simulated objects, or over all photographs with a narrower network.
 
 # %% tags=["tol-0.15"]
 half = train.subset(range(profile.choose(simulated=len(train) // 2, real=len(train))))
@@ -806,8 +807,8 @@ assert league["short cycle"][0] >= league["SimpleCNN"][0], "one short cycle is e
 league_table("The league")
 
 # %% [markdown]
-# Divide the textbook network's row by that of the short cycle, column by column. The seconds are the product of the
-# other two:
+# How many times fewer seconds does the short cycle take than the textbook network? The factor is a product: how many
+# times less arithmetic it needs, times how many times larger a fraction of the peak it reaches:
 
 # %% tags=["tol-x8"]
 _, flops, seconds = league["SimpleCNN"]
@@ -817,14 +818,16 @@ print(f"{faster:.1f} times as fast:")
 print(f"{less:.1f} times less arithmetic, at {faster / less:.1f} times the fraction of the peak")
 
 # %% [markdown]
-# That's the lesson's title, taken apart. (On CIFAR-10 itself the factor was 13, on two cores and with three seeds: the
-# table is in `course_lib/README.md`. Here it depends on the machine, on what else it's doing, and on the pictures; the
-# short cycle is also ahead in accuracy, so it would do with less.) Most of the factor is arithmetic that wasn't needed:
-# a network and an optimizer that learn more from each picture. It's one seed, on simulated objects. On photographs the
-# two factors may change places, since there the beginner's loader and small batches weigh more.
+# That's the lesson's title, taken apart. Here the factor depends on the machine, on what else it's doing, and on the
+# pictures; the short cycle is also ahead in accuracy, so it would do with less. Most of the factor is arithmetic that
+# wasn't needed: a network and an optimizer that learn more from each picture. It's one seed, on simulated objects. On
+# photographs the two factors change places: there the short cycle runs a wider network over all pictures, which is
+# about as much arithmetic as two epochs of `SimpleCNN`, and the gain is in the fraction of the peak. How large it is
+# depends on where the textbook loop stops. Against five epochs of it, with three seeds and two cores, it was 9 on one
+# machine and 13 on another (`course_lib/README.md`).
 #
-# Here is the race in one picture, and then the same on CIFAR-10. There, read the factor off the ends of two curves, the
-# beginner's CNN and the short cycle:
+# Here is the race in one picture, and then the same on CIFAR-10. There the textbook loop stops earlier than in that
+# benchmark, so expect a smaller factor. Read it off the ends of two curves, the textbook CNN and the short cycle:
 
 # %%
 from course_lib.plots import plot_curves
@@ -841,15 +844,16 @@ on_real("04.race", race, val)
 #
 # | training | arithmetic | test accuracy |
 # | --- | --- | --- |
-# | the textbook network and loop, 5 epochs | 0.015 PFLOP | .738 |
-# | `course train cifar10 --preset fast`, 6 epochs | 0.13 PFLOP | .891 |
-# | the published recipe of the last row, on JPEG copies | 0.24 PFLOP | .899 |
+# | the textbook network and loop, 5 epochs | 0.015 PFLOP | .726 [.724, .728] |
+# | `course train cifar10 --preset fast`, 6 epochs | 0.13 PFLOP | .886 [.883, .889] |
+# | the published recipe of the last row, 8 epochs | 0.24 PFLOP | .905 [.903, .908] |
 # | `course train cifar10 --preset best`, 30 epochs | 1.2 PFLOP | .915 |
 # | [published](https://github.com/KellerJordan/cifar10-airbench), on the original pictures | 0.29 PFLOP | .940 |
 #
-# A PFLOP is $10^{15}$ FLOP. The first four were measured on JPEG copies of the pictures, which have lost detail: with
-# equal arithmetic the published recipe isn't ahead of ours there. So the last row's lead comes from the pictures, not
-# from the recipe. Each of the doublings between .015 and 1.2 buys less than the one before.
+# A PFLOP is $10^{15}$ FLOP, and brackets hold the smallest and the largest of three seeds (`best` was trained once).
+# The first four rows were measured on JPEG copies of the pictures, which have lost detail: they cost the published
+# recipe more than three points. For its arithmetic it gets more than ours. And each point has its price: nine times the
+# arithmetic, from 0.015 to 0.13 PFLOP, buys 16 points; nine times more buys 3.
 #
 # ### Stop here
 #
@@ -1039,7 +1043,7 @@ class Undivided(FastCNN):
 
 
 def temperature_of(build=FastCNN, *, flip_tta=True, **changes):
-    """The temperature of a training like the first of the page, on half of the images, but for the changes."""
+    """The temperature after a short training run on half of the images, apart from the changes."""
     torch.manual_seed(0)
     model = build(profile.choose(simulated=(16, 32, 64), real=(32, 64, 128)), flip_tta=flip_tta).to(
         device
@@ -1061,9 +1065,10 @@ Table("One cause taken away at a time", ("", "temperature", "accuracy"), rows)
 # <details><summary>What happened, and why</summary>
 #
 # No cause explains it alone: whichever is taken away, the temperature stays well below 1. Smoothing, the cause that
-# comes to mind first, hardly moves it. What all four have in common is a short training. Trained for long and without
-# smoothing, networks become *over*confident, and the temperature rises above 1
-# ([Guo 2017](https://arxiv.org/abs/1706.04599)). One seed each, so don't rank the causes.
+# comes to mind first, hardly moves it. Taking away the division moves it most, and still not to 1. Perhaps it's that
+# all four were trained for a short time; this page doesn't test that. Trained for long and without smoothing, networks
+# become *over*confident, and the temperature rises above 1 ([Guo 2017](https://arxiv.org/abs/1706.04599)). One seed
+# each, so don't rank the causes.
 # </details>
 #
 # ### Pictures of your own
@@ -1262,8 +1267,8 @@ class DenseBlock(nn.Module):
 
 
 # %% [markdown]
-# **EfficientNet** ([Tan 2019](https://arxiv.org/abs/1905.11946)) is known for how it was found, by an automatic search.
-# Its block, the *MBConv*, joins two older ideas:
+# **EfficientNet** ([Tan 2019](https://arxiv.org/abs/1905.11946)) is known for scaling depth, width and image size
+# together, from a small network that an automatic search had found. Its block, the *MBConv*, joins two older ideas:
 #
 # - The *inverted bottleneck* of MobileNetV2 ([Sandler 2018](https://arxiv.org/abs/1801.04381)): widen, here four times;
 #   filter each map by itself (a *depthwise* convolution, `groups=channels`); narrow again, without an activation.
@@ -1346,14 +1351,14 @@ Table("Famous networks, for one picture of 224 pixels", columns, rows)
 
 # %% [markdown]
 # It isn't. DenseNet-121 has fewer parameters than ResNet-18 and does more. And little arithmetic doesn't mean little
-# time: depthwise convolutions, like Part B's pooling, read a lot of memory for it. Time a network on the machine that
-# will do the work.
+# time: depthwise convolutions, like Part B's pooling, read a lot of memory for the little that they compute. Time a
+# network on the machine that will do the work.
 #
 # ### What a skip connection buys
 #
 # "Gradients vanish in deep networks, and skip connections prevent it." Test that sentence. Four chains of twenty 3x3
-# convolutions with 16 channels: plain; plain, with larger first weights by He's rule, which keep the strength of a
-# signal through ReLU layers; with batch norm; and with a skip connection around each layer.
+# convolutions with 16 channels: plain; plain, with the larger initial weights of *He initialization*, which keep a
+# signal's strength through ReLU layers; with batch norm; and with a skip connection around each layer.
 
 
 # %%
@@ -1363,7 +1368,7 @@ class Chain(nn.Module):
         self.skip = kind == "skip connections"
         self.stem, self.head = nn.Conv2d(3, channels, 4, stride=4), nn.Linear(channels, 10)
         convs = [nn.Conv2d(channels, channels, 3, padding=1) for _ in range(num_layers)]
-        if kind == "He's first weights":
+        if kind == "He initialization":
             for layer in convs:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
@@ -1382,7 +1387,7 @@ class Chain(nn.Module):
 # First the gradients, before any training: one backward pass, and the norm of each layer's weight gradient.
 
 # %% tags=["tol-x4"]
-chains = ("plain", "He's first weights", "batch norm", "skip connections")
+chains = ("plain", "He initialization", "batch norm", "skip connections")
 images, labels = next(iter(Batches(train, 64, device=device)))
 norms = {}
 for kind in chains:
@@ -1424,8 +1429,8 @@ Table("Validation loss after one pass; guessing has 2.30", columns, rows)
 # %% [markdown]
 # <details><summary>What happened, and why</summary>
 #
-# Batch norm and skip connections learn at both rates, from every seed. He's first weights guess at the higher one,
-# though their gradients were fine at the start: a gradient that arrives is needed, and isn't enough. The plain chain
+# Batch norm and skip connections learn at both rates, from every seed. He initialization still guesses, at both rates,
+# though its gradients were fine at the start: a gradient that arrives is needed, and isn't enough. The plain chain
 # guesses everywhere.
 # </details>
 #
@@ -1466,7 +1471,7 @@ for name, matrix in (("gradient", gradient / gradient.norm()), ("step", orthogon
 # solve vanishing gradients." Which rows of your table speak against it?
 #
 # <details><summary>One answer</summary>Batch norm learns without a skip connection, so skips aren't needed against it
-# at twenty layers. With He's first weights gradients don't vanish either, and yet nothing is learned, so a gradient
+# at twenty layers. With He initialization, gradients don't vanish either, and yet nothing is learned, so a gradient
 # that arrives isn't enough.</details>
 
 # %% [markdown]
@@ -1477,7 +1482,8 @@ for name, matrix in (("gradient", gradient / gradient.norm()), ("step", orthogon
 #   last, lower precision, fused updates and larger batches raise the fraction.
 # - A better network and optimizer need less arithmetic for the same accuracy; on this page that was the larger factor.
 # - A change is judged by paired differences over seeds. Two seeds say next to nothing.
-# - Convolutions beat a dense network of the same size because they know what a neighbor is.
+# - A convolutional network beats a dense one of the same size. A likely reason: it knows beforehand which pixels are
+#   neighbors.
 # - Errors gather in a few pairs of classes. Labels have errors, and splits have copies; look for both.
 # - A skip connection isn't needed at twenty layers. Together with batch norm it buys depth.
 # - The test pictures were used once, at the end.
@@ -1530,7 +1536,7 @@ except ValueError as error:
 if profile.source == "simulated":  # prediction 4.6
     for kind in ("batch norm", "skip connections"):
         assert max(map(max, lost[kind])) < min(map(min, lost["plain"])) - 0.02, f"{kind} learns"
-    assert min(lost["He's first weights"][1]) > max(map(max, lost["batch norm"]))
+    assert min(lost["He initialization"][1]) > max(map(max, lost["batch norm"]))
 
 # %% [markdown]
 # The whole training from the command line, with real photographs, a run folder and a model card, is `course train
