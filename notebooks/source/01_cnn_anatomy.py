@@ -59,8 +59,8 @@ for name, pictures in zip("ABC", patients, strict=True):
 # in a lung. Orange outlines below show where the simulator put it. All three are in the left lung, on the right in the
 # picture: halfway up in A, at the bottom in B, above the heart in C.
 #
-# Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) highlights the regions that raised its score
-# for pneumonia. A cross marks the peak.
+# Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) estimates which regions raised its score for
+# pneumonia; lesson 6 tests how far to trust it. A cross marks the peak.
 
 # %%
 from course_lib.explain import grad_cam
@@ -76,9 +76,10 @@ on_real("01.opening")
 
 # %% [markdown]
 # Only one cross lies on the pneumonia. The table is about a network of the same kind, trained on 4,434 *real* X-rays
-# ([Kermany 2018](https://doi.org/10.17632/rscbjbr9sj.2)) and tested on 312 others. *Recall* is the fraction of a class
-# that it recognizes, with a 95% confidence interval: roughly, what so few images can't rule out. By the end of lesson 6
-# you'll have written all of this yourself.
+# ([Kermany 2018](https://doi.org/10.17632/rscbjbr9sj.2)) and tested on 312 others, some perhaps of the same children
+# (lesson 2 counts them). *Recall* is the fraction of a class that the network recognizes. The brackets hold a 95%
+# confidence interval: roughly, the values that so few images can't rule out. By the end of lesson 6 you'll have written
+# all of this yourself.
 #
 # > **Not for diagnosis.** Nothing in this course is.
 #
@@ -326,8 +327,8 @@ schematic("descent-step")
 #
 # A kernel has nine weights, so `backward()` finds nine gradients. Now you can write what the explorer does. The image
 # is random noise, and the target is Sobel's feature map of it. `F.conv2d`, PyTorch's own convolution, slides a kernel
-# over a whole batch. It wants four axes for the kernel too; Part C explains why. `torch.manual_seed` sets the seed, so
-# that you get the same random numbers as this page.
+# over a whole batch. It wants four axes for the kernel too; Part C explains why. `torch.manual_seed` sets the *seed*,
+# the number that random numbers are computed from, so that you get the same ones as this page.
 
 # %%
 from torch.nn import functional as F
@@ -371,8 +372,8 @@ show("nine-weights", plot_panels(panels, titles, columns=5))
 # %% [markdown]
 # The kernel starts as random numbers, and ten steps later it is nearly Sobel's. Why didn't the loss explode at a rate
 # of 3, as it did in the explorer? How large the rate can be depends on the images. These pixels average out to about 0.
-# Where all pixels are bright, they push the output the same way for all nine weights, and only a lower rate keeps it
-# from overshooting. Was it a lucky start? Try five:
+# Where all pixels are bright, changing any of the nine weights moves the output in the same direction. Nine small
+# changes add up to a large one, and only a lower rate keeps it from overshooting. Was it a lucky start? Try five:
 
 # %%
 for seed in range(5):
@@ -932,7 +933,7 @@ Table("Error left after 400 steps", ("network", "seed 0", "seed 1", "seed 2"), r
 # </details>
 
 # %% [markdown]
-# That is why this course never trusts a single run.
+# That is why this course trains from several seeds before it compares anything.
 #
 # ### Pooling: fewer numbers, no weights
 #
@@ -1188,10 +1189,10 @@ show("shift-curves", plot_curves(curves, **labels))
 assert curves["global average"][1][16] < 0.1 < curves["max, 8x8"][1][1]
 
 # %% [markdown]
-# 2x2 pooling softens a shift of one pixel; for larger shifts it is hardly better than no pooling. 8x8 windows help
-# more, but they know positions only to within 8 pixels. The mean of the whole map is nearly invariant: all that changes
-# is that one strip of the scene enters on one side and another leaves on the other. Invariance isn't a property of
-# convolutions. Pooling brings it, a little with each window and most of it with the mean at the very end.
+# 2x2 pooling softens a shift of one to three pixels; for larger ones it is hardly better than no pooling. 8x8 windows
+# help more, but they know positions only to within 8 pixels. The mean of the whole map is nearly invariant: all that
+# changes is that one strip of the scene enters on one side and another leaves on the other. Invariance isn't a property
+# of convolutions. Pooling brings it, a little with each window and most of it with the mean at the very end.
 #
 # ### The price: aliasing
 #
@@ -1315,7 +1316,7 @@ assert count_parameters(tiny_cnn) == anatomy.count_parameters(tiny_cnn)
 print("They agree.")
 
 # %% [markdown]
-# And does the page keep its word? Each line checks a claim made above, over all of its seeds.
+# And does the page keep its word? Each line checks a claim made above, and those about several seeds over all of them.
 
 # %%
 for seen, of_seed in photo_runs:

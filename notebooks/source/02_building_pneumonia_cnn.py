@@ -3,8 +3,8 @@
 #
 # You compete with a network on twelve X-rays, and find out how much a dataset gives away before anybody looks at a
 # lung. Then you build PneumoniaCNN, find its 67 million parameters and a way around them, and measure what the first
-# weights, batch norm and dropout do. Each part of a network is there because something breaks without it. Here you
-# break it.
+# weights, batch norm and dropout do. Each part of a network is said to be there for a reason. Here you take parts away,
+# and see what breaks and what doesn't.
 #
 # After this lesson you can
 #
@@ -96,8 +96,8 @@ print(
 )
 
 # %% [markdown]
-# The brackets hold the rates that fit what we saw. Twelve images can't tell a fair network from an excellent one. Keep
-# that in mind whenever somebody shows you a score on a small number of images.
+# The brackets hold the rates that fit what we saw. Twelve images can't tell a mediocre network from an excellent one.
+# Keep that in mind whenever somebody shows you a score on a small number of images.
 #
 # ### What pneumonia looks like
 #
@@ -160,7 +160,7 @@ print(f"{train.name}: {tuple(train.images.shape)} {train.images.dtype}, classes 
 # ### Who may look when
 #
 # The weights of a network are fitted on the *training set*. Choices are made on the *validation set*. The *test set* is
-# used once, at the end.
+# for the final score; no choice may depend on it.
 
 # %%
 from course_lib.schematics import schematic
@@ -178,9 +178,10 @@ audit = audit_splits(splits)
 print(audit)
 
 # %% [markdown]
-# Every number in the last three lines should be zero: no patient in two sets, and no picture either. Between train and
-# validation it is zero because `load_chest_xray` splits by patient and not by image. Each lesson also shows what the
-# same cells found on real images, recorded once and kept with the course. Which lines are zero here and not there?
+# Every number in the last three lines should be zero: no patient in two sets, and no picture either. Here that's easy,
+# since each simulated patient has one image. On real images, `load_chest_xray` keeps train and validation apart by
+# splitting by patient and not by image. Each lesson also shows what the same cells found on real images, recorded once
+# and kept with the course. Which lines are zero here and not there?
 
 # %%
 on_real("02.audit", audit, splits.train, splits.val, splits.test)
@@ -193,7 +194,7 @@ on_real("02.audit", audit, splits.train, splits.val, splits.test)
 # | --- | --- |
 # | several images of many children | split by patient; `load_chest_xray` does |
 # | a validation folder of 16 images, so each counts six percentage points | put them into train, and split off more |
-# | 30 pictures stored more than once, never in two folders | know about them: each counts double |
+# | 30 pictures stored more than once, never in two folders (the audit counts every copy) | know about them |
 # | 170 of the 427 patient names in the test folder are also in train | report it; leave the test set as it is |
 # | MedMNIST's small copy, which `get_real_images()` fetches, names no patients | don't trust its zeros |
 #
@@ -281,8 +282,8 @@ print(f"AUC of the height alone, no pixel looked at: {taller / len(pairs):.2f}")
 #
 # - **Size.** It alone separates the classes with an AUC of 0.92, since NORMAL files are larger. A loader that pads
 #   small files with black hands the answer to the network.
-# - **Color.** Of 1,566 originals, 85 are stored in color, and every one of them is PNEUMONIA. A loader that keeps color
-#   gives it away.
+# - **Color.** Of the 1,566 originals that we examined, 85 are stored in color, and every one of them is PNEUMONIA. A
+#   loader that keeps color gives it away.
 # - **Shape.** Films of sick children are wider in relation to their height. On 20 originals, ten of each class, width
 #   over height alone has an AUC of 0.81 (95% confidence interval 0.58 to 0.98).
 #
@@ -334,8 +335,8 @@ print(
 )
 
 # %% [markdown]
-# What separated the films perfectly is now a weak hint. A cue that goes with the label but not with the disease is
-# called a *shortcut*. [Lesson 3](03_training_on_gpu.ipynb) plants this one in its images, and shows what the stretch
+# What separated the films perfectly is now a much weaker hint. A cue that goes with the label but not with the disease
+# is called a *shortcut*. [Lesson 3](03_training_on_gpu.ipynb) plants this one in its images, and shows what the stretch
 # changes on the real X-rays; lesson 6 asks what a trained network looked at.
 #
 # One last cue: how bright a picture is overall, which depends mostly on the exposure. Take the mean of all pixels as
@@ -358,9 +359,9 @@ by_brightness = {
 on_real("02.brightness", by_brightness, splits.val, splits.test)
 
 # %% [markdown]
-# This is a floor that any network has to beat. On the real X-rays, look at whether each interval contains 0.5, and
-# whether the two sets agree. If they don't, the folders differ in how the pictures were taken, and a score that rests
-# on that isn't knowledge of pneumonia.
+# Any network has to beat this, and by far. On the real X-rays the AUC's interval contains 0.5 on validation and lies
+# below it on test: brightness goes with the label differently in the two folders. A score that rests on that isn't
+# knowledge of pneumonia.
 #
 # ### Stop here
 #
@@ -625,8 +626,8 @@ trace = trace_shapes(large, (1, 1, 256, 256))
 trace.table()
 
 # %% [markdown]
-# They aren't the same layer, and Part C looks into that. The two ReLUs of the head are missing, because functions carry
-# no hooks.
+# `fc1` has the most parameters. Two convolutions share first place in multiply-adds. Part C looks into that. The two
+# ReLUs of the head are missing, because functions carry no hooks.
 #
 # ### When shapes don't fit
 #
@@ -708,9 +709,9 @@ show("parameters-and-multiply-adds", figure)
 # position; a weight of a dense layer is used once per image. *Parameters* say how much has to be stored,
 # *multiply-adds* roughly how long it takes.
 #
-# There is some irony in this. Lesson 1 rejected a dense layer with 1,000 outputs on an image's 65,536 pixels, because
-# it would need 65 million weights. Then the convolutions handed over 131,072 numbers, twice as many as there were
-# pixels, and a dense layer was put on *those*. There is a way out, and it's a small change.
+# There is some irony in this. Lesson 1 counted 65 million parameters in a dense layer from an image's 65,536 pixels to
+# 1,000 outputs, where a convolution made do with 320. Then the convolutions handed over 131,072 numbers, twice as many
+# as there were pixels, and a dense layer was put on *those*. There is a way out, and it's a small change.
 
 # %%
 schematic("two-heads")
@@ -1024,8 +1025,10 @@ show("signal-through-ten-layers", plot_curves(signals, ylabel="size of the signa
 # reasons: the signal shrinks to the level of the random biases.
 # </details>
 #
-# On this logarithmic axis, a straight line means that each layer multiplies the signal by the same factor. The lines
-# end a little lower than the formula says, because kernels at the border also sum padded zeros.
+# On this logarithmic axis, a straight line means that each layer multiplies the signal by the same factor. The three
+# Kaiming lines end at about an eighth of what the formula says. Most of that is chance: the formula gives a mean over
+# many draws, and this is one draw, with 16 channels. Over 20 draws the mean square at the end is 0.6 instead of 1, and
+# 1.1 if the border is mirrored (measured once): with zeros around the image, kernels at the border have less to sum.
 #
 # ### And the gradients?
 #
@@ -1174,9 +1177,9 @@ rows = [(str(rate), *(memorized(by_rate[rate, one]) for one in (False, True))) f
 Table("Loss below 0.35 after 50 steps", ("learning rate", "plain", "with batch norm"), rows)
 
 # %% [markdown]
-# With batch norm, all three rates work. Without it, none does. So the claim holds here: batch norm forgives the rate as
-# it forgives the start. It isn't the only cure. *AdamW* scales each weight's step by the size of its gradients.
-# Kaiming's start, 50 steps at a rate of 0.001:
+# With batch norm, all three rates work. Without it, none does, not even the lowest. So batch norm forgives the rate as
+# it forgives the start, but this table can't say whether the highest rate that works is higher. It isn't the only cure.
+# *AdamW* divides each weight's step by the recent size of its gradients. Kaiming's start, 50 steps at a rate of 0.001:
 
 # %%
 by_adam = {
@@ -1257,7 +1260,7 @@ Table("Five seeds", ("", "right of the 64", "right of validation", "loss on vali
 
 # %% [markdown]
 # Both know their 64 images. On new ones the network with batch norm is right *less* often, and its loss is far lower
-# all the same: it is less sure of its errors. And on real X-rays?
+# all the same: it is less sure of its errors. Both losses are still worse than guessing, 0.69. And on real X-rays?
 
 # %%
 regularized = {}
@@ -1267,8 +1270,8 @@ for name, kind in (("plain", False), ("batch norm", True)):
 on_real("02.regularizes", regularized, splits.val)
 
 # %% [markdown]
-# The loss is lower there, too, and the network is right about as often. So batch norm regularizes in what a loss sees;
-# in what an accuracy sees, it depends on the images.
+# The loss is lower there, too. The network with batch norm is right more often in four of five seeds, but the ranges
+# overlap. So by the loss, batch norm regularizes. By the accuracy, it depends on the images.
 #
 # ### What it doesn't do
 #
@@ -1519,7 +1522,7 @@ on_real("02.wired", curves, sixteen)
 #
 # | symptom | likely cause | how to tell |
 # | --- | --- | --- |
-# | first loss far from $\ln$(number of classes) | loud last layer, or labels shifted by one | print the first logits |
+# | first loss far from $\ln$(number of classes) | loud last layer, or inputs far too large | print the first logits |
 # | flat at $\ln$(number of classes), signal dead | first weights too small, no batch norm | its size after each layer |
 # | flat at $\ln$(number of classes), no weight moves | another network's optimizer; tiny rate | do weights change? |
 # | one batch of two classes, flat at 0.31 | softmax twice | is there a softmax in the network? |
@@ -1615,8 +1618,8 @@ print(f"evaluation mode, after 50 more forward passes: {renewed:.2f}")
 #   starts near $\ln 2$.
 # - Weights of variance $2 / n$ keep a signal alive, and batch norm forgives those that don't. Dropout keeps the
 #   expected value.
-# - The mode decides what layers compute, `no_grad` what is recorded. A network that memorizes one batch is wired
-#   correctly, which is the least you can ask of it.
+# - The mode decides what layers compute, `no_grad` what is recorded. A network that can't memorize one batch is wired
+#   wrongly, or its learning rate is wrong. One that can has done the least you can ask of it.
 #
 # None of this is for diagnosis.
 #
