@@ -86,13 +86,14 @@ def test_any_mode_becomes_the_channels_asked_for(tmp_path: Path, channels: int, 
 
 
 def test_the_cameras_rotation_is_applied(tmp_path: Path) -> None:
-    pixels = np.zeros((8, 8), np.uint8)
+    pixels = np.zeros((8, 16), np.uint8)
     pixels[0] = 255  # a bright top edge
     exif = Image.Exif()
     exif[0x0112] = 6  # turn clockwise to see it upright
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    image, _ = read_image(tmp_path / "turned.png", image_size=8, channels=1)
+    image, size = read_image(tmp_path / "turned.png", image_size=8, channels=1)
     assert bool((image[0, :, 7] == 255).all())
+    assert size == (16, 8)  # height and width as it is shown
 
 
 def test_a_truncated_jpeg_is_named_with_the_mend(tmp_path: Path) -> None:
