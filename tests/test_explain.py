@@ -447,7 +447,7 @@ def test_logits_are_taken_out_of_what_holds_them_and_anything_else_is_named() ->
 def test_a_layer_that_puts_out_no_tensor_or_that_the_answer_does_not_use_is_named() -> None:
     class Odd(Answering):
         def __init__(self) -> None:
-            super().__init__(lambda found: found)
+            super().__init__(lambda found: found[:, :2])
             self.aside, self.both = nn.Conv2d(1, 2, 3), Twice()
 
         def forward(self, images: Tensor) -> object:
@@ -457,8 +457,9 @@ def test_a_layer_that_puts_out_no_tensor_or_that_the_answer_does_not_use_is_name
     model, images = Odd(), torch.rand(2, 1, 16, 16)
     with pytest.raises(ValueError, match="layer both returns a tuple, not maps"):
         explain.grad_cam(model, images, layer=model.both)
-    with pytest.raises(ValueError, match="no gradient of the classes reaches layer aside"):
-        explain.grad_cam(model, images, layer=model.aside)
+    for method in (explain.grad_cam, explain.activation_times_gradient):
+        with pytest.raises(ValueError, match="no gradient of the classes reaches layer aside"):
+            method(model, images, layer=model.aside)
 
 
 class Twice(nn.Module):

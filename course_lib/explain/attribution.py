@@ -142,29 +142,43 @@ def grad_cam(
     Source: Selvaraju et al. 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization".
     """
     name = layer_name(model, layer)
-    outputs: list[object] = []
-
-    def keep(_layer: nn.Module, _inputs: object, output: object) -> object:
-        outputs.append(output)
-        return output.clone() if isinstance(output, Tensor) else output  # what follows may change it in place
-
     with explaining(model):
         images = _as_images(images)
-        hook = layer.register_forward_hook(keep)
-        try:
-            logits = class_logits(model(images), len(images))
-        finally:
-            hook.remove()
+        outputs, logits = outputs_of(layer, lambda: class_logits(model(images), len(images)))
         maps = only_maps(outputs, name, images)
         _refuse_channels_last(model, layer, name, maps, images)
-        target_logits = logits.gather(1, _as_targets(logits, targets)[:, None]).sum()
-        (gradients,) = torch.autograd.grad(target_logits, maps, allow_unused=True) if maps.requires_grad else (None,)
-        if gradients is None:
-            raise ValueError(f"no gradient of the classes reaches layer {name}; choose a layer that the answer uses.")
+        gradients = gradient_of(logits.gather(1, _as_targets(logits, targets)[:, None]), maps, name)
         heat = (gradients.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1, keepdim=True).relu().detach().float()
         if enlarge:
             heat = F.interpolate(heat, images.shape[2:], mode="bilinear")
         return heat.squeeze(1)
+
+
+def outputs_of(layer: nn.Module, answer: Callable[[], Tensor]) -> tuple[list[object], Tensor]:
+    """What a layer puts out while an answer is computed, before anything changes it in place; and the answer."""
+    outputs: list[object] = []
+
+    def keep(_layer: nn.Module, _inputs: object, output: object) -> object:
+        outputs.append(output)
+        return output.clone() if isinstance(output, Tensor) else output
+
+    hook = layer.register_forward_hook(keep)
+    try:
+        return outputs, answer()
+    finally:
+        hook.remove()
+
+
+def gradient_of(answers: Tensor, maps: Tensor, name: str) -> Tensor:
+    """The gradient of the answers' sum with respect to a layer's maps.
+
+    Raises:
+        ValueError: the answers do not use them.
+    """
+    (gradient,) = torch.autograd.grad(answers.sum(), maps, allow_unused=True) if maps.requires_grad else (None,)
+    if gradient is None:
+        raise ValueError(f"no gradient of the classes reaches layer {name}; choose a layer that the answer uses.")
+    return gradient
 
 
 def _refuse_channels_last(model: nn.Module, layer: nn.Module, name: str, maps: Tensor, images: Tensor) -> None:
@@ -201,9 +215,11 @@ def _height_axis(model: nn.Module, layer: nn.Module, images: Tensor) -> int | No
     shapes: list[torch.Size] = []
     for batch in (images[:1], images[:1, :, : images.shape[2] // 2]):
         hook = layer.register_forward_hook(lambda _layer, _inputs, output: shapes.append(output.shape))
-        with contextlib.suppress(Exception):  # a network for one size of image has nothing more to say
-            model(batch)
-        hook.remove()
+        try:
+            with contextlib.suppress(Exception):  # a network for one size of image has nothing more to say
+                model(batch)
+        finally:
+            hook.remove()
     if len(shapes) < 2 or len(shapes[0]) != len(shapes[-1]):
         return None
     return next((axis for axis in range(1, 4) if shapes[-1][axis] < shapes[0][axis]), None)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.explain.attribution import class_logits, explaining
+from course_lib.explain.attribution import class_logits, explaining, gradient_of, outputs_of
 from course_lib.explain.features import layer_name, only_maps
 from course_lib.runtime import evaluation_mode
 
@@ -86,22 +86,16 @@ def activation_times_gradient(model: nn.Module, images: Tensor, *, layer: nn.Mod
         images: float (N, C, H, W), whose sides are multiples of the maps'.
         layer: see `grad_cam`.
 
+    Raises:
+        ValueError: a layer that does not give maps, or that the answer does not use.
+
     Source: Zhou et al. 2016, "Learning deep features for discriminative localization".
     """
-    kept: list[object] = []
-
-    def keep(_layer: nn.Module, _inputs: object, output: object) -> object:
-        kept.append(output)
-        return output.clone() if isinstance(output, Tensor) else output  # what follows may change it in place
-
+    name = layer_name(model, layer)
     with explaining(model):
-        hook = layer.register_forward_hook(keep)
-        try:
-            log_odds = LogOdds(model)(images.detach().clone().requires_grad_())
-        finally:
-            hook.remove()
-        maps = only_maps(kept, layer_name(model, layer), images)
-        (gradients,) = torch.autograd.grad(log_odds.sum(), maps)
+        outputs, log_odds = outputs_of(layer, lambda: LogOdds(model)(images.detach().clone().requires_grad_()))
+        maps = only_maps(outputs, name, images)
+        gradients = gradient_of(log_odds, maps, name)
     parts = (gradients * maps).sum(dim=1, keepdim=True).detach().float()
     spread = F.interpolate(parts, images.shape[2:])
     return spread.squeeze(1) * parts[0].numel() / spread[0].numel()
