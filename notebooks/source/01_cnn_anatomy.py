@@ -56,11 +56,11 @@ for name, pictures in zip("ABC", patients, strict=True):
 
 # %% [markdown]
 # It finds two of the three pneumonias and misses B's. (Patients 3 to 5, unselected.) Pneumonia shows as a bright cloud
-# in a lung. Orange outlines below show where the simulator put it. All three are in the left lung, on the right in the
-# picture: halfway up in A, at the bottom in B, above the heart in C.
+# in a lung. Orange outlines below show where it is. All three are in the left lung, on the right in the picture:
+# halfway up in A, at the bottom in B, above the heart in C.
 #
-# Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) estimates which regions raised its score for
-# pneumonia; lesson 6 tests how far to trust it. A cross marks the peak.
+# Where did the network look? [Grad-CAM](https://arxiv.org/abs/1610.02391) estimates that, and marks the peak with a
+# cross. Lesson 6 tests it.
 
 # %%
 from course_lib.explain import grad_cam
@@ -77,9 +77,8 @@ on_real("01.opening")
 # %% [markdown]
 # Only one cross lies on the pneumonia. The table is about a network of the same kind, trained on 4,434 *real* X-rays
 # ([Kermany 2018](https://doi.org/10.17632/rscbjbr9sj.2)) and tested on 312 others, some perhaps of the same children
-# (lesson 2 counts them). *Recall* is the fraction of a class that the network recognizes. The brackets hold a 95%
-# confidence interval: roughly, the values that so few images can't rule out. By the end of lesson 6 you'll have written
-# all of this yourself.
+# (see lesson 2). *Recall* is the fraction of a class that it recognizes. Brackets hold a 95% confidence interval:
+# roughly, what so few images can't rule out. By the end of lesson 6 you'll have written all this.
 #
 # > **Not for diagnosis.** Nothing in this course is.
 #
@@ -328,7 +327,7 @@ schematic("descent-step")
 # A kernel has nine weights, so `backward()` finds nine gradients. Now you can write what the explorer does. The image
 # is random noise, and the target is Sobel's feature map of it. `F.conv2d`, PyTorch's own convolution, slides a kernel
 # over a whole batch. It wants four axes for the kernel too; Part C explains why. `torch.manual_seed` sets the *seed*,
-# the number that random numbers are computed from, so that you get the same ones as this page.
+# from which random numbers are computed, so that yours are this page's.
 
 # %%
 from torch.nn import functional as F

@@ -818,10 +818,11 @@ print(f"{faster:.1f} times as fast:")
 print(f"{less:.1f} times less arithmetic, at {faster / less:.1f} times the fraction of the peak")
 
 # %% [markdown]
-# That's the lesson's title, taken apart. Here the factor depends on the machine, on what else it's doing, and on the
-# pictures; the short cycle is also ahead in accuracy, so it would do with less. Most of the factor is arithmetic that
-# wasn't needed: a network and an optimizer that learn more from each picture. It's one seed, on simulated objects. On
-# photographs the two factors change places: there the short cycle runs a wider network over all pictures, which is
+# That's the lesson's title, taken apart. Most of the factor is arithmetic that wasn't needed: a network and an
+# optimizer that learn more from each picture. The short cycle is also ahead in accuracy, so it would do with less. It's
+# one seed, on simulated objects, and it depends on the machine and on what else it's doing.
+#
+# On photographs the two factors change places: there the short cycle runs a wider network over all pictures, which is
 # about as much arithmetic as two epochs of `SimpleCNN`, and the gain is in the fraction of the peak. How large it is
 # depends on where the textbook loop stops. Against five epochs of it, with three seeds and two cores, it was 9 on one
 # machine and 13 on another (`course_lib/README.md`).
