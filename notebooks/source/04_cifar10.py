@@ -823,9 +823,9 @@ print(f"{less:.1f} times less arithmetic, at {faster / less:.1f} times the fract
 # one seed, on simulated objects, and it depends on the machine and on what else it's doing.
 #
 # On photographs the two factors change places: there the short cycle runs a wider network over all pictures, which is
-# about as much arithmetic as two epochs of `SimpleCNN`, and the gain is in the fraction of the peak. How large it is
-# depends on where the textbook loop stops. Against five epochs of it, with three seeds and two cores, it was 9 on one
-# machine and 13 on another (`course_lib/README.md`).
+# about as much arithmetic as two epochs of `SimpleCNN`, and the gain is in the fraction of the peak. How large the
+# whole factor is depends on where the textbook loop stops. Against five epochs of it, with three seeds and two cores,
+# it was 9 on one machine and 13 on another (`course_lib/README.md`).
 #
 # Here is the race in one picture, and then the same on CIFAR-10. There the textbook loop stops earlier than in that
 # benchmark, so expect a smaller factor. Read it off the ends of two curves, the textbook CNN and the short cycle:
